@@ -1,0 +1,146 @@
+"""Reading, writing, resampling and measuring audio. One type, mono float32."""
+
+import dataclasses
+import io
+import os
+import pathlib
+
+import numpy as np
+
+SAMPLE_RATE = 24_000
+LOUDNESS_FLOOR_DB = -120.0
+SUFFIXES = (".wav", ".flac", ".mp3", ".ogg", ".oga", ".opus", ".aif", ".aiff", ".m4a", ".aac")
+
+
+@dataclasses.dataclass(frozen=True)
+class Audio:
+    """Mono audio with its sample rate, so that the two can never be separated.
+
+    Attributes:
+        samples: float32, shape `[num_samples]`, nominally in [-1, 1].
+        sample_rate: Samples per second.
+    """
+
+    samples: np.ndarray
+    sample_rate: int
+
+    def __post_init__(self):
+        samples = np.asarray(self.samples, np.float32)
+        if samples.ndim != 1:
+            raise ValueError(
+                f"Audio holds mono samples of shape [num_samples], got shape {samples.shape}. "
+                "Average the channels first."
+            )
+        if self.sample_rate <= 0:
+            raise ValueError(f"The sample rate must be positive, got {self.sample_rate}.")
+        object.__setattr__(self, "samples", samples)
+
+    @property
+    def duration_secs(self):
+        """Length in seconds."""
+        return len(self.samples) / self.sample_rate
+
+    @property
+    def rms_db(self):
+        """RMS level in dB relative to full scale, never below `LOUDNESS_FLOOR_DB`."""
+        power = float(np.mean(np.square(self.samples, dtype=np.float64))) if len(self.samples) else 0
+        return max(10 * np.log10(power + 1e-30), LOUDNESS_FLOOR_DB)
+
+
+def load(source, sample_rate=None):
+    """Reads WAV, FLAC, MP3 or OGG, any channels, bit depth and rate, as mono float32.
+
+    Args:
+        source: A path, the file's bytes, or an `Audio` (given back, resampled if asked).
+        sample_rate: Rate to resample to; None keeps the file's own.
+
+    Returns:
+        An `Audio`.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        ValueError: The file is no audio, is empty, or holds values that are not finite.
+    """
+    if isinstance(source, Audio):
+        audio = source
+    else:
+        name = "the given bytes" if isinstance(source, bytes) else str(source)
+        audio = Audio(*_read(source, name))
+        if not len(audio.samples):
+            raise ValueError(f"{name} holds no samples. Give a recording of at least some seconds.")
+        if not np.all(np.isfinite(audio.samples)):
+            raise ValueError(f"{name} holds NaN or infinite samples. Export the recording again.")
+    return audio if sample_rate is None else resample(audio, sample_rate)
+
+
+def _read(source, name):
+    import soundfile
+
+    if not isinstance(source, bytes) and not os.path.isfile(source):
+        raise FileNotFoundError(f"There is no audio file {name!r}.")
+    try:
+        handle = io.BytesIO(source) if isinstance(source, bytes) else os.fspath(source)
+        samples, rate = soundfile.read(handle, dtype="float32", always_2d=True)
+    except (soundfile.LibsndfileError, TypeError) as error:
+        raise ValueError(
+            f"{name} is not audio that can be read ({error}). Expected WAV, FLAC, MP3 or OGG."
+        ) from error
+    return samples.mean(axis=1), rate
+
+
+def save(path, audio):
+    """Writes `audio` as WAV (24 bit) or FLAC, by the path's ending, whole or not at all.
+
+    Samples beyond full scale are limited to it.
+    """
+    import soundfile
+
+    path = pathlib.Path(path)
+    formats = {".wav": "WAV", ".flac": "FLAC"}
+    if path.suffix.lower() not in formats:
+        raise ValueError(f"Cannot write {path.name!r}: expected a name ending in .wav or .flac.")
+    partial = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        soundfile.write(
+            partial,
+            np.clip(audio.samples, -1, 1),
+            audio.sample_rate,
+            subtype="PCM_24",
+            format=formats[path.suffix.lower()],
+        )
+        os.replace(partial, path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def encode_flac(audio):
+    """The bytes of a 16 bit FLAC file, the form in which examples store audio."""
+    import soundfile
+
+    buffer = io.BytesIO()
+    soundfile.write(
+        buffer, np.clip(audio.samples, -1, 1), audio.sample_rate, format="FLAC", subtype="PCM_16"
+    )
+    return buffer.getvalue()
+
+
+def resample(audio, sample_rate):
+    """`audio` at another rate, band-limited (soxr, high quality)."""
+    if sample_rate == audio.sample_rate:
+        return audio
+    import soxr
+
+    return Audio(soxr.resample(audio.samples, audio.sample_rate, sample_rate), sample_rate)
+
+
+def at_loudness(audio, rms_db):
+    """`audio` scaled to an RMS level in dB full scale, lowered if it would clip.
+
+    Returns:
+        The scaled `Audio`; silence is given back as it is.
+    """
+    if audio.rms_db <= LOUDNESS_FLOOR_DB:
+        return audio
+    gain = 10 ** ((rms_db - audio.rms_db) / 20)
+    peak = float(np.max(np.abs(audio.samples))) * gain
+    return Audio(audio.samples * (gain / max(1.0, peak)), audio.sample_rate)

@@ -1,0 +1,257 @@
+"""Transfers of many pieces to one piano, written to files: what `style_transfer_generate` does."""
+
+import dataclasses
+import glob
+import os
+import pathlib
+import time
+import warnings
+
+import numpy as np
+
+from style_transfer import audio as audio_lib
+from style_transfer import piano_roll
+from style_transfer.audio import Audio
+
+CONTENT_SUFFIXES = (".mid", ".midi", ".pb", ".notesequence")
+PICTURE_SECS = 60.0
+PROGRESS_EVERY_SECS = 1.0
+
+
+@dataclasses.dataclass(frozen=True)
+class Options:
+    """What a batch is made with; see the flags of `style_transfer_generate`."""
+
+    style: str
+    output_dir: str
+    style_midi: str | None = None
+    adapt_steps: int | None = None
+    sample_rate: int = 24_000
+    audio_format: str = "wav"
+    loudness: float | None = None
+    save_piano: str | None = None
+    checkpoint: str | None = None
+    seed: int = 0
+    overwrite: bool = False
+    picture: bool = True
+
+
+@dataclasses.dataclass
+class Summary:
+    """How a batch went."""
+
+    read: int = 0
+    written: int = 0
+    skipped: int = 0
+    kept: int = 0
+
+    def __str__(self):
+        kept = f", {self.kept} kept as they were" if self.kept else ""
+        return f"{self.read} read, {self.written} written, {self.skipped} skipped{kept}"
+
+
+def find_contents(contents):
+    """Files named by paths, folders (searched recursively) and globs, in order, each once.
+
+    Raises:
+        FileNotFoundError: One of them names nothing.
+    """
+    found = []
+    for content in contents:
+        if os.path.isdir(content):
+            paths = sorted(p for p in glob.glob(os.path.join(content, "**", "*"), recursive=True)
+                           if p.lower().endswith((*CONTENT_SUFFIXES, *audio_lib.SUFFIXES)))
+        elif os.path.exists(content):
+            paths = [content]
+        else:
+            paths = sorted(glob.glob(content, recursive=True))
+        if not paths:
+            raise FileNotFoundError(f"There is no content at {content!r}: expected a MIDI file, a "
+                                    "folder of them, or a glob.")
+        found += paths
+    return list(dict.fromkeys(found))
+
+
+def generate(contents, options, report=print):
+    """Plays each content on the piano of `options.style`.
+
+    For each piece `NAME.wav` (or flac), `NAME.mid` and `NAME.png` are written; files of the same
+    name get numbers. A piece that cannot be used is reported with its reason and skipped; outputs
+    that exist are kept unless `options.overwrite`.
+
+    Args:
+        contents: Paths, folders and globs.
+        options: `Options`.
+        report: Called with a line of text, and `again=True` for lines that replace the last.
+
+    Returns:
+        A `Summary`.
+
+    Raises:
+        FileNotFoundError: Content, style, its MIDI or weights are missing.
+        ValueError: An option cannot be used.
+    """
+    from style_transfer import transfer
+
+    transfer.check_sample_rate(options.sample_rate)
+    paths = find_contents(contents)
+    for path in filter(None, (options.style, options.style_midi)):
+        if not os.path.isfile(path):
+            raise FileNotFoundError(f"There is no style file {path!r}.")
+    os.makedirs(options.output_dir, exist_ok=True)
+    targets = _targets(paths, options)
+    summary = Summary()
+    tables = []
+    for path, target in zip(paths, targets, strict=True):
+        summary.read += 1
+        if target.exists() and not options.overwrite:
+            report(f"{target} is there already, kept (use --overwrite to make it again)")
+            summary.kept += 1
+            continue
+        try:
+            tables.append((path, target, transfer.content_notes(path)))
+        except (ValueError, OSError) as error:
+            report(f"skipped {path}: {error}")
+            summary.skipped += 1
+    if not tables and not options.save_piano:
+        return summary
+    model = transfer.load(options.checkpoint)
+    piano = _estimate(options, model, report)
+    for path, target, table in tables:
+        try:
+            _generate_one(target, table, piano, model, options, report)
+            summary.written += 1
+        except (ValueError, OSError) as error:
+            report(f"skipped {path}: {error}")
+            summary.skipped += 1
+    return summary
+
+
+def _targets(paths, options):
+    used, targets = set(), []
+    for path in paths:
+        stem, number = pathlib.Path(path).stem, 1
+        name = stem
+        while name in used:
+            number += 1
+            name = f"{stem}-{number}"
+        used.add(name)
+        targets.append(pathlib.Path(options.output_dir) / f"{name}.{options.audio_format}")
+    return targets
+
+
+def _estimate(options, model, report):
+    from style_transfer import transfer
+
+    begun = time.monotonic()
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", UserWarning)
+        piano = transfer.estimate_piano(
+            options.style, style_midi=options.style_midi, adapt_steps=options.adapt_steps,
+            seed=options.seed, model=model,
+            progress=lambda what, done, total: report(f"{what} {done}/{total}", again=True))
+    for warning in caught:
+        if issubclass(warning.category, UserWarning):
+            report(f"warning: {warning.message}")
+    how = "fitted to" if piano.corrections else "estimated from"
+    report(f"piano {piano.name!r} {how} {options.style} in {time.monotonic() - begun:.1f} s")
+    if not piano.corrections and options.style_midi is None and not options.style.endswith(".piano"):
+        report("(with --style_midi, the notes of the clip, it would be fitted to it)")
+    if options.save_piano:
+        piano.save(options.save_piano)
+        report(f"wrote {options.save_piano}")
+    return piano
+
+
+def _generate_one(target, table, piano, model, options, report):
+    from style_transfer import picture
+
+    begun = time.monotonic()
+    seconds, beginning = play_to_file(target, piano, table, model, options, report)
+    took = time.monotonic() - begun
+    _write_midi(target.with_suffix(".mid"), table)
+    if options.picture:
+        style = None
+        if not options.style.endswith(".piano"):
+            style = audio_lib.load(options.style)
+        picture.save_picture(target.with_suffix(".png"), piano, table, beginning, style, model,
+                             title=f"{target.stem} played on {piano.name}")
+    report(f"wrote {target}: {seconds:.1f} s of audio in {took:.1f} s "
+           f"(real-time factor {took / seconds:.3f})")
+
+
+def play_to_file(target, piano, table, model, options, report=print):
+    """Plays a note table to an audio file, in memory that does not grow with the piece.
+
+    Args:
+        target: Path ending in .wav or .flac; whole or not at all.
+        piano: A `Piano`.
+        table: A `NoteTable`.
+        model: Its `PianoDDSP`.
+        options: `Options`, of which sample rate, loudness and seed are used.
+        report: As in `generate`.
+
+    Returns:
+        Seconds written, and the beginning as `Audio`.
+    """
+    from style_transfer import transfer
+
+    begun = time.monotonic()
+    shown = begun
+
+    def progress(what, done, total):
+        nonlocal shown
+        now = time.monotonic()
+        if now - shown > PROGRESS_EVERY_SECS:
+            shown = now
+            report(f"{target.name}: {what} {done:.0f} of {total:.0f} s, real-time factor "
+                   f"{(now - begun) / done:.3f}", again=True)
+
+    loudness = piano.loudness_db if options.loudness is None else options.loudness
+    raw = target.with_name(f".{target.name}.{os.getpid()}.raw")
+    try:
+        # The gain is known only at the end, so the samples wait in a file.
+        power, peak, count = 0.0, 0.0, 0
+        with open(raw, "wb") as file:
+            chunks = transfer.played(model, piano, table, options.seed, progress)
+            for chunk in transfer.resampled(chunks, model.sample_rate, options.sample_rate):
+                file.write(np.ascontiguousarray(chunk, np.float32).tobytes())
+                power += float(np.sum(np.square(chunk, dtype=np.float64)))
+                peak = max(peak, float(np.max(np.abs(chunk), initial=0)))
+                count += len(chunk)
+        gain = 10 ** (loudness / 20) / np.sqrt(power / count + 1e-20) if power else 1.0
+        if peak * gain > 1:
+            report(f"{target.name}: {loudness:.1f} dB would clip, lowered by "
+                   f"{20 * np.log10(peak * gain):.1f} dB")
+            gain = 1 / peak
+        beginning = _write_scaled(target, raw, count, gain, options.sample_rate)
+    finally:
+        raw.unlink(missing_ok=True)
+    return count / options.sample_rate, beginning
+
+
+def _write_scaled(target, raw, count, gain, sample_rate):
+    import soundfile
+
+    samples = np.memmap(raw, np.float32, mode="r", shape=(count,))
+    partial = target.with_name(f".{target.name}.{os.getpid()}.part")
+    try:
+        with soundfile.SoundFile(partial, "w", sample_rate, 1, "PCM_24",
+                                 format=target.suffix[1:].upper()) as file:
+            for start in range(0, count, 1 << 18):
+                file.write(samples[start: start + (1 << 18)] * np.float32(gain))
+        os.replace(partial, target)
+    finally:
+        partial.unlink(missing_ok=True)
+    return Audio(samples[: int(PICTURE_SECS * sample_rate)] * np.float32(gain), sample_rate)
+
+
+def _write_midi(path, table):
+    import note_seq
+
+    partial = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        note_seq.sequence_proto_to_midi_file(piano_roll.to_sequence(table), str(partial))
+        os.replace(partial, path)
+    finally:
+        partial.unlink(missing_ok=True)

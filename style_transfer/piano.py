@@ -1,0 +1,94 @@
+"""What is known of a piano: enough to play anything on it, small enough to mail."""
+
+import dataclasses
+import io
+import json
+import os
+import pathlib
+import zipfile
+
+import numpy as np
+
+FORMAT = "style_transfer.piano/1"
+SUFFIX = ".piano"
+_ARRAYS = ("style", "f0_hz", "inharmonicity", "noise_floor_db")
+_CORRECTIONS = ("by_key", "by_velocity", "room")
+
+
+@dataclasses.dataclass(frozen=True)
+class Piano:
+    """A piano as estimated from a clip. It holds no audio and no copy of the net.
+
+    Attributes:
+        style: Style vector, float32 `[style_size]`.
+        f0_hz: Fundamental of each key, float32 `[88]`, Hz.
+        inharmonicity: Stiffness B of each key, float32 `[88]`.
+        loudness_db: RMS level of the clip, dB full scale; what is played is brought to it.
+        noise_floor_db: Level of the clip's noise in mel bands, dB, float32 `[bands]`.
+        corrections: What adaptation adds to the note net's outputs (`by_key`, `by_velocity`) and
+            to the room (`room`), or None.
+        name: For people.
+        weights: Name of the weights that the style vector belongs to.
+    """
+
+    style: np.ndarray
+    f0_hz: np.ndarray
+    inharmonicity: np.ndarray
+    loudness_db: float
+    noise_floor_db: np.ndarray = dataclasses.field(default_factory=lambda: np.zeros(0, np.float32))
+    corrections: dict | None = None
+    name: str = "piano"
+    weights: str = ""
+
+    def save(self, path):
+        """Writes the piano as a `.piano` file (arrays and JSON in a zip), whole or not at all."""
+        path = pathlib.Path(path)
+        if path.suffix != SUFFIX:
+            raise ValueError(f"A piano is saved as *{SUFFIX}, got {path.name!r}.")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        arrays = {name: getattr(self, name) for name in _ARRAYS}
+        arrays |= {f"corrections.{k}": v for k, v in (self.corrections or {}).items()}
+        about = {"format": FORMAT, "name": self.name, "weights": self.weights,
+                 "loudness_db": float(self.loudness_db)}
+        partial = path.with_name(f".{path.name}.{os.getpid()}.part")
+        try:
+            with zipfile.ZipFile(partial, "w", zipfile.ZIP_DEFLATED) as archive:
+                archive.writestr("piano.json", json.dumps(about, indent=1))
+                for name, value in arrays.items():
+                    buffer = io.BytesIO()
+                    np.save(buffer, np.asarray(value, np.float32), allow_pickle=False)
+                    archive.writestr(f"{name}.npy", buffer.getvalue())
+            os.replace(partial, path)
+        finally:
+            partial.unlink(missing_ok=True)
+
+    @classmethod
+    def load(cls, path):
+        """Reads a `.piano` file.
+
+        Raises:
+            FileNotFoundError: There is no such file.
+            ValueError: It is no piano, damaged, or its arrays have unexpected shapes.
+        """
+        if not os.path.isfile(path):
+            raise FileNotFoundError(f"There is no piano {str(path)!r}.")
+        try:
+            with zipfile.ZipFile(path) as archive:
+                about = json.loads(archive.read("piano.json"))
+                arrays = {name[:-4]: np.load(io.BytesIO(archive.read(name)), allow_pickle=False)
+                          for name in archive.namelist() if name.endswith(".npy")}
+            if about.get("format") != FORMAT:
+                raise KeyError(f"format {about.get('format')!r}")
+            corrections = {k: arrays[f"corrections.{k}"] for k in _CORRECTIONS
+                           if f"corrections.{k}" in arrays}
+            piano = cls(**{name: arrays[name] for name in _ARRAYS}, corrections=corrections or None,
+                        loudness_db=float(about["loudness_db"]), name=str(about["name"]),
+                        weights=str(about["weights"]))
+        except (zipfile.BadZipFile, KeyError, ValueError, OSError, EOFError) as error:
+            raise ValueError(
+                f"{str(path)!r} is not a piano saved by style_transfer ({error}). "
+                "Make one with --save_piano."
+            ) from error
+        if piano.f0_hz.shape != (88,) or piano.inharmonicity.shape != (88,):
+            raise ValueError(f"{str(path)!r} holds {piano.f0_hz.shape} keys, expected (88,).")
+        return piano

@@ -1,0 +1,258 @@
+"""Notes <-> tables and rolls: what a piano's keys and pedals do, in seconds.
+
+A `NoteSequence` says when keys and pedals move; a `NoteTable` says when strings are struck and
+damped, which is what a synthesizer needs.
+"""
+
+import dataclasses
+import io
+import os
+
+import numpy as np
+
+NUM_KEYS = 88
+LOWEST_PITCH = 21
+FRAMES_PER_SECOND = 50
+NUM_PEDALS = 3
+ROLL_DEPTH = 2 * NUM_KEYS + NUM_PEDALS
+SUSTAIN_CC, SOSTENUTO_CC, SOFT_CC = 64, 66, 67
+PEDAL_DOWN = 64
+DRUM_CHANNEL_MESSAGE = "drum notes and pitches outside 21-108 are left out"
+
+
+@dataclasses.dataclass(frozen=True)
+class Pedals:
+    """Positions of the three pedals as step curves, each `(times_secs, values)`.
+
+    Values are in [0, 1]; before the first time a pedal is up. What a pedal does to a string is in
+    `NoteTable.damped_secs`; here is only what a pianist's foot did.
+    """
+
+    sustain: tuple
+    sostenuto: tuple
+    soft: tuple
+
+    def at(self, times_secs):
+        """Pedal positions, shape `[num_times, 3]`."""
+        return np.stack([_step(curve, times_secs) for curve in
+                         (self.sustain, self.sostenuto, self.soft)], axis=-1)
+
+
+def no_pedals():
+    """Pedals that are never touched."""
+    empty = (np.zeros(0), np.zeros(0, np.float32))
+    return Pedals(empty, empty, empty)
+
+
+@dataclasses.dataclass(frozen=True)
+class NoteTable:
+    """Struck strings of a piano, sorted by onset.
+
+    Attributes:
+        key: int32 `[num_notes]`, 0 (A0, MIDI pitch 21) to 87 (C8).
+        velocity: float32 `[num_notes]` in (0, 1].
+        onset_secs: float64 `[num_notes]`.
+        release_secs: float64 `[num_notes]`, when the key comes up.
+        damped_secs: float64 `[num_notes]`, when the damper falls: key up, sustain and sostenuto
+            pedals up, or the key struck again.
+        pedals: The pedals' curves.
+    """
+
+    key: np.ndarray
+    velocity: np.ndarray
+    onset_secs: np.ndarray
+    release_secs: np.ndarray
+    damped_secs: np.ndarray
+    pedals: Pedals = dataclasses.field(default_factory=no_pedals)
+
+    def __len__(self):
+        return len(self.key)
+
+    @property
+    def end_secs(self):
+        """When the last damper falls, 0 for an empty table."""
+        return float(self.damped_secs.max()) if len(self) else 0.0
+
+    def select(self, mask):
+        """The notes where `mask` (boolean or indices) says so; pedals are kept."""
+        columns = ("key", "velocity", "onset_secs", "release_secs", "damped_secs")
+        return dataclasses.replace(self, **{c: getattr(self, c)[mask] for c in columns})
+
+    def shift(self, secs):
+        """Everything, pedals included, `secs` later."""
+        pedals = Pedals(*((t + secs, v) for t, v in
+                          (self.pedals.sustain, self.pedals.sostenuto, self.pedals.soft)))
+        return dataclasses.replace(self, onset_secs=self.onset_secs + secs,
+                                   release_secs=self.release_secs + secs,
+                                   damped_secs=self.damped_secs + secs, pedals=pedals)
+
+
+def load_midi(source):
+    """A NoteSequence from a MIDI file or a serialized NoteSequence.
+
+    Args:
+        source: A path, the bytes of a MIDI file or NoteSequence, or a NoteSequence.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        ValueError: It is neither MIDI nor a NoteSequence.
+    """
+    from note_seq.protobuf import music_pb2
+
+    if isinstance(source, music_pb2.NoteSequence):
+        return source
+    name = "the given bytes" if isinstance(source, bytes) else str(source)
+    if not isinstance(source, bytes):
+        if not os.path.isfile(source):
+            raise FileNotFoundError(f"There is no MIDI file {name!r}.")
+        with open(source, "rb") as handle:
+            source = handle.read()
+    if source[:4] == b"MThd" or source[:4] == b"RIFF":
+        return _parse_midi(source, name)
+    try:
+        sequence = music_pb2.NoteSequence.FromString(source)
+    except Exception as error:
+        raise ValueError(
+            f"{name} is neither a MIDI file nor a serialized NoteSequence."
+        ) from error
+    if not sequence.notes:
+        raise ValueError(f"{name} holds no notes: it is no MIDI file and no NoteSequence with notes.")
+    return sequence
+
+
+def _parse_midi(data, name):
+    import note_seq
+    import pretty_midi
+
+    try:
+        return note_seq.midi_io.midi_to_note_sequence(pretty_midi.PrettyMIDI(io.BytesIO(data)))
+    except Exception as error:  # mido and pretty_midi raise anything on malformed files
+        raise ValueError(f"{name} is a damaged MIDI file ({error}).") from error
+
+
+def note_table(sequence):
+    """The struck strings of a NoteSequence; drums and pitches off the keyboard are left out.
+
+    Args:
+        sequence: A NoteSequence in seconds (tempo changes are already applied in it).
+
+    Returns:
+        A `NoteTable`. A key's earlier note is damped where the key is struck again, since it is
+        one string; notes of the same key and onset are one note, the loudest.
+    """
+    rows = [(n.start_time, n.pitch - LOWEST_PITCH, n.velocity / 127, n.end_time)
+            for n in sequence.notes
+            if not n.is_drum and 0 <= n.pitch - LOWEST_PITCH < NUM_KEYS and n.velocity > 0]
+    rows.sort(key=lambda row: (row[0], row[1], -row[2]))
+    rows = [row for i, row in enumerate(rows) if i == 0 or row[:2] != rows[i - 1][:2]]
+    onset, key, velocity, release = (np.array(column, np.float64) for column in
+                                     (zip(*rows, strict=True) if rows else ((),) * 4))
+    pedals = _pedals(sequence)
+    damped = _sostenuto(release, onset, pedals.sostenuto)
+    damped = _held_until(damped, pedals.sustain)
+    damped = _until_struck_again(damped, key, onset)
+    return NoteTable(key.astype(np.int32), velocity.astype(np.float32), onset,
+                     np.maximum(release, onset), np.maximum(damped, onset), pedals)
+
+
+def to_sequence(table):
+    """The NoteSequence of a table: notes with key releases, and pedals as control changes."""
+    from note_seq.protobuf import music_pb2
+
+    sequence = music_pb2.NoteSequence(ticks_per_quarter=480)
+    sequence.tempos.add(qpm=120)
+    for key, velocity, start, end in zip(table.key, table.velocity, table.onset_secs,
+                                         table.release_secs, strict=True):
+        sequence.notes.add(pitch=int(key) + LOWEST_PITCH, velocity=max(1, round(velocity * 127)),
+                           start_time=start, end_time=end)
+    curves = (table.pedals.sustain, table.pedals.sostenuto, table.pedals.soft)
+    for control, (times, values) in zip((SUSTAIN_CC, SOSTENUTO_CC, SOFT_CC), curves, strict=True):
+        for time, value in zip(times, values, strict=True):
+            sequence.control_changes.add(time=time, control_number=control,
+                                         control_value=round(float(value) * 127))
+    sequence.total_time = float(table.release_secs.max()) if len(table) else 0.0
+    return sequence
+
+
+def roll(table, start_secs, num_frames, frames_per_second=FRAMES_PER_SECOND):
+    """Piano roll with onsets, sounding notes and pedals.
+
+    Args:
+        table: A `NoteTable`.
+        start_secs: Time of the first frame's beginning.
+        num_frames: How many frames.
+        frames_per_second: Frame rate.
+
+    Returns:
+        float32 `[num_frames, 179]`: onset velocities of 88 keys (in the frame that holds the
+        onset), sounding velocities of 88 keys (from onset until damped), three pedals.
+    """
+    out = np.zeros((num_frames, ROLL_DEPTH), np.float32)
+    end_secs = start_secs + num_frames / frames_per_second
+    for i in np.flatnonzero((table.onset_secs < end_secs) & (table.damped_secs > start_secs)):
+        key, velocity = table.key[i], table.velocity[i]
+        first = int(np.floor((table.onset_secs[i] - start_secs) * frames_per_second + 1e-6))
+        last = int(np.ceil((table.damped_secs[i] - start_secs) * frames_per_second - 1e-6))
+        if first >= num_frames:
+            continue
+        if first >= 0:
+            out[first, key] = max(velocity, out[first, key])
+        out[max(first, 0):max(last, first + 1, 1), NUM_KEYS + key] = velocity
+    times = start_secs + (np.arange(num_frames) + 0.5) / frames_per_second
+    out[:, 2 * NUM_KEYS:] = table.pedals.at(times)
+    return out
+
+
+def _step(curve, times_secs):
+    times, values = curve
+    padded = np.concatenate([[0.0], values]).astype(np.float32)
+    return padded[np.searchsorted(times, times_secs, side="right")]
+
+
+def _pedals(sequence):
+    curves = []
+    for control in (SUSTAIN_CC, SOSTENUTO_CC, SOFT_CC):
+        events = sorted((c.time, c.control_value) for c in sequence.control_changes
+                        if c.control_number == control and not c.is_drum)
+        times = np.array([time for time, _ in events], np.float64)
+        curves.append((times, np.array([value / 127 for _, value in events], np.float32)))
+    return Pedals(*curves)
+
+
+def _switches(curve):
+    """Times at which a pedal goes down, and at which it comes up again (inf if never)."""
+    times, values = curve
+    down = values >= PEDAL_DOWN / 127
+    before = np.concatenate([[False], down[:-1]]) if len(down) else down
+    downs, ups = times[down & ~before], times[before & ~down]
+    return downs, np.concatenate([ups, np.full(len(downs) - len(ups), np.inf)])
+
+
+def _held_until(ends, curve):
+    """Ends that fall while the pedal is down move to where it comes up (or the last event)."""
+    downs, ups = _switches(curve)
+    if not len(downs) or not len(ends):
+        return ends
+    final = max(float(ends.max()), float(curve[0][-1]))
+    span = np.searchsorted(downs, ends, side="right") - 1
+    held = (span >= 0) & (ends < ups[np.maximum(span, 0)])
+    return np.where(held, np.minimum(ups[np.maximum(span, 0)], final), ends)
+
+
+def _sostenuto(ends, onsets, curve):
+    """Sostenuto holds only the keys that are down when the pedal goes down."""
+    downs, ups = _switches(curve)
+    out = ends.copy()
+    final = max([0.0, *ends, *curve[0]])
+    for down, up in zip(downs, ups, strict=True):
+        caught = (onsets <= down) & (ends > down)
+        out[caught] = np.maximum(out[caught], min(up, final))
+    return out
+
+
+def _until_struck_again(ends, keys, onsets):
+    out = ends.copy()
+    for key in np.unique(keys):
+        rows = np.flatnonzero(keys == key)
+        out[rows[:-1]] = np.minimum(out[rows[:-1]], onsets[rows[1:]])
+    return out
