@@ -1,0 +1,1 @@
+"""Data preparation: conversion, rendering, data sets and input pipelines."""

@@ -1,0 +1,285 @@
+"""Music files to NoteSequence records: MIDI, MusicXML and ABC, as Magenta's converter makes them.
+
+Source: magenta 2.1.4, `magenta/scripts/convert_dir_to_note_sequences.py`, to whose records
+tests/parity/test_magenta_conversion.py holds this. It differs in three ways: files are converted in
+sorted order whatever the file system's, ABC tunes are really converted (Magenta hands bytes to a
+parser of text, fails and logs it), and a trailing slash does not empty the collection's name.
+"""
+
+import collections
+import dataclasses
+import functools
+import hashlib
+import logging
+import os
+import zipfile
+from collections.abc import Callable, Iterator
+
+from pipelines import isolated_workers, midi_reader, proto_wire, tfrecords
+from pipelines.conversion_limits import ConversionLimits, UnreadableFileError
+
+FORMAT_OF_EXTENSION = {
+    ".mid": "midi",
+    ".midi": "midi",
+    ".xml": "musicxml",
+    ".mxl": "musicxml",
+    ".abc": "abc",
+}
+FORMATS = ("midi", "musicxml", "abc")
+
+_LOGGER = logging.getLogger(__name__)
+
+
+@dataclasses.dataclass
+class ConversionReport:
+    """What happened to the files of a directory.
+
+    Attributes:
+        read: Music files found.
+        written: Files that gave at least one record.
+        records: Records written; an ABC file may give several.
+        skipped: Filename to reason, for files that gave none.
+        ignored: Files that are no music, by extension.
+    """
+
+    read: int = 0
+    written: int = 0
+    records: int = 0
+    skipped: dict[str, UnreadableFileError] = dataclasses.field(default_factory=dict)
+    ignored: int = 0
+
+    def summary(self) -> str:
+        """`N read, M written, K skipped`, and for what reasons."""
+        lines = [f"{self.read} read, {self.written} written, {len(self.skipped)} skipped"]
+        if self.records != self.written:
+            lines[0] += f" ({self.records} records)"
+        reasons = collections.Counter(error.reason for error in self.skipped.values())
+        lines += [f"  {count} skipped: {reason}" for reason, count in reasons.most_common()]
+        if self.ignored:
+            lines.append(f"  {self.ignored} other files ignored")
+        return "\n".join(lines)
+
+
+def sequence_id(filename: str, collection_name: str, source_type: str) -> str:
+    """`/id/<type>/<collection>/<SHA-1 of filename>`.
+
+    Args:
+        filename: Path relative to the collection's root.
+        collection_name: Name of the collection.
+        source_type: "midi", "musicxml" or "abc".
+    """
+    fingerprint = hashlib.sha1(filename.encode("utf-8")).hexdigest()
+    return f"/id/{source_type}/{collection_name}/{fingerprint}"
+
+
+def collection_name(root_dir: str) -> str:
+    """The root directory's own name."""
+    return os.path.basename(os.path.normpath(root_dir))
+
+
+def find_files(root_dir: str, recursive: bool = False) -> Iterator[str]:
+    """Yields paths relative to `root_dir`: of each directory the files, then the subdirectories'.
+
+    Sorted by name. Links to directories are followed, but no directory is visited twice.
+    """
+    seen = set()
+
+    def visit(sub_dir):
+        folder = os.path.join(root_dir, sub_dir)
+        real = os.path.realpath(folder)
+        if real in seen:
+            return
+        seen.add(real)
+        sub_dirs = []
+        for name in sorted(os.listdir(folder)):
+            if os.path.isdir(os.path.join(folder, name)):
+                sub_dirs.append(name)
+            else:
+                yield os.path.join(sub_dir, name)
+        if recursive:
+            for name in sub_dirs:
+                yield from visit(os.path.join(sub_dir, name))
+
+    yield from visit("")
+
+
+def convert_file(
+    filename: str, root_dir: str, limits: ConversionLimits | None = None
+) -> list[bytes]:
+    """Converts one file to serialized NoteSequences.
+
+    Args:
+        filename: Path relative to `root_dir`, with an extension of `FORMAT_OF_EXTENSION`.
+        root_dir: Root of the collection, after which it is named.
+        limits: What the file may ask for.
+
+    Returns:
+        One serialized `NoteSequence`, or one for each tune of an ABC file.
+
+    Raises:
+        UnreadableFileError: The file is damaged or exceeds a limit.
+    """
+    limits = limits or ConversionLimits()
+    path = os.path.join(root_dir, filename)
+    collection = collection_name(root_dir)
+    try:
+        filename.encode("utf-8")
+        size = os.path.getsize(path)
+    except (OSError, UnicodeEncodeError) as error:
+        raise UnreadableFileError("cannot be opened", str(error)) from error
+    limits.check("file too large", size, "max_file_bytes")
+    source_type = FORMAT_OF_EXTENSION[os.path.splitext(filename)[1].lower()]
+    if source_type == "midi":
+        with open(path, "rb") as file:
+            body = midi_reader.serialized_note_sequence(file.read(), limits)
+        name = sequence_id(filename, collection, source_type)
+        fields = enumerate((name, filename, collection), start=1)
+        return [b"".join(proto_wire.string_field(i, value) for i, value in fields) + body]
+    read = _read_musicxml if source_type == "musicxml" else _read_abc
+    records = []
+    for suffix, sequence in read(path, limits):
+        _check_sequence(sequence, limits)
+        sequence.id = sequence_id(filename + suffix, collection, source_type)
+        sequence.filename, sequence.collection_name = filename, collection
+        records.append(sequence.SerializeToString())
+    return records
+
+
+def _read_musicxml(path, limits):
+    from note_seq import musicxml_reader
+
+    if zipfile.is_zipfile(path):
+        with zipfile.ZipFile(path) as archive:
+            # zipfile never unpacks more than these sizes, so they can be trusted as a bound.
+            unpacked = sum(entry.file_size for entry in archive.infolist())
+        limits.check("archive unpacks to too much", unpacked, "max_file_bytes")
+    try:
+        return [("", musicxml_reader.musicxml_file_to_sequence_proto(path))]
+    except MemoryError:
+        raise
+    except Exception as error:  # note_seq's parser lets many kinds through
+        raise UnreadableFileError("not readable MusicXML", _describe(error)) from error
+
+
+def _read_abc(path, limits):
+    from note_seq import abc_parser
+
+    with open(path, "rb") as file:
+        data = file.read()
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        text = data.decode("latin1")  # the encoding of ABC's older standard
+    try:
+        tunes, errors = abc_parser.parse_abc_tunebook(text)
+    except MemoryError:
+        raise
+    except Exception as error:
+        raise UnreadableFileError("not readable ABC", _describe(error)) from error
+    if not tunes:
+        detail = _describe(errors[0]) if errors else "it has no tune"
+        raise UnreadableFileError("not readable ABC", detail)
+    for error in errors:
+        _LOGGER.warning("%s: a tune was left out: %s", path, _describe(error))
+    return [(f"_{number}", tune) for number, tune in tunes.items()]
+
+
+def _describe(error):
+    return f"{type(error).__name__}: {error}".removesuffix(": ")
+
+
+def _check_sequence(sequence, limits):
+    limits.check("too many notes", len(sequence.notes), "max_notes")
+    limits.check("too long", sequence.total_time, "max_duration_secs")
+    for tempo in sequence.tempos:
+        limits.check("tempo too fast", tempo.qpm, "max_qpm")
+
+
+def _convert_to_frames(filename, root_dir, limits):
+    return [tfrecords.frame(record) for record in convert_file(filename, root_dir, limits)]
+
+
+def convert_directory(
+    root_dir: str,
+    output_file: str,
+    recursive: bool = False,
+    *,
+    limits: ConversionLimits | None = None,
+    formats: tuple[str, ...] = FORMATS,
+    num_workers: int | None = None,
+    max_secs_per_file: float = 60.0,
+    max_worker_bytes: int = 2 << 30,
+    overwrite: bool = False,
+    on_file: Callable[[str, UnreadableFileError | None], None] | None = None,
+) -> ConversionReport:
+    """Converts the music files of a directory into one TFRecord file of NoteSequences.
+
+    Files are read in separate processes; one that takes too long, asks for too much memory or kills
+    its process is skipped like one that is damaged. The order of records is that of `find_files`.
+
+    Args:
+        root_dir: Directory; its name becomes the collection's.
+        output_file: TFRecord file to write; it appears only when all is done.
+        recursive: Whether to go into subdirectories.
+        limits: What each file may ask for.
+        formats: Which of `FORMATS` to convert; files of others are ignored.
+        num_workers: Processes; all CPU cores by default.
+        max_secs_per_file: Longest time for one file, seconds.
+        max_worker_bytes: Memory that a process may take beyond what it starts with.
+        overwrite: Whether an existing `output_file` may be replaced.
+        on_file: Called with every music file's name and, if it was skipped, the reason.
+
+    Returns:
+        What was done. If it has no records, nothing was written.
+
+    Raises:
+        FileNotFoundError: There is no directory `root_dir`.
+        ValueError: `output_file` exists and `overwrite` is False.
+    """
+    if not os.path.isdir(root_dir):
+        raise FileNotFoundError(f"There is no directory {root_dir!r} to convert.")
+    if os.path.isdir(output_file):
+        raise ValueError(f"The output file {output_file!r} is a directory.")
+    if os.path.exists(output_file) and not overwrite:
+        raise ValueError(
+            f"{output_file!r} exists already. Choose another name, or allow overwriting."
+        )
+    report, filenames = ConversionReport(), []
+    for filename in find_files(root_dir, recursive):
+        if FORMAT_OF_EXTENSION.get(os.path.splitext(filename)[1].lower()) in formats:
+            filenames.append(filename)
+        else:
+            report.ignored += 1
+    report.read = len(filenames)
+    convert = functools.partial(
+        _convert_to_frames, root_dir=root_dir, limits=limits or ConversionLimits()
+    )
+    outcomes = isolated_workers.run(
+        convert, filenames, num_workers, max_secs_per_file, max_worker_bytes
+    )
+    try:
+        with tfrecords.atomic_file(output_file) as file:
+            for filename, outcome in zip(filenames, outcomes, strict=True):
+                _write_outcome(file, filename, outcome, report)
+                if on_file:
+                    on_file(filename, report.skipped.get(filename))
+            if not report.records:
+                raise _NothingWrittenError
+    except _NothingWrittenError:
+        pass
+    finally:
+        outcomes.close()
+    return report
+
+
+class _NothingWrittenError(Exception):
+    """Leaves `atomic_file` without a file."""
+
+
+def _write_outcome(file, filename, outcome, report):
+    if isinstance(outcome, isolated_workers.Failure):
+        report.skipped[filename] = UnreadableFileError(outcome.reason, outcome.detail)
+        return
+    file.writelines(outcome)
+    report.records += len(outcome)
+    report.written += 1

@@ -1,0 +1,102 @@
+"""What every command shares: help, quiet logs, a Keras backend, errors a user can act on.
+
+Nothing heavy is imported here, so that `--help` answers at once.
+"""
+
+import os
+import sys
+
+from absl import app, flags
+
+HELP_FLAGS = frozenset({"--help", "-help", "-h", "-?", "--helpshort", "-helpshort"})
+
+# What a user can cause and mend. Anything else is a fault of the program and keeps its traceback.
+_USER_ERRORS = (
+    ValueError,
+    FileNotFoundError,
+    FileExistsError,
+    IsADirectoryError,
+    NotADirectoryError,
+    PermissionError,
+    ModuleNotFoundError,
+)
+
+_DEBUG = flags.DEFINE_bool("debug", False, "Show the traceback of an error, and TensorFlow's logs.")
+
+
+def run(main):
+    """Runs a command: parses its flags, calls `main(argv)`, exits with the status it returns.
+
+    An error that a user can cause ends the program with one line `error: ...` on stderr and exit
+    status 1; so does a wrong flag. `--debug` shows the traceback as well.
+
+    Args:
+        main: The command, a function of `argv`: the program's name and what is left of the
+            command line after the flags. It returns an exit status; None means 0.
+    """
+    app.run(
+        lambda argv: _call(main, argv),
+        flags_parser=lambda argv: _parse(argv, main.__module__),
+    )
+
+
+def prepare_environment(debug=False):
+    """Chooses the Keras backend and silences TensorFlow, where the user has not chosen.
+
+    Args:
+        debug: Leave TensorFlow's own log level.
+    """
+    os.environ.setdefault("KERAS_BACKEND", "tensorflow")
+    if not debug:
+        os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+
+def help_text(module_name):
+    """What `--help` prints: the command's docstring, then its flags.
+
+    Args:
+        module_name: Name of the command's module, which has been imported.
+    """
+    doc = (sys.modules[module_name].__doc__ or "").strip()
+    described = (_flags_of(module_name) + "\n" + _flags_of(__name__)).strip("\n")
+    return f"{doc}\n\nFlags:\n{described}\n\n--helpfull lists the flags of the libraries too.\n"
+
+
+def _flags_of(module_name):
+    # The first line of absl's help names the module, which is no news to a user.
+    return flags.FLAGS.module_help(module_name).strip("\n").partition("\n")[2]
+
+
+def _parse(argv, module_name):
+    own = argv[1 : argv.index("--")] if "--" in argv else argv[1:]
+    if HELP_FLAGS.intersection(own):
+        # absl's own help exits with 1, and under a console script does not find the flags.
+        print(help_text(module_name), end="")
+        sys.exit(0)
+    try:
+        return flags.FLAGS(argv)
+    except flags.Error as error:
+        _report(f"{_one_line(error)} (--help lists the flags)")
+        sys.exit(1)
+
+
+def _call(main, argv):
+    prepare_environment(debug=_DEBUG.value)
+    try:
+        return main(argv)
+    except KeyboardInterrupt:
+        _report("interrupted")
+        return 130
+    except _USER_ERRORS as error:
+        if _DEBUG.value:
+            raise
+        _report(_one_line(error))
+        return 1
+
+
+def _report(message):
+    print(f"error: {message}", file=sys.stderr)
+
+
+def _one_line(error):
+    return " ".join(str(error).split()) or type(error).__name__

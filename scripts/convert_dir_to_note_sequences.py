@@ -1,0 +1,113 @@
+"""Converts a directory of music files to a TFRecord file of NoteSequences.
+
+Reads MIDI (.mid, .midi), MusicXML (.xml, .mxl) and ABC (.abc) files and writes the records that
+Magenta's command of this name writes, in parallel:
+
+  convert_dir_to_note_sequences --input_dir=music --output_file=music.tfrecord --recursive
+
+A file that is damaged, asks for too much or takes too long is named with its reason and skipped.
+The exit status is 1, and nothing is written, when no file could be converted.
+"""
+
+import os
+import sys
+import time
+
+from absl import flags
+
+from scripts import _cli
+
+_FORMATS = ("midi", "musicxml", "abc")
+_MEBIBYTE = 1 << 20
+_PROGRESS_SECS = 5.0
+
+_INPUT_DIR = flags.DEFINE_string(
+    "input_dir", None, "Directory of files to convert; its name becomes the collection's."
+)
+_OUTPUT_FILE = flags.DEFINE_string("output_file", None, "TFRecord file to write.")
+_RECURSIVE = flags.DEFINE_bool("recursive", False, "Also convert files in subdirectories.")
+_OVERWRITE = flags.DEFINE_bool("overwrite", False, "Replace --output_file if it exists.")
+_FORMATS_FLAG = flags.DEFINE_multi_enum(
+    "format", list(_FORMATS), _FORMATS, "A format to convert; may be given several times."
+)
+_NUM_WORKERS = flags.DEFINE_integer(
+    "num_workers", 0, "Processes that convert; 0 for one on each CPU core.", lower_bound=0
+)
+_MAX_FILE_BYTES = flags.DEFINE_integer(
+    "max_file_bytes", 32 << 20, "Largest file, and what an .mxl may unpack to, bytes."
+)
+_MAX_TICKS = flags.DEFINE_integer("max_ticks", 10**9, "Largest tick of a MIDI event.")
+_MAX_QPM = flags.DEFINE_float("max_qpm", 60_000.0, "Fastest tempo, quarter notes per minute.")
+_MAX_DURATION_SECS = flags.DEFINE_float("max_duration_secs", 12 * 3600.0, "Longest piece, seconds.")
+_MAX_NOTES = flags.DEFINE_integer("max_notes", 1_000_000, "Most notes in one file.")
+_MAX_CONTROLS = flags.DEFINE_integer(
+    "max_controls", 5_000_000, "Most control changes and pitch bends in one file."
+)
+_MAX_SECS_PER_FILE = flags.DEFINE_float(
+    "max_secs_per_file", 60.0, "Longest time for one file, seconds."
+)
+_MAX_MEMORY_MB = flags.DEFINE_float("max_memory_mb", 2048.0, "Most memory for one file, MiB.")
+
+flags.mark_flags_as_required(["input_dir", "output_file"])
+
+
+class _Progress:
+    """Names skipped files at once and the speed every few seconds."""
+
+    def __init__(self):
+        self._start = self._last = time.monotonic()
+        self._num_files = 0
+
+    def __call__(self, filename, error):
+        self._num_files += 1
+        if error is not None:
+            print(f"skipped {filename}: {error}", file=sys.stderr)
+        now = time.monotonic()
+        if now - self._last >= _PROGRESS_SECS:
+            self._last = now
+            speed = self._num_files / (now - self._start)
+            print(f"{self._num_files} files, {speed:.0f} files/s", file=sys.stderr)
+
+
+def main(argv):
+    """Converts what the flags say."""
+    if len(argv) > 1:
+        raise ValueError(f"Unexpected arguments {argv[1:]}: give --input_dir and --output_file.")
+    from pipelines import note_sequences
+    from pipelines.conversion_limits import ConversionLimits
+
+    limits = ConversionLimits(
+        max_file_bytes=_MAX_FILE_BYTES.value,
+        max_ticks=_MAX_TICKS.value,
+        max_qpm=_MAX_QPM.value,
+        max_duration_secs=_MAX_DURATION_SECS.value,
+        max_notes=_MAX_NOTES.value,
+        max_controls=_MAX_CONTROLS.value,
+    )
+    report = note_sequences.convert_directory(
+        os.path.expanduser(_INPUT_DIR.value),
+        os.path.expanduser(_OUTPUT_FILE.value),
+        _RECURSIVE.value,
+        limits=limits,
+        formats=tuple(_FORMATS_FLAG.value),
+        num_workers=_NUM_WORKERS.value,
+        max_secs_per_file=_MAX_SECS_PER_FILE.value,
+        max_worker_bytes=int(_MAX_MEMORY_MB.value * _MEBIBYTE),
+        overwrite=_OVERWRITE.value,
+        on_file=_Progress(),
+    )
+    print(report.summary())
+    if not report.records:
+        hint = "" if _RECURSIVE.value else " Perhaps it is in subdirectories: see --recursive."
+        raise ValueError(
+            f"Nothing in {_INPUT_DIR.value!r} could be converted, so no file was written.{hint}"
+        )
+
+
+def run():
+    """Console-script entry."""
+    _cli.run(main)
+
+
+if __name__ == "__main__":
+    run()
