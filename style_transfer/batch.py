@@ -169,7 +169,7 @@ def _generate_one(target, table, piano, model, options, report):
     begun = time.monotonic()
     seconds, beginning = play_to_file(target, piano, table, model, options, report)
     took = time.monotonic() - begun
-    _write_midi(target.with_suffix(".mid"), table)
+    piano_roll.save_midi(target.with_suffix(".mid"), piano_roll.to_sequence(table))
     if options.picture:
         style = None
         if not options.style.endswith(".piano"):
@@ -245,13 +245,3 @@ def _write_scaled(target, raw, count, gain, sample_rate):
         partial.unlink(missing_ok=True)
     return Audio(samples[: int(PICTURE_SECS * sample_rate)] * np.float32(gain), sample_rate)
 
-
-def _write_midi(path, table):
-    import note_seq
-
-    partial = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        note_seq.sequence_proto_to_midi_file(piano_roll.to_sequence(table), str(partial))
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)

@@ -50,10 +50,15 @@ def play(model, piano, table, seed=0, chunk_nodes=CHUNK_NODES):
     tail = np.zeros(len(response) - 1, np.float32)
     for chunk in range(num_chunks(model, table, chunk_nodes)):
         dry = player.dry(chunk * chunk_nodes, chunk_nodes)
-        wet = scipy.signal.oaconvolve(dry, response).astype(np.float32)
-        wet[: len(tail)] += tail
-        tail = wet[len(dry):]
-        yield wet[: len(dry)]
+        wet, tail = _in_room(dry, response, tail)
+        yield wet
+
+
+def _in_room(dry, response, tail):
+    """A chunk in the room, the chunks before it ringing on in `tail`: the sound, the new tail."""
+    wet = scipy.signal.oaconvolve(dry, response).astype(np.float32)
+    wet[: len(tail)] += tail
+    return wet[: len(dry)], wet[len(dry):]
 
 
 class _Player:
@@ -87,7 +92,7 @@ class _Player:
         frame = (node_secs64 * self.frames_per_second + 1e-6).astype(int)
         while self.next_window * WINDOW_FRAMES <= frame[-1]:
             self._decode_window()
-        self._forget(start)
+        self._forget(start, frame[0] // WINDOW_FRAMES)
         node_secs = (node_secs64 - start).astype(np.float32)
         tone = self._tone(first_node, start, node_secs)
         power = self._background(frame) + self._burst_power(start, node_secs)
@@ -152,7 +157,6 @@ class _Player:
                                before + WINDOW_FRAMES)
         frames, background = model.decode_frames(roll[None], self.style)
         self.backgrounds[window] = ops.convert_to_numpy(background)[0, before:]
-        self.backgrounds.pop(window - 2, None)
         frames = ops.convert_to_numpy(frames)[0, before:]
         self.next_window += 1
         frame = np.floor(self.table.onset_secs * self.frames_per_second + 1e-4).astype(int)
@@ -186,8 +190,9 @@ class _Player:
         self.oscillators = _joined(self.oscillators, flat)
         self.bursts = _joined(self.bursts, bursts)
 
-    def _forget(self, start):
-        """Drops what can no longer be heard after `start`."""
+    def _forget(self, start, window):
+        """Drops what can no longer be heard after `start`, and windows before `window`."""
+        self.backgrounds = {w: value for w, value in self.backgrounds.items() if w >= window}
         alive = self.oscillators["end"] > start
         self.oscillators = {name: value[alive] for name, value in self.oscillators.items()}
         near = self.bursts["damped"] > start - NOISE_SECS

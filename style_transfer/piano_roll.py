@@ -7,6 +7,7 @@ damped, which is what a synthesizer needs.
 import dataclasses
 import io
 import os
+import pathlib
 
 import numpy as np
 
@@ -116,7 +117,8 @@ def load_midi(source):
             f"{name} is neither a MIDI file nor a serialized NoteSequence."
         ) from error
     if not sequence.notes:
-        raise ValueError(f"{name} holds no notes: it is no MIDI file and no NoteSequence with notes.")
+        raise ValueError(f"{name} holds no notes: it is no MIDI file and no NoteSequence that "
+                         "has notes.")
     return sequence
 
 
@@ -128,6 +130,20 @@ def _parse_midi(data, name):
         return note_seq.midi_io.midi_to_note_sequence(pretty_midi.PrettyMIDI(io.BytesIO(data)))
     except Exception as error:  # mido and pretty_midi raise anything on malformed files
         raise ValueError(f"{name} is a damaged MIDI file ({error}).") from error
+
+
+def save_midi(path, sequence):
+    """Writes a NoteSequence as a MIDI file, whole or not at all."""
+    import note_seq
+
+    path = pathlib.Path(path)
+    partial = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        with open(partial, "wb") as file:
+            note_seq.midi_io.note_sequence_to_pretty_midi(sequence).write(file)
+        os.replace(partial, path)
+    finally:
+        partial.unlink(missing_ok=True)
 
 
 def note_table(sequence):

@@ -82,8 +82,7 @@ class StyleEncoder(layers.Layer):
         x = self.mixing(x)
         # The long-term spectrum and how it changes are given past the CNN: a match EQ for free.
         slope = ops.mean(ops.relu(mel[:, 1:] - mel[:, :-1]), axis=1)
-        pooled = [ops.mean(x, axis=1), ops.std(x, axis=1),
-                  ops.mean(mel, axis=1), ops.std(mel, axis=1), slope]
+        pooled = [ops.mean(x, axis=1), _spread(x), ops.mean(mel, axis=1), _spread(mel), slope]
         return self.projection(self.hidden(ops.concatenate(pooled, axis=-1)))
 
     def get_config(self):
@@ -236,8 +235,8 @@ class PianoDDSP(keras.Model):
             return ops.squeeze(ops.matmul(weights, raw[name][..., None]), axis=-1)
 
         def by_index(name):
-            missing = self.num_partials - raw[name].shape[-1]
-            return ops.pad(raw[name], ((0, 0), (0, 0), (0, missing)))
+            value = raw[name][..., :self.num_partials]
+            return ops.pad(value, ((0, 0), (0, 0), (0, self.num_partials - value.shape[-1])))
 
         log_amplitude = (_amplitude_prior(frequency, velocity) + 2.0 * by_index("amplitude")
                          + 2.0 * in_bands("amplitude_bands", fine) + 2.0 * raw["level"])
@@ -398,6 +397,11 @@ def correct(corrections, key, velocity):
     """What an adapted piano adds to the note net's outputs, `[batch, notes, num_outputs]`."""
     by_key = ops.matmul(key_weights(key), corrections["by_key"])
     return by_key + (velocity[..., None] - 0.5) * corrections["by_velocity"]
+
+
+def _spread(x):
+    """Standard deviation over time, with a finite slope where nothing changes."""
+    return ops.sqrt(ops.var(x, axis=1) + 1e-6)
 
 
 def _small():

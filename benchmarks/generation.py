@@ -1,0 +1,152 @@
+"""Speed and memory of generation: real-time factor, where the time goes, an hour-long piece.
+
+    python -m benchmarks.generation [--content=piece.mid] [--style=clip.wav --style_midi=clip.mid]
+        [--secs=60] [--hour] [--soundfont=some.sf2]
+
+Without files it plays random dense music on the piano of `examples/`. The peers are FluidSynth
+(a sampler, the limit that no net reaches) where it and a soundfont are at hand, and real time.
+"""
+
+import argparse
+import contextlib
+import os
+import pathlib
+import platform
+import resource
+import shutil
+import subprocess
+import tempfile
+import time
+
+import numpy as np
+
+EXAMPLES = pathlib.Path(__file__).parents[1] / "examples"
+NOTES_PER_SECOND = 18
+WATCHED = {
+    "nets": [("generation", "_Player._decode_window")],
+    "partials": [("generation", "_Player._tone")],
+    "noise": [("generation", "_Player._burst_power"), ("generation", "_Player._white_noise"),
+              ("generation", "_Player._background"), ("synthesis.modal", "filtered_noise")],
+    "room": [("generation", "_in_room")],
+    "writing": [("batch", "_write_scaled")],
+}
+
+
+class Clock:
+    """Adds up the time spent in watched functions."""
+
+    def __init__(self):
+        self.spent = {}
+
+    @contextlib.contextmanager
+    def watch(self, name):
+        begun = time.perf_counter()
+        yield
+        self.spent[name] = self.spent.get(name, 0.0) + time.perf_counter() - begun
+
+    def wrap(self, name, function):
+        """`function`, timed."""
+        def timed(*args, **kwargs):
+            with self.watch(name):
+                return function(*args, **kwargs)
+        return timed
+
+    def install(self):
+        """Puts the watched functions under the clock."""
+        import importlib
+
+        for name, places in WATCHED.items():
+            for module, path in places:
+                owner = importlib.import_module(f"style_transfer.{module}")
+                *parents, last = path.split(".")
+                for parent in parents:
+                    owner = getattr(owner, parent)
+                setattr(owner, last, self.wrap(name, getattr(owner, last)))
+
+
+def dense_music(seconds, seed=0):
+    """Random chords and runs with held pedal: `NOTES_PER_SECOND` notes a second."""
+    from style_transfer.piano_roll import NoteTable
+
+    rng = np.random.default_rng(seed)
+    count = int(seconds * NOTES_PER_SECOND)
+    onset = np.sort(rng.uniform(0, seconds, count))
+    key = np.clip(rng.normal(40, 14, count), 0, 87).astype(np.int32)
+    velocity = rng.uniform(0.3, 0.9, count).astype(np.float32)
+    pedal_up = np.ceil((onset + 0.2) / 1.5) * 1.5
+    return NoteTable(key, velocity, onset, onset + 0.3, np.maximum(pedal_up, onset + 0.3))
+
+
+def peak_memory_gb():
+    """The process's largest resident size so far."""
+    unit = 1 if platform.system() == "Darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e9
+
+
+def fluidsynth_secs(table, soundfont):
+    """How long FluidSynth takes for the same notes at 24 kHz, None without it."""
+    if not shutil.which("fluidsynth") or not soundfont or not os.path.exists(soundfont):
+        return None
+    from style_transfer import piano_roll
+
+    with tempfile.TemporaryDirectory() as folder:
+        midi = os.path.join(folder, "notes.mid")
+        piano_roll.save_midi(midi, piano_roll.to_sequence(table))
+        begun = time.perf_counter()
+        subprocess.run(["fluidsynth", "-ni", "-q", "-r", "24000", "-T", "wav", "-F",
+                        os.path.join(folder, "out.wav"), soundfont, midi], check=True,
+                       stdout=subprocess.DEVNULL)
+        return time.perf_counter() - begun
+
+
+def main():
+    """Measures and prints."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--content")
+    parser.add_argument("--style", default=str(EXAMPLES / "electric_grand.flac"))
+    parser.add_argument("--style_midi", default=str(EXAMPLES / "electric_grand.mid"))
+    parser.add_argument("--secs", type=float, default=60.0)
+    parser.add_argument("--hour", action="store_true", help="an hour-long piece, for memory")
+    parser.add_argument("--soundfont", default="/usr/share/sounds/sf2/TimGM6mb.sf2")
+    options = parser.parse_args()
+
+    begun = time.perf_counter()
+    from style_transfer import batch, transfer
+
+    model = transfer.load()
+    print(f"{platform.platform()}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}; imports "
+          f"and weights {time.perf_counter() - begun:.1f} s, {peak_memory_gb():.2f} GB")
+    clock = Clock()
+    clock.install()
+    with clock.watch("encoding and measuring"):
+        piano = transfer.estimate_piano(options.style, model=model)
+    with clock.watch("adaptation"):
+        piano = transfer.estimate_piano(options.style, style_midi=options.style_midi, model=model)
+    if options.content:
+        table = transfer.content_notes(options.content)
+    else:
+        table = dense_music(3600.0 if options.hour else options.secs)
+    settings = batch.Options(style=options.style, output_dir="")
+    with tempfile.TemporaryDirectory() as folder:
+        begun = time.perf_counter()
+        seconds, _ = batch.play_to_file(pathlib.Path(folder) / "out.wav", piano, table, model,
+                                        settings, report=lambda *args, **kwargs: None)
+        took = time.perf_counter() - begun
+    print(f"{len(table)} notes, {len(table) / table.end_secs:.1f} a second, {seconds:.0f} s of "
+          f"audio in {took:.1f} s: real-time factor {took / seconds:.4f}, peak memory "
+          f"{peak_memory_gb():.2f} GB")
+    peer = fluidsynth_secs(table, options.soundfont)
+    if peer is not None:
+        print(f"FluidSynth, same notes: real-time factor {peer / seconds:.4f} "
+              f"(ours takes {took / peer:.1f} times as long)")
+    whole = took + clock.spent["encoding and measuring"] + clock.spent["adaptation"]
+    print(f"\n{'part':<24}{'seconds':>9}{'share':>8}")
+    named = 0.0
+    for name, spent in sorted(clock.spent.items(), key=lambda item: -item[1]):
+        named += spent
+        print(f"{name:<24}{spent:>9.2f}{spent / whole:>8.1%}")
+    print(f"{'the rest':<24}{whole - named:>9.2f}{(whole - named) / whole:>8.1%}")
+
+
+if __name__ == "__main__":
+    main()

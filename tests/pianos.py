@@ -1,0 +1,51 @@
+"""Small pianos and pieces that several tests play."""
+
+import dataclasses
+
+import keras
+import numpy as np
+
+from style_transfer.models.piano_ddsp import PianoDDSP
+from style_transfer.piano import Piano
+from style_transfer.piano_roll import NoteTable
+
+EQUAL_HZ = (440 * 2 ** ((np.arange(88) - 48) / 12)).astype(np.float32)
+
+
+def tiny_model(seed=0):
+    """A small `PianoDDSP` with random weights."""
+    keras.utils.set_random_seed(seed)
+    model = PianoDDSP(style_size=8, width=16, num_layers=2, context_filters=8, dilations=(1, 2),
+                      num_partials=48, num_oscillators=256, room_secs=0.2, warmup_secs=0.2)
+    model.build(None)
+    # An untrained head plays all notes alike; weights of a trained one's size tell them apart.
+    rng = np.random.default_rng(seed)
+    for layer in (model.note_head, model.background):
+        layer.kernel.assign(rng.normal(0, 0.15, layer.kernel.shape))
+    return model
+
+
+def piano(style=0.5, **changes):
+    """A piano in equal temperament."""
+    vector = np.linspace(-1, 1, 8).astype(np.float32) * np.float32(style)
+    made = Piano(style=vector, f0_hz=EQUAL_HZ, inharmonicity=np.full(88, 3e-4, np.float32),
+                 loudness_db=-20.0)
+    return dataclasses.replace(made, **changes)
+
+
+def notes(*rows):
+    """A `NoteTable` of rows (key, velocity, onset, release[, damped])."""
+    rows = sorted((*row, row[3])[:5] for row in rows)
+    rows.sort(key=lambda row: row[2])
+    key, velocity, onset, release, damped = (np.array(c, np.float64) for c in zip(*rows, strict=True))
+    return NoteTable(key.astype(np.int32), velocity.astype(np.float32), onset, release, damped)
+
+
+def random_notes(count, seconds, seed=0):
+    """Random notes, overlapping and repeated ones among them."""
+    rng = np.random.default_rng(seed)
+    onset = np.sort(rng.uniform(0, seconds, count))
+    length = rng.uniform(0.05, 2, count)
+    return NoteTable(rng.integers(5, 80, count).astype(np.int32),
+                     rng.uniform(0.1, 1, count).astype(np.float32), onset, onset + length,
+                     onset + length * 1.3)

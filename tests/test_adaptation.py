@@ -1,0 +1,82 @@
+import numpy as np
+import pytest
+
+from style_transfer import adaptation, analysis, generation, losses
+from style_transfer.audio import Audio
+from tests import pianos
+
+RATE = 24_000
+
+
+@pytest.fixture(scope="module")
+def model():
+    return pianos.tiny_model()
+
+
+def clip(model, style, table):
+    """A clip of a piano that the model can play exactly."""
+    chunks = generation.play(model, pianos.piano(style), table)
+    return Audio(np.concatenate(list(chunks))[: 4 * RATE], RATE)
+
+
+def tuning():
+    """The tuning of `pianos.piano`."""
+    piano = pianos.piano()
+    return analysis.Tuning(piano.f0_hz, piano.inharmonicity, np.ones(88, np.float32))
+
+
+def test_adaptation_finds_a_piano_nearer_to_the_clip(model):
+    table = pianos.random_notes(25, 3.5)
+    audio = clip(model, 1.5, table)
+    start = pianos.piano(-0.5)
+    loss = losses.PianoLoss(fft_sizes=(1024, 256), mel_scales=((512, 64),))
+    style, corrections = adaptation.adapt(model, start.style, audio, table, tuning(), steps=40,
+                                          learning_rate=0.05, batch_size=2, loss=loss)
+
+    def distance(style, corrections):
+        piano = pianos.piano(style=1.0, corrections=corrections)
+        object.__setattr__(piano, "style", style)
+        other = pianos.random_notes(25, 3.5, seed=9)  # notes that the fit has not seen
+        played = np.concatenate(list(generation.play(model, piano, other)))[None, : 4 * RATE]
+        truth = np.concatenate(list(generation.play(model, pianos.piano(1.5), other)))
+        return float(np.ravel(loss(truth[None, : 4 * RATE], played))[0])
+
+    assert distance(style, corrections) < 0.8 * distance(start.style, None)
+
+
+def test_nets_stay_as_they_are(model):
+    before = [np.array(v) for v in model.weights]
+    table = pianos.random_notes(10, 2)
+    adaptation.adapt(model, pianos.piano().style, clip(model, 1.0, table), table, tuning(), steps=2,
+                     batch_size=1)
+    changed = [v.path for v, old in zip(model.weights, before, strict=True)
+               if "seed" not in v.path and not np.array_equal(np.array(v), old)]
+    assert not changed
+
+
+def test_crops_hold_the_notes_that_sound_in_them_at_their_times():
+    table = pianos.notes((10, 0.5, 0.0, 0.4), (20, 0.6, 1.0, 1.5), (30, 0.7, 2.0, 3.5))
+    rows = adaptation.note_arrays(table, 1.8, 1.0, 4)
+    assert list(rows["note_key"][:2]) == [20, 30]  # 20 was damped less than a second ago
+    np.testing.assert_allclose(rows["note_onset_secs"][:2], [-0.8, 0.2], atol=1e-6)
+    assert np.all(rows["note_velocity"][2:] == 0)
+
+
+def test_crops_align_audio_and_notes():
+    clicks = np.zeros(4 * RATE, np.float32)
+    clicks[RATE * np.arange(4)] = 1
+    table = pianos.notes(*((40, 0.5, float(t), t + 0.1) for t in range(4)))
+    batches = adaptation.crops(Audio(clicks, RATE), table, tuning(), 0, 0.5, batch_size=8)
+    inputs, target = next(batches)
+    for row in range(8):
+        sounding = inputs["note_velocity"][row] > 0
+        onsets = inputs["note_onset_secs"][row][sounding] - 0.5
+        inside = onsets[(onsets > 0) & (onsets < target.shape[1] / RATE - 1e-3)]
+        heard = np.flatnonzero(target[row]) / RATE
+        np.testing.assert_allclose(heard[heard > 0], inside, atol=2 / RATE)
+
+
+def test_clip_shorter_than_a_crop_is_padded():
+    audio = Audio(np.ones(RATE, np.float32), RATE)
+    inputs, target = next(adaptation.crops(audio, pianos.random_notes(3, 1), tuning(), 0, 0.5))
+    assert target.shape[1] == int(2.0 * RATE) and target[0, -1] == 0

@@ -1,0 +1,138 @@
+import numpy as np
+import pytest
+
+from style_transfer import audio as audio_lib
+from style_transfer import batch, generation, piano_roll, transfer
+from style_transfer.audio import Audio
+from tests import pianos
+
+RATE = 24_000
+
+
+@pytest.fixture(scope="module")
+def model():
+    model = pianos.tiny_model()
+    model.weights_name = "tiny"
+    return model
+
+
+@pytest.fixture(autouse=True)
+def tiny_weights(model, monkeypatch):
+    monkeypatch.setattr(transfer, "load", lambda name=None: model)
+
+
+@pytest.fixture()
+def files(tmp_path, model):
+    """Two pieces, a broken one and a style clip."""
+    folder = tmp_path / "pieces"
+    folder.mkdir()
+    for i in range(2):
+        sequence = piano_roll.to_sequence(pianos.random_notes(8, 1, seed=i))
+        piano_roll.save_midi(folder / f"piece{i}.mid", sequence)
+    (folder / "broken.mid").write_bytes(b"MThd but no more")
+    samples = np.concatenate(list(generation.play(model, pianos.piano(),
+                                                  pianos.random_notes(30, 4))))
+    style = tmp_path / "style.wav"
+    audio_lib.save(style, audio_lib.at_loudness(Audio(samples[: 4 * RATE], RATE), -25))
+    return folder, style
+
+
+def run(files, tmp_path, **options):
+    """A batch into `out`; gives the summary and the lines reported."""
+    folder, style = files
+    lines = []
+    options = batch.Options(style=str(style), output_dir=str(tmp_path / "out"), **options)
+    summary = batch.generate([str(folder)], options, lambda line, again=False: lines.append(line))
+    return summary, lines
+
+
+def test_batch_writes_audio_midi_and_pictures_and_names_what_it_skips(files, tmp_path):
+    summary, lines = run(files, tmp_path)
+    assert (summary.read, summary.written, summary.skipped) == (3, 2, 1)
+    assert any("skipped" in line and "broken.mid" in line for line in lines)
+    names = sorted(path.name for path in (tmp_path / "out").iterdir())
+    assert names == [f"piece{i}.{end}" for i in range(2) for end in ("mid", "png", "wav")]
+    assert any("real-time factor" in line for line in lines)
+
+
+def test_file_equals_what_the_api_gives(files, tmp_path, model):
+    run(files, tmp_path, picture=False, sample_rate=16_000)
+    written = audio_lib.load(tmp_path / "out" / "piece0.wav")
+    direct = transfer.transfer(files[0] / "piece0.mid", files[1], model=model, sample_rate=16_000)
+    np.testing.assert_allclose(written.samples, direct.samples, atol=2e-4)
+
+
+def test_written_midi_holds_the_notes_that_were_played(files, tmp_path):
+    run(files, tmp_path, picture=False)
+    given, written = (transfer.content_notes(folder / "piece0.mid")
+                      for folder in (files[0], tmp_path / "out"))
+    np.testing.assert_array_equal(given.key, written.key)
+    np.testing.assert_allclose(given.onset_secs, written.onset_secs, atol=2e-3)
+    np.testing.assert_allclose(given.damped_secs, written.damped_secs, atol=2e-3)
+
+
+def test_existing_outputs_are_kept_unless_told_otherwise(files, tmp_path):
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / "piece0.wav").write_bytes(b"mine")
+    summary, _ = run(files, tmp_path, picture=False)
+    assert (summary.kept, summary.written) == (1, 1)
+    assert (out / "piece0.wav").read_bytes() == b"mine"
+    summary, _ = run(files, tmp_path, picture=False, overwrite=True)
+    assert (summary.kept, summary.written) == (0, 2)
+    assert (out / "piece0.wav").read_bytes() != b"mine"
+
+
+def test_loudness_that_would_clip_is_lowered_and_said(files, tmp_path):
+    _, lines = run(files, tmp_path, picture=False, loudness=0.0)
+    assert any("would clip" in line for line in lines)
+    assert np.abs(audio_lib.load(tmp_path / "out" / "piece0.wav").samples).max() <= 1
+
+
+def test_flac_is_written(files, tmp_path):
+    run(files, tmp_path, picture=False, audio_format="flac")
+    assert audio_lib.load(tmp_path / "out" / "piece0.flac").duration_secs > 1
+
+
+def test_piano_is_saved_and_used_again(files, tmp_path):
+    path = tmp_path / "steinway.piano"
+    run(files, tmp_path, picture=False, save_piano=str(path))
+    first = audio_lib.load(tmp_path / "out" / "piece0.wav").samples
+    summary, _ = run((files[0], path), tmp_path, overwrite=True)
+    assert summary.written == 2
+    np.testing.assert_allclose(audio_lib.load(tmp_path / "out" / "piece0.wav").samples, first,
+                               atol=1e-4)
+
+
+def test_contents_of_one_name_do_not_overwrite_each_other(files, tmp_path):
+    other = files[0] / "sub"
+    other.mkdir()
+    (other / "piece0.mid").write_bytes((files[0] / "piece0.mid").read_bytes())
+    summary, _ = run(files, tmp_path, picture=False)
+    assert summary.written == 3
+    assert (tmp_path / "out" / "piece0-2.wav").exists()
+
+
+@pytest.mark.parametrize("contents", ["nothing.mid", "no*.mid"])
+def test_missing_content_is_an_error(contents, tmp_path, files):
+    options = batch.Options(style=str(files[1]), output_dir=str(tmp_path / "out"))
+    with pytest.raises(FileNotFoundError, match="There is no content"):
+        batch.generate([str(tmp_path / contents)], options)
+
+
+def test_missing_style_is_an_error_before_any_work(tmp_path, files):
+    options = batch.Options(style=str(tmp_path / "no.wav"), output_dir=str(tmp_path / "out"))
+    with pytest.raises(FileNotFoundError, match="There is no style"):
+        batch.generate([str(files[0])], options)
+    assert not (tmp_path / "out").exists()
+
+
+def test_failure_leaves_nothing_half_written(files, tmp_path, monkeypatch):
+    def broken(*args):
+        yield np.zeros(100, np.float32)
+        raise ValueError("no more")
+
+    monkeypatch.setattr(transfer, "played", broken)
+    summary, _ = run(files, tmp_path)
+    assert summary.written == 0
+    assert list((tmp_path / "out").iterdir()) == []

@@ -1,0 +1,129 @@
+import dataclasses
+
+import numpy as np
+import pytest
+
+from style_transfer import generation
+from tests import pianos
+
+RATE = 24_000
+
+
+@pytest.fixture(scope="module")
+def model():
+    return pianos.tiny_model()
+
+
+def played(model, table, piano=None, **options):
+    """All chunks of a performance, joined."""
+    return np.concatenate(list(generation.play(model, piano or pianos.piano(), table, **options)))
+
+
+def level(samples, start, stop):
+    """RMS between two times in seconds."""
+    return np.sqrt(np.mean(np.square(samples[int(start * RATE): int(stop * RATE)])))
+
+
+@pytest.mark.parametrize("chunk_nodes", [50, 333, 1500])
+def test_chunks_of_any_size_give_the_same_audio(model, chunk_nodes, monkeypatch):
+    # Small windows, so that the nets are cut as well.
+    monkeypatch.setattr(generation, "WINDOW_FRAMES", 60)
+    table = pianos.random_notes(60, 6)
+    whole = played(model, table, chunk_nodes=2000)
+    parts = played(model, table, chunk_nodes=chunk_nodes)
+    length = min(len(whole), len(parts))
+    assert length / RATE > table.end_secs
+    assert level(whole, 0, 6) > 1e-3
+    difference = whole[:length] - parts[:length]
+    assert np.sqrt(np.mean(np.square(difference))) < 1e-3 * np.sqrt(np.mean(np.square(whole)))
+
+
+def test_one_seed_gives_one_waveform_and_another_a_different_one(model):
+    table = pianos.random_notes(5, 1)
+    first, again = (played(model, table, seed=3) for _ in range(2))
+    np.testing.assert_array_equal(first, again)
+    assert np.abs(first - played(model, table, seed=4)).max() > 1e-4
+
+
+def test_two_styles_with_one_content_differ(model):
+    table = pianos.random_notes(5, 1)
+    one, other = (played(model, table, pianos.piano(style)) for style in (0.2, 2.0))
+    assert level(one - other, 0, 1) > 0.1 * level(one, 0, 1)
+
+
+def test_two_contents_with_one_style_differ(model):
+    one, other = (played(model, pianos.random_notes(5, 1, seed)) for seed in (0, 1))
+    length = min(len(one), len(other))
+    assert level(one[:length] - other[:length], 0, 1) > 0.1 * level(one, 0, 1)
+
+
+def test_note_begins_at_its_onset(model):
+    audio = played(model, pianos.notes((40, 0.8, 1.0, 1.5)))
+    assert level(audio, 1.01, 1.05) > 20 * level(audio, 0, 0.99)
+    heard = np.abs(audio) > 0.1 * np.abs(audio).max()
+    assert np.argmax(heard) / RATE == pytest.approx(1.0, abs=0.012)
+
+
+def test_pitch_is_the_pianos_not_equal_temperament(model):
+    sharp = pianos.piano(f0_hz=pianos.EQUAL_HZ * np.float32(2 ** (30 / 1200)),
+                         inharmonicity=np.zeros(88, np.float32))
+    audio = played(model, pianos.notes((48, 0.8, 0.0, 2.0)), sharp)[: 2 * RATE]
+    spectrum = np.abs(np.fft.rfft(audio * np.hanning(len(audio)), 1 << 18))
+    bins = np.fft.rfftfreq(1 << 18, 1 / RATE)
+    near = (bins > 400) & (bins < 480)
+    peak = bins[near][np.argmax(spectrum[near])]
+    assert 1200 * np.log2(peak / 440) == pytest.approx(30, abs=1)
+
+
+def test_louder_keys_are_louder(model):
+    levels = [level(played(model, pianos.notes((40, v, 0.0, 1.0))), 0, 1) for v in (0.2, 0.5, 1.0)]
+    assert levels[0] < levels[1] < levels[2]
+
+
+def test_pedal_keeps_a_note_ringing(model):
+    short = played(model, pianos.notes((30, 0.8, 0.0, 0.5)))
+    held = played(model, pianos.notes((30, 0.8, 0.0, 0.5, 2.0)))
+    assert level(held, 1.0, 1.5) > 5 * level(short, 1.0, 1.5)
+
+
+def test_repeated_and_overlapping_notes_of_a_key_all_sound(model):
+    once = played(model, pianos.notes((40, 0.8, 0.0, 3.0)))
+    again = played(model, pianos.notes((40, 0.8, 0.0, 3.0), (40, 0.8, 1.0, 2.5)))
+    np.testing.assert_allclose(once[:RATE - 2000], again[:RATE - 2000], atol=1e-4)
+    difference = again[:len(once)] - once[:len(again)]
+    assert level(difference, 1.05, 1.5) > 0.3 * level(once, 0.05, 0.5)
+
+
+def test_long_silence_between_notes_is_played(model):
+    audio = played(model, pianos.notes((40, 0.8, 0.0, 0.5), (45, 0.8, 30.0, 30.5)))
+    assert level(audio, 30.02, 30.4) > 0.1 * level(audio, 0.02, 0.4)
+    assert level(audio, 15, 29) < 0.02 * level(audio, 0, 0.5)
+
+
+def test_state_does_not_grow_with_the_piece(model):
+    sizes = []
+    table = pianos.random_notes(1200, 120)
+    player = generation._Player(model, pianos.piano(), table, 0)
+    for node in range(0, 120 * RATE // model.hop, generation.CHUNK_NODES):
+        player.dry(node, generation.CHUNK_NODES)
+        sizes.append(sum(v.nbytes for s in (player.oscillators, player.bursts) for v in s.values()))
+    first, second = np.max(sizes[20:60]), np.max(sizes[60:])
+    assert second < 1.5 * first
+    assert len(player.backgrounds) <= 3
+
+
+def test_piece_without_notes_in_its_first_window_plays(model):
+    late = generation.WINDOW_FRAMES / 50 + 1
+    audio = played(model, pianos.notes((40, 0.8, late, late + 0.5)))
+    assert level(audio, late + 0.02, late + 0.3) > 1e-4
+
+
+def test_adapted_piano_differs(model):
+    table = pianos.random_notes(5, 1)
+    rng = np.random.default_rng(0)
+    corrections = {"by_key": rng.normal(0, 0.3, (22, model.num_outputs)).astype(np.float32),
+                   "by_velocity": np.zeros(model.num_outputs, np.float32),
+                   "room": np.zeros(32, np.float32)}
+    plain = played(model, table)
+    adapted = played(model, table, dataclasses.replace(pianos.piano(), corrections=corrections))
+    assert level(plain - adapted, 0, 1) > 0.1 * level(plain, 0, 1)

@@ -1,0 +1,159 @@
+import dataclasses
+import os
+
+import numpy as np
+import pytest
+
+import style_transfer
+from style_transfer import audio as audio_lib
+from style_transfer import generation, piano_roll, transfer
+from style_transfer.audio import Audio
+from style_transfer.piano import Piano
+from tests import pianos
+
+RATE = 24_000
+
+
+@pytest.fixture(scope="module")
+def model():
+    model = pianos.tiny_model()
+    model.weights_name = "tiny"
+    return model
+
+
+@pytest.fixture(scope="module")
+def clip(model):
+    table = pianos.random_notes(30, 4)
+    samples = np.concatenate(list(generation.play(model, pianos.piano(), table)))[: 4 * RATE]
+    return audio_lib.at_loudness(Audio(samples, RATE), -23.0)
+
+
+@pytest.fixture()
+def piece(tmp_path):
+    path = tmp_path / "piece.mid"
+    sequence = piano_roll.to_sequence(pianos.random_notes(12, 2, seed=5))
+    piano_roll.save_midi(path, sequence)
+    return path
+
+
+def test_package_is_callable_as_the_readme_says(model, clip, piece):
+    result = style_transfer.transfer(str(piece), clip, model=model)
+    assert result.sample_rate == 24_000 and result.duration_secs > 2
+
+
+def test_output_has_the_clips_loudness_unless_told_otherwise(model, clip, piece):
+    matched = transfer.transfer(piece, clip, model=model)
+    assert matched.rms_db == pytest.approx(clip.rms_db, abs=0.2)
+    assert transfer.transfer(piece, clip, model=model, loudness=-31).rms_db == pytest.approx(-31, abs=0.2)
+
+
+@pytest.mark.parametrize("rate", [8_000, 44_100, 48_000])
+def test_other_sample_rates_give_the_same_music(model, clip, piece, rate):
+    result = transfer.transfer(piece, clip, model=model, sample_rate=rate)
+    base = audio_lib.resample(transfer.transfer(piece, clip, model=model), rate)
+    assert result.sample_rate == rate
+    length = min(len(result.samples), len(base.samples))
+    left, right = result.samples[:length], base.samples[:length]
+    assert np.corrcoef(left, right)[0, 1] > 0.99
+
+
+@pytest.mark.parametrize("rate", [4_000, 96_000])
+def test_sample_rates_out_of_range_are_refused(model, clip, piece, rate):
+    with pytest.raises(ValueError, match="8000 to 48000"):
+        transfer.transfer(piece, clip, model=model, sample_rate=rate)
+
+
+def test_saved_piano_plays_the_same(model, clip, piece, tmp_path):
+    piano = transfer.estimate_piano(clip, model=model, name="old upright")
+    path = tmp_path / "upright.piano"
+    piano.save(path)
+    again = Piano.load(path)
+    assert again.name == "old upright" and again.loudness_db == pytest.approx(clip.rms_db, abs=0.1)
+    direct = transfer.transfer(piece, piano, model=model)
+    np.testing.assert_allclose(transfer.transfer(piece, str(path), model=model).samples,
+                               direct.samples, atol=1e-5)
+
+
+def test_adapted_piano_is_small(model, clip, tmp_path):
+    rng = np.random.default_rng(0)
+    corrections = {"by_key": rng.normal(size=(22, 600)), "by_velocity": rng.normal(size=600),
+                   "room": rng.normal(size=32)}
+    path = tmp_path / "adapted.piano"
+    pianos.piano(corrections=corrections).save(path)
+    assert os.path.getsize(path) < 200_000
+
+
+def test_piano_of_other_weights_is_refused(model, piece):
+    with pytest.raises(ValueError, match="estimated with the weights 'old'"):
+        transfer.transfer(piece, pianos.piano(weights="old"), model=model)
+
+
+def test_adaptation_with_the_clips_notes_changes_the_piano(model, clip):
+    plain = transfer.estimate_piano(clip, model=model)
+    fitted = transfer.estimate_piano(clip, style_midi=piano_roll.to_sequence(pianos.random_notes(30, 4)),
+                                     adapt_steps=2, model=model)
+    assert plain.corrections is None and fitted.corrections is not None
+    assert np.abs(plain.style - fitted.style).max() > 1e-3
+
+
+@pytest.mark.parametrize("content, message", [
+    ("recording.wav", "is a recording"), ("missing.mid", "There is no MIDI file"),
+    (b"MThd broken", "damaged MIDI"), (b"", "holds no notes"), (b"\xff\xfe junk", "neither")])
+def test_content_that_cannot_be_played_is_named(content, message):
+    with pytest.raises((ValueError, FileNotFoundError), match=message):
+        transfer.content_notes(content)
+
+
+def test_content_of_drums_only_is_refused():
+    from note_seq.protobuf import music_pb2
+
+    sequence = music_pb2.NoteSequence()
+    sequence.notes.add(pitch=36, velocity=90, start_time=0, end_time=1, is_drum=True)
+    with pytest.raises(ValueError, match="drum"):
+        transfer.content_notes(sequence)
+
+
+@pytest.mark.parametrize("samples, message", [
+    (np.zeros(5 * RATE), "silent|silence"), (np.ones(RATE) * 0.1, "short|2")])
+def test_style_that_holds_no_piano_is_an_error(model, samples, message):
+    with pytest.raises(ValueError, match=message):
+        transfer.estimate_piano(Audio(samples.astype(np.float32), RATE), model=model)
+
+
+def test_adapting_without_notes_is_an_error(model, clip):
+    with pytest.raises(ValueError, match="style_midi"):
+        transfer.estimate_piano(clip, adapt_steps=5, model=model)
+
+
+def test_style_midi_of_another_time_is_an_error(model, clip):
+    late = piano_roll.to_sequence(pianos.random_notes(5, 1).shift(100.0))
+    with pytest.raises(ValueError, match="start at the same time"):
+        transfer.estimate_piano(clip, style_midi=late, model=model)
+
+
+def test_long_clip_is_cut_where_it_is_loudest_and_notes_follow():
+    rng = np.random.default_rng(0)
+    samples = rng.standard_normal(200 * 1000).astype(np.float32) * 0.01
+    samples[120_000:170_000] *= 50
+    table = pianos.notes((40, 0.5, 10.0, 11.0), (41, 0.5, 150.0, 151.0))
+    clip, notes = transfer._excerpt(Audio(samples, 1000), table)
+    assert clip.duration_secs == transfer.MAX_STYLE_SECS
+    assert len(notes) == 1 and notes.key[0] == 41
+    assert 0 <= notes.onset_secs[0] < 60
+
+
+@pytest.mark.parametrize("damage", ["not a zip", "no json", "wrong keys"])
+def test_damaged_piano_is_an_error(tmp_path, damage):
+    path = tmp_path / "x.piano"
+    if damage == "not a zip":
+        path.write_bytes(b"junk")
+    elif damage == "no json":
+        import zipfile
+
+        with zipfile.ZipFile(path, "w") as archive:
+            archive.writestr("other", "")
+    else:
+        short = np.ones(5, np.float32)
+        dataclasses.replace(pianos.piano(), f0_hz=short).save(path)
+    with pytest.raises(ValueError, match="not a piano|holds"):
+        Piano.load(path)
