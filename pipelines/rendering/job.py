@@ -1,0 +1,259 @@
+"""Renders many performances on many pianos: parallel, restartable, one bad file harms no other."""
+
+import concurrent.futures
+import concurrent.futures.process
+import dataclasses
+import json
+import multiprocessing
+import os
+import pathlib
+import time
+from collections.abc import Callable
+
+from pipelines.midi_reader import note_sequence
+from pipelines.rendering import pieces as pieces_lib
+from pipelines.rendering.augment import AugmentedRenderer
+from pipelines.rendering.base import Renderer
+from pipelines.rendering.midi_out import midi_bytes
+from pipelines.rendering.soundfont import SoundfontRenderer, fluidsynth_program
+from pipelines.rendering.specs import renderers_from
+from pipelines.tfrecords import atomic_file
+from style_transfer import audio as audio_lib
+from style_transfer.piano_roll import note_table
+
+MANIFEST = "manifest.jsonl"
+PIECES_PER_TASK = 8
+MANIFEST_SECS = 30.0  # how often the manifest is written while rendering
+_CACHE: dict = {}
+
+
+@dataclasses.dataclass(frozen=True)
+class Job:
+    """What to render, and how; small, since every worker gets it.
+
+    Attributes:
+        specs: What `renderers_from` understands.
+        output_dir: Folder of the results.
+        sample_rate: Samples per second.
+        max_secs: Length of performance rendered at most, 0 for all.
+        augment: Augmented variants of each piano, besides the plain one.
+        seed: Seed of procedural pianos and of augmentation.
+        dry: Without rooms and effects.
+        overwrite: Render again what is there.
+        licence: Remark for the manifest; by default what the piano itself says.
+    """
+
+    specs: tuple
+    output_dir: str
+    sample_rate: int = audio_lib.SAMPLE_RATE
+    max_secs: float = 0.0
+    augment: int = 0
+    seed: int = 0
+    dry: bool = False
+    overwrite: bool = False
+    licence: str = ""
+
+
+@dataclasses.dataclass
+class Report:
+    """What became of a job.
+
+    Attributes:
+        num_read: Performances.
+        num_written: Recordings.
+        num_kept: Recordings that were there already.
+        skipped: Performances of which nothing could be rendered, with the reason.
+        problems: (performance, piano, reason) of every recording that failed.
+        audio_secs: Length of what was written.
+    """
+
+    num_read: int
+    num_written: int = 0
+    num_kept: int = 0
+    skipped: dict = dataclasses.field(default_factory=dict)
+    problems: list = dataclasses.field(default_factory=list)
+    audio_secs: float = 0.0
+
+    def summary(self):
+        """The closing line."""
+        kept = (f" ({self.num_kept} existing kept, --overwrite replaces them)"
+                if self.num_kept else "")
+        return (f"{self.num_read} read, {self.num_written} written, "
+                f"{len(self.skipped)} skipped{kept}")
+
+
+def all_renderers(job: Job) -> list[Renderer]:
+    """The job's pianos, each with a name of its own.
+
+    Raises:
+        FileNotFoundError: A soundfont or SFZ file is missing.
+        ValueError: A spec names no piano.
+    """
+    plain = [renderer for spec in job.specs
+             for renderer in renderers_from(spec, seed=job.seed, dry=job.dry)]
+    taken = set()
+    for renderer in plain:
+        name, number = renderer.timbre_id, 1
+        while renderer.timbre_id in taken:
+            number += 1
+            renderer.timbre_id = f"{name}_{number}"
+        taken.add(renderer.timbre_id)
+    return plain + [AugmentedRenderer(renderer, index + 1, job.seed)
+                    for renderer in plain for index in range(job.augment)]
+
+
+def run_job(
+    job: Job, pieces: list, num_workers: int = 1, on_result: Callable = lambda result: None
+) -> Report:
+    """Renders every piece on every piano and writes the manifest.
+
+    Args:
+        job: A `Job`.
+        pieces: List of `pieces.Piece`.
+        num_workers: Processes; with 1 everything happens in this one.
+        on_result: Called with each recording's `(piece id, timbre id, row or None, reason)`.
+
+    Returns:
+        A `Report`.
+
+    Raises:
+        FileNotFoundError: A soundfont or SFZ file is missing.
+        ValueError: A spec names no piano, FluidSynth is needed and missing, or a worker was
+            killed.
+    """
+    renderers = all_renderers(job)
+    if any(isinstance(renderer, SoundfontRenderer) for renderer in renderers):
+        fluidsynth_program()
+    # One piano after the other, so that a worker holds the samples of one at a time.
+    tasks = [(index, pieces[first:first + PIECES_PER_TASK])
+             for index in range(len(renderers))
+             for first in range(0, len(pieces), PIECES_PER_TASK)]
+    report, rows = Report(len(pieces)), read_manifest(job.output_dir)
+    done, reasons, written = set(), {}, time.monotonic()
+    for results in _results(job, renderers, tasks, num_workers):
+        for result in results:
+            on_result(result)
+            piece_id, timbre_id, row, reason = result
+            if row is None:
+                report.problems.append((piece_id, timbre_id, reason))
+                reasons[piece_id] = reason
+                continue
+            done.add(piece_id)
+            rows[timbre_id, piece_id] = row
+            report.num_kept += reason == "kept"
+            report.num_written += reason == "written"
+            report.audio_secs += row["duration_secs"] if reason == "written" else 0.0
+        if time.monotonic() - written > MANIFEST_SECS:
+            write_manifest(job.output_dir, rows)
+            written = time.monotonic()
+    write_manifest(job.output_dir, rows)
+    report.skipped = {piece: reason for piece, reason in reasons.items() if piece not in done}
+    return report
+
+
+def _results(job, renderers, tasks, num_workers):
+    if num_workers == 1:
+        for index, pieces in tasks:
+            _forget_others(renderers, index)
+            yield [render_pair(job, renderers[index], piece) for piece in pieces]
+        return
+    # Not forked: a parent's threads and locks do not survive a fork.
+    context = multiprocessing.get_context("spawn")
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    pool = concurrent.futures.ProcessPoolExecutor(num_workers, mp_context=context)
+    try:
+        futures = [pool.submit(_render_task, job, *task) for task in tasks]
+        for future in concurrent.futures.as_completed(futures):
+            yield future.result()
+    except concurrent.futures.process.BrokenProcessPool:
+        raise ValueError("A rendering process was killed, probably for want of memory. What is "
+                         "finished is kept: run again with fewer --num_workers or a smaller "
+                         "--max_secs.") from None
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _render_task(job, index, pieces):
+    if _CACHE.get("job") != job:
+        _CACHE.update(job=job, renderers=all_renderers(job))
+    _forget_others(_CACHE["renderers"], index)
+    return [render_pair(job, _CACHE["renderers"][index], piece) for piece in pieces]
+
+
+def _forget_others(renderers, index):
+    """Frees the samples of all pianos but one."""
+    for i, renderer in enumerate(renderers):
+        if i != index:
+            renderer.forget()
+
+
+def render_pair(job: Job, renderer: Renderer, piece) -> tuple:
+    """Renders one performance on one piano, unless it is there already.
+
+    Returns:
+        `(piece id, timbre id, row of the manifest, "written" or "kept")`, or with None for the row
+        and the reason why it failed.
+    """
+    folder = pathlib.Path(job.output_dir, renderer.timbre_id)
+    flac, midi = folder / f"{piece.id}.flac", folder / f"{piece.id}.mid"
+    try:
+        if flac.is_file() and midi.is_file() and not job.overwrite:
+            row = _row(job, renderer, piece, note_table(note_sequence(midi.read_bytes())), flac)
+            return piece.id, renderer.timbre_id, row, "kept"
+        notes = midi_bytes(pieces_lib.playable(piece.load(), renderer.pitches, job.max_secs))
+        # Rendered from the bytes that are written, so that audio and MIDI cannot differ.
+        sequence = note_sequence(notes)
+        audio = renderer.render(sequence, job.sample_rate)
+        folder.mkdir(parents=True, exist_ok=True)
+        with atomic_file(midi) as handle:
+            handle.write(notes)
+        audio_lib.save(flac, audio)
+        row = _row(job, renderer, piece, note_table(sequence), flac)
+        return piece.id, renderer.timbre_id, row, "written"
+    except (ValueError, OSError, ArithmeticError, IndexError, MemoryError,
+            RuntimeError) as error:
+        reason = " ".join(str(error).split()) or type(error).__name__
+        return piece.id, renderer.timbre_id, None, reason
+
+
+def _row(job, renderer, piece, table, flac):
+    import soundfile
+
+    info = soundfile.info(flac)
+    if info.samplerate != job.sample_rate:
+        raise ValueError(f"{flac} exists at {info.samplerate} Hz instead of {job.sample_rate}: "
+                         "give --overwrite or another --output_dir")
+    velocities = [round(float(v) * 127) for v in (table.velocity.min(), table.velocity.max())]
+    name = f"{renderer.timbre_id}/{piece.id}"
+    return {"id": name, "timbre_id": renderer.timbre_id, "piece_id": piece.id,
+            "audio": f"{name}.flac", "midi": f"{name}.mid", "sample_rate": info.samplerate,
+            "duration_secs": round(info.duration, 3), "num_notes": len(table),
+            "velocity_range": velocities, "seed": job.seed,
+            "licence": job.licence or getattr(renderer, "licence", "")}
+
+
+def read_manifest(output_dir: str | os.PathLike) -> dict:
+    """Rows of a folder's manifest by (timbre id, piece id); empty where there is none.
+
+    Raises:
+        ValueError: It is damaged.
+    """
+    path = pathlib.Path(output_dir, MANIFEST)
+    if not path.is_file():
+        return {}
+    try:
+        rows = [json.loads(line) for line in path.read_text().splitlines() if line.strip()]
+        return {(row["timbre_id"], row["piece_id"]): row for row in rows}
+    except (json.JSONDecodeError, KeyError, TypeError) as error:
+        raise ValueError(f"{path} is no manifest of rendered pairs ({error!r}). Remove it to "
+                         "have it written anew.") from error
+
+
+def write_manifest(output_dir: str | os.PathLike, rows: dict) -> None:
+    """Writes the rows as JSON lines, sorted, whole or not at all."""
+    if not rows:
+        return
+    text = "".join(json.dumps(rows[name], sort_keys=True) + "\n" for name in sorted(rows))
+    with atomic_file(pathlib.Path(output_dir, MANIFEST)) as handle:
+        handle.write(text.encode())
