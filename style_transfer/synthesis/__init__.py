@@ -1,0 +1,1 @@
+"""Differentiable synthesis: pure functions of physical controls, in `keras.ops`."""

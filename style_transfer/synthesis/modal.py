@@ -39,7 +39,7 @@ def partial_frequencies(f0_hz, inharmonicity, num_partials):
 
 
 def band_positions(frequency_hz, num_bands, low_hz, high_hz):
-    """Where frequencies lie on a mel-spaced grid of bands: 0 is `low_hz`, `num_bands - 1` is `high_hz`."""
+    """Places of frequencies on a mel-spaced grid: 0 is `low_hz`, `num_bands - 1` `high_hz`."""
     low, high = _mel(low_hz), _mel(high_hz)
     position = (2595.0 / math.log(10.0) * ops.log1p(frequency_hz / 700.0) - low) / (high - low)
     return ops.clip(position, 0.0, 1.0) * (num_bands - 1)
