@@ -40,6 +40,7 @@ class Clock:
 
     @contextlib.contextmanager
     def watch(self, name):
+        """Adds the time of a `with` block."""
         begun = time.perf_counter()
         yield
         self.spent[name] = self.spent.get(name, 0.0) + time.perf_counter() - begun

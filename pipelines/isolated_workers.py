@@ -11,7 +11,7 @@ import multiprocessing.connection
 import os
 import time
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from typing import Any
 
 _ITEMS_PER_TASK = 16  # so that a worker never waits for the parent between items
@@ -38,7 +38,7 @@ def run(
     num_workers: int | None = None,
     max_secs: float = 60.0,
     max_bytes: int = 2 << 30,
-) -> Iterator[Any]:
+) -> Generator[Any, None, None]:
     """Yields `function(item)` of every item in order, or a `Failure`.
 
     Args:

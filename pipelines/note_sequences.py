@@ -179,8 +179,8 @@ def _read_abc(path, limits):
     if not tunes:
         detail = _describe(errors[0]) if errors else "it has no tune"
         raise UnreadableFileError("not readable ABC", detail)
-    for error in errors:
-        _LOGGER.warning("%s: a tune was left out: %s", path, _describe(error))
+    for fault in errors:
+        _LOGGER.warning("%s: a tune was left out: %s", path, _describe(fault))
     return [(f"_{number}", tune) for number, tune in tunes.items()]
 
 

@@ -1,4 +1,4 @@
-"""Fitting an estimated piano to its clip: a few gradient steps on a latent and small corrections."""
+"""Fitting an estimated piano to its clip: a few steps on a latent and small corrections."""
 
 import keras
 import numpy as np
@@ -116,7 +116,8 @@ def adapt(model, style, audio, table, tuning, steps=DEFAULT_STEPS, learning_rate
         The adapted style vector and the corrections, as NumPy arrays.
     """
     if loss is None:
-        loss = losses.PianoLoss(model.sample_rate, fft_sizes=FFT_SIZES, logmel_weight=4.0)
+        loss = losses.PianoLoss(model.sample_rate, fft_sizes=FFT_SIZES, soft_floor=True,
+                                logmel_weight=4.0)
     adapter = Adapter(model, np.asarray(style, np.float32), penalty)
     schedule = keras.optimizers.schedules.CosineDecay(learning_rate, steps, alpha=0.1)
     adapter.compile(keras.optimizers.Adam(schedule, beta_2=0.99, global_clipnorm=1.0), loss=loss)

@@ -43,7 +43,9 @@ class Audio:
     @property
     def rms_db(self):
         """RMS level in dB relative to full scale, never below `LOUDNESS_FLOOR_DB`."""
-        power = float(np.mean(np.square(self.samples, dtype=np.float64))) if len(self.samples) else 0
+        if not len(self.samples):
+            return LOUDNESS_FLOOR_DB
+        power = float(np.mean(np.square(self.samples, dtype=np.float64)))
         return max(10 * np.log10(power + 1e-30), LOUDNESS_FLOOR_DB)
 
 

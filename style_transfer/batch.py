@@ -155,7 +155,7 @@ def _estimate(options, model, report):
             report(f"warning: {warning.message}")
     how = "fitted to" if piano.corrections else "estimated from"
     report(f"piano {piano.name!r} {how} {options.style} in {time.monotonic() - begun:.1f} s")
-    if not piano.corrections and options.style_midi is None and not options.style.endswith(".piano"):
+    if options.style_midi is None and not options.style.endswith(".piano"):
         report("(with --style_midi, the notes of the clip, it would be fitted to it)")
     if options.save_piano:
         piano.save(options.save_piano)

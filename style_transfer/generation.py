@@ -117,9 +117,9 @@ class _Player:
             ops.convert_to_tensor(node_secs), secs["onset"], secs["damped"], rest["amplitude"],
             rest["decay"], rest["aftersound_decay"], rest["aftersound"], rest["beat_hz"],
             rest["attack_secs"], rest["damping"])
+        phase = np.mod(phase, 2 * np.pi).astype(np.float32)[None]
         return ops.convert_to_numpy(modal.oscillator_sum(
-            rest["frequency_hz"], real, imaginary, np.mod(phase, 2 * np.pi).astype(np.float32)[None],
-            model.hop, model.sample_rate))[0]
+            rest["frequency_hz"], real, imaginary, phase, model.hop, model.sample_rate))[0]
 
     def _burst_power(self, start, node_secs):
         bursts = self.bursts

@@ -196,7 +196,7 @@ class LogMelLoss(keras.losses.Loss):
             if fft_size == size:
                 matrix = spectral.slaney_mel_matrix(bands, size, self.sample_rate)
                 mel = [ops.matmul(mag, matrix) for mag in (target, value)]
-                logs = _floored_logs(*mel, self.floor_db, self.soft_floor)
+                logs = _floored_logs(mel[0], mel[1], self.floor_db, self.soft_floor)
                 loss += _per_clip(ops.abs(logs[0] - logs[1]))
         return loss * DB_PER_NEPER / len(self.scales)
 

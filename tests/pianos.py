@@ -37,7 +37,8 @@ def notes(*rows):
     """A `NoteTable` of rows (key, velocity, onset, release[, damped])."""
     rows = sorted((*row, row[3])[:5] for row in rows)
     rows.sort(key=lambda row: row[2])
-    key, velocity, onset, release, damped = (np.array(c, np.float64) for c in zip(*rows, strict=True))
+    columns = (np.array(column, np.float64) for column in zip(*rows, strict=True))
+    key, velocity, onset, release, damped = columns
     return NoteTable(key.astype(np.int32), velocity.astype(np.float32), onset, release, damped)
 
 

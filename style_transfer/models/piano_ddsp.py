@@ -139,7 +139,8 @@ class PianoDDSP(keras.Model):
             "damping_bands": NUM_DECAY_BANDS, "beat": 1, "attack": 1, "level": 1,
             "noise": num_bands * _noise_constants(), "damper_noise": num_bands + _noise_constants()}
         self.num_outputs = sum(self.head_sizes.values())
-        self.note_head = layers.Dense(self.num_outputs, kernel_initializer=_small(), name="note_head")
+        self.note_head = layers.Dense(self.num_outputs, kernel_initializer=_small(),
+                                      name="note_head")
         self.room_head = layers.Dense(2 * NUM_ROOM_BANDS, kernel_initializer=_small(),
                                       name="room_head")
         self.random = keras.random.SeedGenerator(seed)
@@ -334,7 +335,8 @@ class PianoDDSP(keras.Model):
         samples = num_frames * self.sample_rate // piano_roll.FRAMES_PER_SECOND
         nodes = -(-samples // self.hop) + 1
         node_secs = np.arange(nodes, dtype=np.float32) * (self.hop / self.sample_rate)
-        in_frame = np.minimum((node_secs * piano_roll.FRAMES_PER_SECOND).astype(int), num_frames - 1)
+        in_frame = (node_secs * piano_roll.FRAMES_PER_SECOND).astype(int)
+        in_frame = np.minimum(in_frame, num_frames - 1)
         background = ops.exp(ops.take(log_background, in_frame, axis=1))
         batch = ops.shape(key)[0]
         phase = keras.random.uniform((batch, key.shape[1], self.num_partials), 0.0, 2 * math.pi,

@@ -37,15 +37,16 @@ def load(name_or_path=None):
     folder = pathlib.Path(__file__).parent / name if name in names() else pathlib.Path(name)
     for file in (CONFIG_FILE, WEIGHTS_FILE):
         if not (folder / file).is_file():
-            raise FileNotFoundError(f"There are no weights {str(name)!r}: {file} is missing. Expected one of "
-                                    f"{names()} or a folder made by style_transfer_train.")
+            raise FileNotFoundError(f"There are no weights {str(name)!r}: {file} is missing. "
+                                    f"Expected one of {names()} or a folder with that file.")
     config = json.loads((folder / CONFIG_FILE).read_text())
     model = keras.saving.deserialize_keras_object(config["model"])
     model.build(None)
     try:
         model.load_weights(folder / WEIGHTS_FILE)
     except (ValueError, OSError, KeyError) as error:
-        raise ValueError(f"The weights in {str(folder)!r} do not fit their config: {error}") from error
+        raise ValueError(f"The weights in {str(folder)!r} do not fit their config: "
+                         f"{error}") from error
     model.weights_name = config["name"]
     return model
 
