@@ -5,6 +5,7 @@ Nothing heavy is imported here, so that `--help` answers at once.
 
 import os
 import sys
+import warnings
 
 from absl import app, flags
 
@@ -44,11 +45,13 @@ def prepare_environment(debug=False):
     """Chooses the Keras backend and silences TensorFlow, where the user has not chosen.
 
     Args:
-        debug: Leave TensorFlow's own log level.
+        debug: Leave the logs and warnings of libraries as they are.
     """
     os.environ.setdefault("KERAS_BACKEND", "tensorflow")
     if not debug:
         os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+        # note-seq imports pydub, which looks for a program that nothing here needs.
+        warnings.filterwarnings("ignore", "Couldn't find ffmpeg", RuntimeWarning)
 
 
 def help_text(module_name):

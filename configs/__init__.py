@@ -1,0 +1,83 @@
+"""Configurations: one file per model family, and a registry of their names.
+
+Importing this package imports neither Keras nor TensorFlow; a configuration's functions do.
+"""
+
+import dataclasses
+import importlib
+from collections.abc import Callable
+from typing import Any
+
+from configs.hparams import Hparams, from_dict, parse_hparams
+
+__all__ = ["Config", "Hparams", "from_dict", "get", "names", "parse_hparams"]
+
+_MODULES = {"piano_ddsp": "configs.piano_ddsp"}
+
+
+@dataclasses.dataclass(frozen=True)
+class Config:
+    """All it takes to train a model.
+
+    Attributes:
+        name: Name in the registry.
+        description: One sentence for lists of configurations.
+        hparams: The defaults, a frozen dataclass that derives from `Hparams`.
+        build_model: From hparams to a `keras.Model`.
+        build_loss: From hparams to a `keras.losses.Loss`. If it has a method
+            `terms(y_true, y_pred)` with a dict of values per clip, evaluations report them.
+        build_optimizer: From hparams to a `keras.optimizers.Optimizer`.
+        build_dataset: `(examples_path, hparams, split, *, seed, skip_batches=0,
+            input_context=None)` to batches `(x, y)`, a `tf.data.Dataset` or an iterable of NumPy
+            arrays. The split `train` never ends and begins after `skip_batches`; `eval` ends, and
+            gives the same each time. `input_context` is a `tf.distribute.InputContext` of several
+            workers: take this worker's share, in batches for one replica.
+        summaries: What TensorBoard shows of fixed examples: `"audio"`, `"spectrogram"`.
+    """
+
+    name: str
+    description: str
+    hparams: Any
+    build_model: Callable
+    build_loss: Callable
+    build_optimizer: Callable
+    build_dataset: Callable
+    summaries: tuple[str, ...] = ()
+
+    @property
+    def sample_rate(self) -> int:
+        """Rate of the examples, Hz."""
+        return self.hparams.sample_rate
+
+
+def names() -> list[str]:
+    """Names of all configurations."""
+    return sorted(_MODULES)
+
+
+def get(name: str) -> Config:
+    """Finds a configuration.
+
+    Args:
+        name: A name of the registry, or `package.module:ATTRIBUTE` for one of your own.
+
+    Raises:
+        ValueError: There is none of this name.
+    """
+    if ":" in name:
+        return _imported(name)
+    if name not in _MODULES:
+        raise ValueError(f"There is no config {name!r}. Choose one of: {', '.join(names())}; or "
+                         "give your own as package.module:ATTRIBUTE.")
+    return importlib.import_module(_MODULES[name]).CONFIG
+
+
+def _imported(name):
+    module, _, attribute = name.partition(":")
+    try:
+        config = getattr(importlib.import_module(module), attribute)
+    except (ImportError, AttributeError) as error:
+        raise ValueError(f"The config {name!r} cannot be imported: {error}.") from error
+    if not isinstance(config, Config):
+        raise ValueError(f"{name!r} is a {type(config).__name__}, expected a configs.Config.")
+    return config

@@ -1,0 +1,107 @@
+"""`piano_ddsp`: plays notes on the piano of a clip, through a differentiable piano."""
+
+import dataclasses
+
+from configs import Config
+from configs import hparams as hparams_lib
+
+
+@dataclasses.dataclass(frozen=True)
+class PianoDDSPHparams(hparams_lib.Hparams):
+    """Hparams of `piano_ddsp`.
+
+    Attributes:
+        sample_rate: Hz, of examples and model.
+        crop_secs: Length of a training crop, the model's warm-up included.
+        style_secs: Length of the style clip.
+        max_notes: Notes of a crop.
+        crops_per_example: Crops taken of each performance in a pass.
+        augment: Whether pianos and rooms are varied.
+        hop: From here on to `warmup_secs`, see `style_transfer.models.piano_ddsp.PianoDDSP`.
+        floor_db: From here on, see `style_transfer.losses.PianoLoss`.
+    """
+
+    batch_size: int = 8
+    learning_rate: float = 1e-3
+    warmup_steps: int = 200
+    decay_steps: int = 50_000
+    clip_norm: float = 1.0
+    ema_momentum: float = 0.999
+    sample_rate: int = 24_000
+    crop_secs: float = 3.0
+    style_secs: float = 8.0
+    max_notes: int = 96
+    crops_per_example: int = 1
+    augment: bool = True
+    hop: int = 128
+    style_size: int = 64
+    width: int = 320
+    num_layers: int = 3
+    context_filters: int = 48
+    dilations: tuple[int, ...] = (1, 2, 4, 8, 16)
+    num_partials: int = 160
+    num_bands: int = 36
+    num_oscillators: int = 2304
+    room_secs: float = 0.7
+    warmup_secs: float = 0.5
+    floor_db: float = 60.0
+    soft_floor: bool = True
+    mag_weight: float = 1.0
+    logmag_weight: float = 1.0
+    logmel_weight: float = 4.0
+
+
+MODEL_HPARAMS = ("sample_rate", "hop", "style_size", "width", "num_layers", "context_filters",
+                 "dilations", "num_partials", "num_bands", "num_oscillators", "room_secs",
+                 "warmup_secs")
+LOSS_HPARAMS = ("sample_rate", "floor_db", "soft_floor", "mag_weight", "logmag_weight",
+                "logmel_weight")
+
+
+def build_model(hparams: PianoDDSPHparams):
+    """The model."""
+    from style_transfer.models.piano_ddsp import PianoDDSP
+
+    return PianoDDSP(**{name: getattr(hparams, name) for name in MODEL_HPARAMS})
+
+
+def build_loss(hparams: PianoDDSPHparams):
+    """The loss."""
+    from style_transfer.losses import PianoLoss
+
+    return PianoLoss(**{name: getattr(hparams, name) for name in LOSS_HPARAMS})
+
+
+def build_dataset(examples_path: str, hparams: PianoDDSPHparams, split: str, *, seed: int,
+                  skip_batches: int = 0, input_context=None):
+    """Batches, see `pipelines.inputs.make_dataset`; targets lack the model's warm-up.
+
+    Raises:
+        ValueError: The crops are no longer than the warm-up, or `make_dataset` finds a fault.
+    """
+    from pipelines import inputs
+
+    if hparams.crop_secs <= hparams.warmup_secs:
+        raise ValueError(f"crop_secs={hparams.crop_secs} must be longer than "
+                         f"warmup_secs={hparams.warmup_secs}.")
+    is_training = split == "train"
+    dataset = inputs.make_dataset(
+        examples_path, split, batch_size=hparams.batch_size, sample_rate=hparams.sample_rate,
+        crop_secs=hparams.crop_secs, style_secs=hparams.style_secs, max_notes=hparams.max_notes,
+        crops_per_example=hparams.crops_per_example if is_training else 1,
+        augment=hparams.augment and is_training, shuffle=is_training, repeat=is_training,
+        seed=seed, skip_batches=skip_batches, input_context=input_context)
+    warmup_samples = int(hparams.warmup_secs * hparams.sample_rate)
+    return dataset.map(lambda x, y: (x, y[:, warmup_samples:]))
+
+
+CONFIG = Config(
+    name="piano_ddsp",
+    description="MIDI played on the piano of a style clip by a differentiable piano.",
+    hparams=PianoDDSPHparams(),
+    build_model=build_model,
+    build_loss=build_loss,
+    build_optimizer=hparams_lib.build_optimizer,
+    build_dataset=build_dataset,
+    summaries=("audio", "spectrogram"),
+)

@@ -1,0 +1,129 @@
+# Sourced by scripts/demo and scripts/test: makes .venv and installs the project, once.
+#
+# Needs Python 3.10-3.12 and a connection. System packages are installed through apt where that is
+# allowed without a question (root, or sudo without a password); elsewhere it is said what to do.
+
+say() { printf '%s\n' "$*" >&2; }
+
+# Whether apt-get is here and may be used without asking anybody.
+may_apt() {
+  command -v apt-get >/dev/null || return 1
+  [ "$(id -u)" = 0 ] || sudo -n true 2>/dev/null
+}
+
+# apt_install PACKAGE...: quiet, and an error rather than a question.
+apt_install() {
+  local as_root=() log
+  [ "$(id -u)" = 0 ] || as_root=(sudo -n)
+  log=$(mktemp)
+  say "Installing $* through apt..."
+  for attempt in 1 2; do
+    if ${as_root[@]+"${as_root[@]}"} env DEBIAN_FRONTEND=noninteractive \
+        apt-get install --yes --no-install-recommends "$@" >"$log" 2>&1; then
+      rm -f "$log"
+      return 0
+    fi
+    # A fresh machine or container has no package lists yet.
+    [ "$attempt" = 2 ] || ${as_root[@]+"${as_root[@]}"} apt-get update >>"$log" 2>&1 || true
+  done
+  tail -n 5 "$log" >&2
+  rm -f "$log"
+  return 1
+}
+
+# Whether $1 is a Python of a version that the lock covers.
+suitable_python() {
+  command -v "$1" >/dev/null &&
+    "$1" -c 'import sys; sys.exit(not (3, 10) <= sys.version_info < (3, 13))' 2>/dev/null
+}
+
+# Prints the first suitable Python; $PYTHON goes first. Others: the version measured most first.
+find_python() {
+  local candidate
+  for candidate in ${PYTHON:+"$PYTHON"} python3.11 python3.12 python3.10 python3 python \
+      "$HOME"/.pyenv/versions/3.1[012].*/bin/python; do
+    if suitable_python "$candidate"; then
+      command -v "$candidate"
+      return 0
+    fi
+  done
+  return 1
+}
+
+# A Debian Python has no ensurepip until its -venv package is there.
+ensure_venv_module() {
+  local version
+  "$1" -c 'import ensurepip, venv' 2>/dev/null && return 0
+  version=$("$1" -c 'import sys; print("%d.%d" % sys.version_info[:2])')
+  may_apt && apt_install "python$version-venv" && "$1" -c 'import ensurepip' 2>/dev/null && return 0
+  say "This Python cannot make virtual environments: $1"
+  say "Install its venv module by hand, on Debian or Ubuntu: sudo apt install python$version-venv"
+  return 1
+}
+
+make_venv() {
+  local python
+  if ! python=$(find_python); then
+    say "No Python 3.10, 3.11 or 3.12 was found. Install one:"
+    say "  Debian, Ubuntu: sudo apt install python3 python3-venv (if its version is one of these)"
+    say "  macOS:          brew install python@3.11"
+    say "  anywhere:       uv python install 3.11"
+    say "or name one: PYTHON=/path/to/python3.11 $0"
+    return 1
+  fi
+  ensure_venv_module "$python" || return 1
+  say "Making .venv with $("$python" --version) ($python)..."
+  "$python" -m venv --clear .venv
+}
+
+# Whether the file $1 says that what stdin says has been done.
+is_stamped() { [ -f "$1" ] && cmp -s - "$1"; }
+
+# What an installation depends on: a moved .venv has the wrong paths in its commands.
+lock_state() { pwd; cat requirements.lock; }
+project_state() { pwd; cat setup.py; }
+
+install_lock() {
+  lock_state | is_stamped .venv/lock.stamp && return 0
+  say "Installing the packages of requirements.lock into .venv (some minutes, once)..."
+  # --no-deps: the lock is complete, and pins of 2022 inside magenta and ddsp would refuse it.
+  # --use-pep517: what has no wheel is built apart, with a setuptools that the old pip of an old
+  # system would not take.
+  .venv/bin/python -m pip install -qq --disable-pip-version-check --no-deps --use-pep517 \
+    -r requirements.lock || return 1
+  lock_state >.venv/lock.stamp
+}
+
+install_project() {
+  project_state | is_stamped .venv/project.stamp && return 0
+  .venv/bin/python -m pip install -qq --disable-pip-version-check --no-deps --use-pep517 \
+    --no-build-isolation --editable . || return 1
+  project_state >.venv/project.stamp
+}
+
+# The one entry: afterwards .venv/bin holds Python, every dependency and the project's commands.
+set_up() {
+  if [ "$(uname -s)-$(uname -m)" = Darwin-x86_64 ]; then
+    say "Warning: numba, cryptography and apache-beam publish no builds for Intel Macs any more,"
+    say "so installing requirements.lock will need compilers, or fail. Use Linux or an ARM Mac."
+  fi
+  if ! suitable_python .venv/bin/python ||
+      { [ -f .venv/lock.stamp ] && [ "$(head -n 1 .venv/lock.stamp)" != "$(pwd)" ]; }; then
+    make_venv || return 1
+  fi
+  if ! { install_lock && install_project; }; then
+    say "Installing into .venv failed; the reason stands above. Once it is mended, run $0 again:"
+    say "what is installed already is kept."
+    return 1
+  fi
+}
+
+# What tests that render need. Without it they are skipped, and say why.
+want_fluidsynth() {
+  local soundfont=/usr/share/sounds/sf2/TimGM6mb.sf2
+  command -v fluidsynth >/dev/null && [ -f "$soundfont" ] && return 0
+  may_apt && apt_install fluidsynth timgm6mb-soundfont && return 0
+  say "Tests that render through FluidSynth will be skipped. To run them, install by hand:"
+  say "  Debian, Ubuntu: sudo apt install fluidsynth timgm6mb-soundfont"
+  say "  macOS:          brew install fluid-synth, and TimGM6mb.sf2 as $soundfont"
+}

@@ -1,0 +1,69 @@
+"""Installs style-transfer with its commands.
+
+`pip install .` lets pip choose versions of what the library itself needs. The complete set that
+the project is tested with, magenta and ddsp included, is requirements.lock: their own pins cannot
+be satisfied any more, so it is installed with `--no-deps` (scripts/test and scripts/demo do that).
+"""
+
+import pathlib
+
+import setuptools
+
+ROOT = pathlib.Path(__file__).parent
+
+COMMANDS = (
+    "convert_dir_to_note_sequences",
+    "render_performances",
+    "style_transfer_create_dataset",
+    "style_transfer_train",
+    "style_transfer_generate",
+    "style_transfer_evaluate",
+)
+
+# What the library imports at run time, to generate and to train.
+LIBRARY = [
+    "absl-py",
+    "h5py",
+    "keras>=3.10",
+    "keras-tcn==3.5.6",
+    "librosa>=0.10",
+    "matplotlib",
+    "note-seq==0.0.5",
+    "numpy>=1.26",
+    "pretty-midi",
+    "scipy",
+    "soundfile>=0.12",
+    "soxr",
+    "tensorboard",
+    "tensorflow>=2.16",
+]
+
+EXTRAS = {
+    # Making data sets. Magenta's own pins cannot be satisfied, so it comes with requirements.lock.
+    "data": ["apache-beam>=2.60", "pyfluidsynth"],
+    # Audio read lazily inside tf.data; the last release that exists loads on TensorFlow 2.16 only.
+    "io": ["tensorflow-io==0.37.1", "tensorflow==2.16.2", "numpy<2"],
+    # What the evaluation's transcriber runs on. Basic Pitch itself asks for a TensorFlow before
+    # 2.15.1: `pip install --no-deps basic-pitch==0.4.0`, or install requirements.lock.
+    "transcriber": ["onnxruntime", "resampy>=0.4", "scikit-learn"],
+    "metrics": ["mir_eval"],
+    "dev": ["mypy", "pytest>=8", "ruff", "uv"],
+}
+
+setuptools.setup(
+    name="style-transfer",
+    version="0.1.0",
+    description="Play any piece on any piano you have a recording of.",
+    long_description=(ROOT / "README.md").read_text() if (ROOT / "README.md").exists() else "",
+    long_description_content_type="text/markdown",
+    license="Apache-2.0",
+    license_files=["LICENSE"],
+    python_requires=">=3.10,<3.13",
+    packages=setuptools.find_packages(
+        include=["style_transfer*", "pipelines*", "configs*", "scripts*"]
+    ),
+    package_data={"style_transfer": ["weights/**/*"]},
+    install_requires=LIBRARY,
+    extras_require=EXTRAS,
+    entry_points={"console_scripts": [f"{name} = scripts.{name}:run" for name in COMMANDS]},
+)

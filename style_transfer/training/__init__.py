@@ -1,0 +1,22 @@
+"""Training: runs that resume, on one device or many, on any backend of Keras.
+
+`train` and `evaluate` work on a `configs.Config`; the other names are what configurations and
+tools build on.
+"""
+
+from style_transfer.training.checkpoints import DamagedCheckpointError, load_weights
+from style_transfer.training.monitor import TrainingDivergedError
+from style_transfer.training.optimizers import GuardedAdam, WarmupDecay, build_optimizer
+from style_transfer.training.trainer import TrainOptions, evaluate, train
+
+__all__ = [
+    "DamagedCheckpointError",
+    "GuardedAdam",
+    "TrainOptions",
+    "TrainingDivergedError",
+    "WarmupDecay",
+    "build_optimizer",
+    "evaluate",
+    "load_weights",
+    "train",
+]

@@ -1,0 +1,136 @@
+"""Scores on the evaluation split, and what TensorBoard shows of fixed examples of it."""
+
+import itertools
+import json
+import pathlib
+
+import keras
+import numpy as np
+from keras import ops, tree
+
+from style_transfer.training import checkpoints, run_record, summaries
+
+METRICS_FILE = "metrics.json"
+NUM_EXAMPLES = 4
+
+
+class Scorer(keras.Model):
+    """Scores of each clip: its `loss`, and the loss's named `terms` if it has any.
+
+    Args:
+        model: The built model to score.
+        loss: A `keras.losses.Loss`.
+    """
+
+    def __init__(self, model, loss):
+        super().__init__()
+        self.model, self.loss_function = model, loss
+        # Keras would compile with XLA on TensorFlow too, which takes longer than it saves.
+        self.jit_compile = keras.backend.backend() == "jax"
+
+    def call(self, inputs):
+        """Dict of scores `[batch]` and the `prediction`, of `{"x": inputs, "y": targets}`."""
+        prediction = self.model(inputs["x"])
+        target = inputs["y"]
+        terms = getattr(self.loss_function, "terms", None)
+        scores = {} if terms is None else terms(target, prediction)
+        scores = {"loss": self.loss_function.call(target, prediction), **scores}
+        return {"prediction": prediction,
+                **{name: _mean_of_clip(value) for name, value in scores.items()}}
+
+
+class Evaluator:
+    """Evaluates a model on data that stay the same.
+
+    Args:
+        model: The built model.
+        loss: A `keras.losses.Loss`.
+        data: Batches `(x, y)`, finite, the same at each iteration.
+        max_batches: Stop after so many; None takes all.
+        sample_rate: Hz, for configurations that make audio; None writes no audio.
+        kinds: What to write of the examples: `"audio"`, `"spectrogram"`.
+    """
+
+    def __init__(self, model, loss, data, max_batches=None, sample_rate=None, kinds=()):
+        self._model, self._data, self._max_batches = model, data, max_batches
+        self._scorer = Scorer(model, loss)
+        self._sample_rate, self._kinds = sample_rate, kinds
+        self._targets_written = False
+
+    def run(self):
+        """Scores the model with the weights it has.
+
+        Returns:
+            The scores' means over all clips, a dict, and the first clips as a list of
+            `(target, prediction)` arrays.
+
+        Raises:
+            ValueError: There are no data.
+        """
+        totals, examples, num_clips, batch_size = {}, [], 0, None
+        with checkpoints.fixed_randomness(self._model):
+            for x, y in itertools.islice(iter(self._data), self._max_batches):
+                target = np.asarray(y)
+                batch_size = batch_size or len(target)
+                scores = self._score({"x": x, "y": y}, batch_size)
+                examples += zip(target, scores.pop("prediction"), strict=False)
+                examples = examples[:NUM_EXAMPLES]
+                num_clips += len(target)
+                for name, values in scores.items():
+                    values = values[:len(target)]
+                    totals[name] = totals.get(name, 0.0) + float(np.sum(values, dtype=np.float64))
+        if not num_clips:
+            raise ValueError("The evaluation split has no examples. Make examples with a larger "
+                             "--eval_ratio, or train with --eval_interval=0.")
+        names = ["loss", *(name for name in totals if name != "loss")]
+        return {name: totals[name] / num_clips for name in names}, examples
+
+    def _score(self, batch, batch_size):
+        """Scores of a batch, which is filled up to `batch_size`: another would be compiled for."""
+        def fill(value):
+            return np.resize(np.asarray(value), (batch_size, *value.shape[1:]))
+
+        return self._scorer.predict_on_batch(tree.map_structure(fill, batch))
+
+    def write(self, writer, step, scores, examples):
+        """Writes scores and examples to TensorBoard."""
+        writer.scalars(step, scores)
+        if self._sample_rate is not None:
+            for index, pair in enumerate(examples):
+                target, prediction = (summaries.make_audio(s, self._sample_rate) for s in pair)
+                self._write_example(writer, step, f"example_{index}", target, prediction)
+            self._targets_written = True
+        writer.flush()
+
+    def _write_example(self, writer, step, tag, target, prediction):
+        if "audio" in self._kinds:
+            if not self._targets_written:
+                writer.audio(step, f"{tag}/target", target)
+            writer.audio(step, f"{tag}/prediction", prediction)
+        if "spectrogram" in self._kinds:
+            picture = summaries.comparison_picture(target, prediction)
+            writer.picture(step, f"{tag}/target_over_prediction", picture)
+
+
+def read_scores(run_dir):
+    """Scores recorded by earlier evaluations, a dict from step to dict."""
+    path = _metrics_path(run_dir)
+    if not path.exists():
+        return {}
+    entries = json.loads(path.read_text(encoding="utf-8"))
+    return {entry.pop("step"): entry for entry in entries}
+
+
+def record_scores(run_dir, step, scores):
+    """Adds scores to `eval/metrics.json`."""
+    every = {**read_scores(run_dir), step: scores}
+    run_record.write_json(_metrics_path(run_dir), [{"step": s, **every[s]} for s in sorted(every)])
+
+
+def _metrics_path(run_dir):
+    return pathlib.Path(run_dir) / "eval" / METRICS_FILE
+
+
+def _mean_of_clip(value):
+    axes = tuple(range(1, len(value.shape)))
+    return ops.mean(value, axis=axes) if axes else value

@@ -1,0 +1,147 @@
+"""What happens between steps, the same for every way to train: logs, checkpoints, evaluation."""
+
+import math
+import pathlib
+import time
+
+from keras import ops
+
+from style_transfer.training import checkpoints, evaluating, summaries
+
+MAX_CONSECUTIVE_SKIPS = 20
+
+
+class TrainingDivergedError(ValueError):
+    """Losses or gradients were not finite for many steps in a row."""
+
+
+class Monitor:
+    """Watches a training run; `after_step` is called after every step.
+
+    Args:
+        run_dir: The run's folder.
+        model: The built model.
+        optimizer: Its optimizer.
+        state: Where training starts, a `checkpoints.State`.
+        schedule: Object with `num_training_steps`, `checkpoint_interval`, `keep_checkpoints`,
+            `eval_interval` and `log_interval`.
+        evaluator: An `Evaluator`, or None.
+        is_chief: Whether this process writes; the others only watch for divergence.
+        report: Called with each line of progress.
+    """
+
+    def __init__(self, run_dir, model, optimizer, state, schedule, evaluator, is_chief, report):
+        self._run_dir, self._model, self._optimizer = pathlib.Path(run_dir), model, optimizer
+        self.step, self._seed = state.step, state.seed
+        self._schedule, self._report, self._is_chief = schedule, report, is_chief
+        self._evaluator = evaluator if is_chief else None
+        self._writers = {}
+        if is_chief:
+            self._writers["train"] = self._writer("train")
+        if self._evaluator is not None:
+            self._writers["eval"] = self._writer("eval")
+        self._bad_losses = 0
+        self._logged_step, self._logged_at = self.step, time.monotonic()
+
+    def _writer(self, name):
+        return summaries.SummaryWriter(self._run_dir / name, self.step)
+
+    @property
+    def is_done(self):
+        """Whether all steps have been made."""
+        return self.step >= self._schedule.num_training_steps
+
+    def after_step(self, mean_loss, reset, sync=lambda: None):
+        """Counts a step and does what is due after it.
+
+        Args:
+            mean_loss: Mean loss of the steps since `reset` was called last.
+            reset: Starts a new mean.
+            sync: Makes the model's variables current, where a backend keeps them elsewhere.
+
+        Raises:
+            TrainingDivergedError: Too many steps in a row were not finite.
+        """
+        self.step += 1
+        if not math.isfinite(mean_loss):
+            sync()
+            reset()
+            self._count_bad_loss()
+        else:
+            self._bad_losses = 0
+        schedule = self._schedule
+        log, save, evaluate = (
+            bool(interval) and (self.step % interval == 0 or self.is_done)
+            for interval in (schedule.log_interval, schedule.checkpoint_interval,
+                             schedule.eval_interval))
+        if not (log or save or evaluate):
+            return
+        sync()
+        self._check_skips()
+        if log:
+            self._log(mean_loss)
+            reset()
+        started = time.monotonic()
+        if save and self._is_chief:
+            self._save()
+        if evaluate and self._evaluator is not None:
+            self._evaluate()
+        self._logged_at += time.monotonic() - started
+
+    def close(self):
+        """Closes the TensorBoard files."""
+        for writer in self._writers.values():
+            writer.close()
+
+    def _count_bad_loss(self):
+        self._bad_losses += 1
+        if not hasattr(self._optimizer, "consecutive_skips"):
+            self._diverged("a loss is not finite, and this optimizer does not skip such steps")
+        if self._bad_losses >= MAX_CONSECUTIVE_SKIPS:
+            self._diverged(f"the losses of {self._bad_losses} steps in a row are not finite")
+
+    def _check_skips(self):
+        skips = self._count("consecutive_skips")
+        if skips >= MAX_CONSECUTIVE_SKIPS:
+            self._diverged(f"the gradients of {skips} steps in a row are not finite")
+
+    def _count(self, name):
+        return int(ops.convert_to_numpy(getattr(self._optimizer, name, 0)))
+
+    def _diverged(self, what):
+        raise TrainingDivergedError(
+            f"Training stopped at step {self.step}: {what}. The last checkpoint is from before. "
+            "Try a lower learning rate or a longer warm-up, and look for bad examples.")
+
+    def _log(self, mean_loss):
+        now = time.monotonic()
+        speed = (self.step - self._logged_step) / max(now - self._logged_at, 1e-9)
+        self._logged_step, self._logged_at = self.step, now
+        values = {"loss": mean_loss, "learning_rate": float(self._optimizer.learning_rate),
+                  "steps_per_second": speed}
+        skipped = values["skipped_steps"] = self._count("skipped_steps")
+        if not self._is_chief:
+            return
+        self._writers["train"].scalars(self.step, values)
+        self._writers["train"].flush()
+        self._report(f"step {self.step}/{self._schedule.num_training_steps}  loss {mean_loss:.4f}  "
+                     f"learning rate {values['learning_rate']:.2e}  {speed:.2f} steps/s"
+                     + (f"  {skipped} skipped" if skipped else ""))
+
+    def _save(self):
+        state = checkpoints.State(self.step, self._seed)
+        path = checkpoints.save(self._run_dir, self._model, self._optimizer, state,
+                                self._schedule.keep_checkpoints)
+        self._report(f"saved {path}")
+
+    def _evaluate(self):
+        with checkpoints.averaged_weights(self._model, self._optimizer):
+            scores, examples = self._evaluator.run()
+        self._evaluator.write(self._writers["eval"], self.step, scores, examples)
+        evaluating.record_scores(self._run_dir, self.step, scores)
+        self._report(describe_scores(self.step, scores))
+
+
+def describe_scores(step, scores):
+    """One line with the scores of an evaluation."""
+    return f"step {step}  evaluation: " + "  ".join(f"{k} {v:.4f}" for k, v in scores.items())

@@ -1,0 +1,179 @@
+"""Adam that survives a bad batch, and learning rates with a warm-up."""
+
+import math
+
+import keras
+from keras import ops
+
+SCHEDULES = ("constant", "cosine", "exponential")
+
+
+@keras.saving.register_keras_serializable(package="style_transfer")
+class WarmupDecay(keras.optimizers.schedules.LearningRateSchedule):
+    """Linear warm-up to `peak`, then constant, cosine or exponential decay.
+
+    Args:
+        peak: Highest learning rate, reached at step `warmup_steps`.
+        warmup_steps: Steps of the warm-up; 0 starts at `peak`.
+        decay_steps: Steps from the peak until the rate is `peak * final_fraction`. Cosine stays
+            there; exponential goes on falling at the same pace.
+        final_fraction: See `decay_steps`; above 0 for exponential decay.
+        kind: One of `SCHEDULES`.
+
+    Raises:
+        ValueError: An argument is out of range.
+    """
+
+    def __init__(self, peak, warmup_steps=0, decay_steps=100_000, final_fraction=0.05,
+                 kind="cosine"):
+        super().__init__()
+        if kind not in SCHEDULES:
+            raise ValueError(f"The learning-rate schedule {kind!r} is unknown; "
+                             f"choose one of {', '.join(SCHEDULES)}.")
+        if not (peak > 0 and warmup_steps >= 0 and decay_steps > 0 and 0 <= final_fraction <= 1):
+            raise ValueError(
+                "A learning-rate schedule needs peak > 0, warmup_steps >= 0, decay_steps > 0 and "
+                f"final_fraction in [0, 1]; got {peak}, {warmup_steps}, {decay_steps}, "
+                f"{final_fraction}.")
+        if kind == "exponential" and final_fraction == 0:
+            raise ValueError("Exponential decay never reaches 0: give a final_fraction above 0.")
+        self.peak, self.warmup_steps, self.decay_steps = peak, warmup_steps, decay_steps
+        self.final_fraction, self.kind = final_fraction, kind
+
+    def __call__(self, step):
+        """Learning rate of the update that follows `step` updates."""
+        step = ops.cast(step, "float32")
+        warmup = ops.minimum((step + 1.0) / max(self.warmup_steps, 1), 1.0)
+        progress = ops.maximum(step - self.warmup_steps, 0.0) / self.decay_steps
+        return self.peak * warmup * self._decay(progress)
+
+    def _decay(self, progress):
+        if self.kind == "constant":
+            return 1.0
+        if self.kind == "exponential":
+            return ops.exp(progress * math.log(self.final_fraction))
+        cosine = 0.5 * (1.0 + ops.cos(math.pi * ops.minimum(progress, 1.0)))
+        return self.final_fraction + (1.0 - self.final_fraction) * cosine
+
+    def get_config(self):
+        """Constructor arguments."""
+        return {"peak": self.peak, "warmup_steps": self.warmup_steps,
+                "decay_steps": self.decay_steps, "final_fraction": self.final_fraction,
+                "kind": self.kind}
+
+
+@keras.saving.register_keras_serializable(package="style_transfer")
+class GuardedAdam(keras.optimizers.Adam):
+    """Adam that skips a step whose gradients are not all finite, and counts it.
+
+    A skipped step changes neither weights nor moments; `iterations` goes on, so that it stays the
+    number of batches seen. Under `tf.distribute` the gradients are summed over all replicas
+    *before* they are checked and clipped: every replica decides alike, and several devices clip
+    as one would (Keras clips each replica's share).
+
+    With `use_ema`, the average's momentum rises as `step / (step + 10)` up to `ema_momentum`, so
+    that short runs are not dominated by the first weights.
+
+    Attributes:
+        skipped_steps: How many steps have been skipped.
+        consecutive_skips: How many of them in a row up to now.
+    """
+
+    def build(self, var_list):
+        """Makes the optimizer's variables for the model's."""
+        if self.built:
+            return
+        if self.gradient_accumulation_steps:
+            raise ValueError("GuardedAdam does not accumulate gradients.")
+        self.skipped_steps = self._counter("skipped_steps")
+        self.consecutive_skips = self._counter("consecutive_skips")
+        super().build(var_list)
+
+    def _counter(self, name):
+        return self.add_variable((), dtype="int32", aggregation="only_first_replica", name=name)
+
+    @property
+    def averages(self):
+        """Moving averages of the trainable variables in their order, or None without `use_ema`."""
+        return self._model_variables_moving_average if self.use_ema else None
+
+    def apply(self, grads, trainable_variables=None):
+        """One update, or none where a gradient is not finite."""
+        if not self.built:
+            self.build(list(trainable_variables))
+        grads = _sum_over_replicas(list(grads))
+        checks = [ops.all(ops.isfinite(g)) for g in grads if g is not None]
+        self._is_finite = ops.all(ops.stack(checks))
+        skip = 1 - ops.cast(self._is_finite, "int32")
+        self.skipped_steps.assign(self.skipped_steps + skip)
+        self.consecutive_skips.assign((self.consecutive_skips + skip) * skip)
+        super().apply(grads, trainable_variables)
+
+    def update_step(self, gradient, variable, learning_rate):
+        """Updates one variable, its moments and its average."""
+        super().update_step(gradient, variable, learning_rate)
+        if not self.use_ema:
+            return
+        average = self._model_variables_moving_average[self._get_variable_index(variable)]
+        step = ops.cast(self.iterations, variable.dtype)
+        momentum = ops.minimum(step / (step + 10.0), self.ema_momentum)
+        # Averaging goes on over a skipped step: the weights are then merely counted twice.
+        super().assign(average, momentum * average + (1.0 - momentum) * variable)
+
+    def assign(self, variable, value):
+        """Assigns where the step's gradients are finite."""
+        super().assign(variable, ops.where(self._is_finite, value, variable))
+
+    def assign_add(self, variable, value):
+        """Adds where the step's gradients are finite."""
+        super().assign_add(variable, self._or_zero(value))
+
+    def assign_sub(self, variable, value):
+        """Subtracts where the step's gradients are finite."""
+        super().assign_sub(variable, self._or_zero(value))
+
+    def _or_zero(self, value):
+        return ops.where(self._is_finite, value, ops.zeros_like(value))
+
+    def _update_model_variables_moving_average(self, trainable_variables):
+        # Done in `update_step`: Keras's version cannot assign under MirroredStrategy.
+        del trainable_variables
+
+    def _all_reduce_sum_gradients(self, grads_and_vars):
+        # Called by the TensorFlow backend only; `apply` has summed already.
+        return list(grads_and_vars)
+
+
+def _sum_over_replicas(grads):
+    if keras.backend.backend() != "tensorflow":
+        return grads
+    import tensorflow as tf
+
+    replica = tf.distribute.get_replica_context()
+    if replica is None or replica.num_replicas_in_sync == 1:
+        return grads
+    dense = [tf.convert_to_tensor(g) for g in grads if g is not None]
+    summed = iter(replica.all_reduce(tf.distribute.ReduceOp.SUM, dense))
+    return [None if g is None else next(summed) for g in grads]
+
+
+def build_optimizer(learning_rate, *, schedule="cosine", warmup_steps=0, decay_steps=100_000,
+                    final_fraction=0.05, clip_norm=None, ema_momentum=None, epsilon=1e-8):
+    """The optimizer most configurations want.
+
+    Args:
+        learning_rate: Highest learning rate.
+        schedule: One of `SCHEDULES`.
+        warmup_steps: See `WarmupDecay`.
+        decay_steps: See `WarmupDecay`.
+        final_fraction: See `WarmupDecay`.
+        clip_norm: Gradients are scaled down to this global norm; None or 0 leaves them.
+        ema_momentum: Momentum of the weights' moving average, 0 to 1; None or 0 keeps none.
+        epsilon: Adam's.
+
+    Returns:
+        A `GuardedAdam`.
+    """
+    rate = WarmupDecay(learning_rate, warmup_steps, decay_steps, final_fraction, schedule)
+    average = {"use_ema": True, "ema_momentum": ema_momentum} if ema_momentum else {}
+    return GuardedAdam(rate, epsilon=epsilon, global_clipnorm=clip_norm or None, **average)

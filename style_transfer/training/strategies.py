@@ -1,0 +1,170 @@
+"""`tf.distribute` strategies, and the explicit loop for those that `fit` cannot drive."""
+
+import contextlib
+import dataclasses
+
+import keras
+
+from style_transfer.training.data import batch_spec
+
+STRATEGIES = ("default", "mirrored", "multiworker")
+
+
+@dataclasses.dataclass(frozen=True)
+class Placement:
+    """Where training runs.
+
+    Attributes:
+        strategy: A `tf.distribute` strategy, or None for one device or another backend.
+        explicit_loop: Whether `fit` cannot drive the strategy.
+        num_replicas: Devices over all workers.
+        worker: Index of this worker.
+        num_workers: How many workers there are.
+        is_chief: Whether this worker writes checkpoints and logs.
+    """
+
+    strategy: object = None
+    explicit_loop: bool = False
+    num_replicas: int = 1
+    worker: int = 0
+    num_workers: int = 1
+    is_chief: bool = True
+
+    @property
+    def input_context(self):
+        """The `tf.distribute.InputContext` of the explicit loop's data; else None."""
+        if not self.explicit_loop:
+            return None
+        import tensorflow as tf
+
+        return tf.distribute.InputContext(self.num_workers, self.worker, self.num_replicas)
+
+    def scope(self):
+        """Context to make variables in."""
+        return self.strategy.scope() if self.strategy else contextlib.nullcontext()
+
+
+def make_placement(name):
+    """Sets up a strategy; to be called before anything else uses TensorFlow.
+
+    Args:
+        name: One of `STRATEGIES`. `mirrored` takes all local GPUs (or CPUs, without any);
+            `multiworker` takes its cluster from `TF_CONFIG`.
+
+    Raises:
+        ValueError: The name is unknown, or the backend is not TensorFlow.
+    """
+    if name not in STRATEGIES:
+        raise ValueError(f"The strategy {name!r} is unknown; choose one of "
+                         f"{', '.join(STRATEGIES)}.")
+    if name == "default":
+        return Placement()
+    if keras.backend.backend() != "tensorflow":
+        raise ValueError(f"--strategy={name} needs the TensorFlow backend, this is "
+                         f"{keras.backend.backend()}: set KERAS_BACKEND=tensorflow.")
+    import tensorflow as tf
+
+    if name == "mirrored":
+        devices = [device.name for device in tf.config.list_logical_devices("GPU")
+                   or tf.config.list_logical_devices("CPU")]
+        strategy = tf.distribute.MirroredStrategy(devices)
+        return Placement(strategy, num_replicas=strategy.num_replicas_in_sync)
+    strategy = tf.distribute.MultiWorkerMirroredStrategy()
+    resolver = strategy.cluster_resolver
+    workers = len(resolver.cluster_spec().as_dict().get("worker", [None]))
+    return Placement(strategy, True, strategy.num_replicas_in_sync, resolver.task_id or 0, workers,
+                     not resolver.task_id)
+
+
+def check_same_step(placement, step):
+    """Makes sure that all workers resume from the same checkpoint.
+
+    Raises:
+        ValueError: They do not, most likely because they do not share the run's folder.
+    """
+    import tensorflow as tf
+
+    def gather():
+        context = tf.distribute.get_replica_context()
+        return context.all_gather(tf.constant([step]), axis=0)
+
+    gathered = placement.strategy.run(tf.function(gather))
+    found = placement.strategy.experimental_local_results(gathered)[0].numpy().tolist()
+    if len(set(found)) > 1:
+        raise ValueError(f"The workers resume from different steps, {found}: --run_dir must be a "
+                         "folder that all of them share.")
+
+
+def run_explicit_loop(placement, model, loss, optimizer, data, monitor):
+    """Trains with `strategy.run` until the monitor is done.
+
+    Args:
+        placement: With a strategy.
+        model: Built in the strategy's scope.
+        loss: A `keras.losses.Loss`.
+        optimizer: Built in the strategy's scope.
+        data: `tf.data.Dataset` of this worker's batches `(x, y)` for one replica.
+        monitor: A `Monitor`.
+
+    Raises:
+        ValueError: The data end too early.
+    """
+    import tensorflow as tf
+
+    strategy = placement.strategy
+    batches = iter(strategy.distribute_datasets_from_function(lambda context: data))
+
+    def replica_step(x, y):
+        with tf.GradientTape() as tape:
+            # Keras has divided the loss by the number of replicas if it is a mean.
+            value = loss(y, model(x, training=True))
+            value += tf.add_n([0.0, *model.losses]) / strategy.num_replicas_in_sync
+        gradients = tape.gradient(value, model.trainable_variables)
+        optimizer.apply_gradients(zip(gradients, model.trainable_variables, strict=True))
+        return value
+
+    @tf.function
+    def train_step(iterator):
+        values = strategy.run(replica_step, args=next(iterator))
+        return strategy.reduce(tf.distribute.ReduceOp.SUM, values, axis=None)
+
+    losses = []
+    while not monitor.is_done:
+        try:
+            losses.append(float(train_step(batches)))
+        except (StopIteration, tf.errors.OutOfRangeError):
+            break
+        monitor.after_step(sum(losses) / len(losses), losses.clear)
+
+
+def check_batch_size(placement, batch_size):
+    """Makes sure that a batch divides evenly among the devices.
+
+    Raises:
+        ValueError: It does not.
+    """
+    if batch_size % placement.num_replicas:
+        raise ValueError(f"batch_size={batch_size} does not divide by the "
+                         f"{placement.num_replicas} devices that train.")
+
+
+def build_in_scope(placement, build_model, build_optimizer, data):
+    """Makes model and optimizer with all their variables.
+
+    Args:
+        placement: Where.
+        build_model: Called without arguments.
+        build_optimizer: Called without arguments.
+        data: Batches `(x, y)`; their shapes build the model.
+
+    Returns:
+        Model and optimizer.
+    """
+    x, _ = batch_spec(data)
+    with placement.scope():
+        model = build_model()
+        if not model.built or not model.variables:
+            model(x)
+        optimizer = build_optimizer()
+        optimizer.build(model.trainable_variables)
+    return model, optimizer

@@ -1,0 +1,107 @@
+import dataclasses
+import inspect
+import subprocess
+import sys
+
+import pytest
+
+import configs
+from tests import tiny_config
+
+
+@dataclasses.dataclass(frozen=True)
+class Example(configs.Hparams):
+    count: int = 1
+    rate: float = 0.5
+    name: str = "a"
+    flag: bool = False
+    sizes: tuple[int, ...] = (1, 2)
+    names: tuple[str, ...] = ()
+    limit: float | None = None
+
+
+def test_every_config_of_the_registry_is_found_under_its_own_name():
+    assert configs.names() == ["piano_ddsp"]
+    for name in configs.names():
+        assert configs.get(name).name == name
+
+
+def test_unknown_config_is_an_error_that_lists_the_valid_ones():
+    with pytest.raises(ValueError, match="no config 'piano_dsp'.*piano_ddsp"):
+        configs.get("piano_dsp")
+
+
+def test_own_config_is_imported_from_its_module():
+    assert configs.get("tests.tiny_config:CONFIG").name == tiny_config.CONFIG.name
+    with pytest.raises(ValueError, match="cannot be imported"):
+        configs.get("tests.tiny_config:NOTHING")
+    with pytest.raises(ValueError, match="is a int, expected a configs.Config"):
+        configs.get("tests.tiny_config:NUM_SAMPLES")
+
+
+def test_getting_a_config_imports_neither_keras_nor_tensorflow():
+    code = ("import sys, configs; configs.get('piano_ddsp'); "
+            "print([m for m in ('keras', 'tensorflow', 'librosa') if m in sys.modules])")
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize(("text", "expected"), [
+    ("", {}),
+    ("count=3", {"count": 3}),
+    ("count=1e5", {"count": 100_000}),
+    ("rate=1e-3,count=-2", {"rate": 1e-3, "count": -2}),
+    ("rate=2", {"rate": 2.0}),
+    ("sizes=[3,4,5],name=b", {"sizes": (3, 4, 5), "name": "b"}),
+    ("sizes=[]", {"sizes": ()}),
+    ("sizes=(7)", {"sizes": (7,)}),
+    ("names=[x, 'y,z']", {"names": ("x", "y,z")}),
+    ("name='a,b=c'", {"name": "a,b=c"}),
+    ("flag=True, batch_size=2", {"flag": True, "batch_size": 2}),
+    ("flag=0", {"flag": False}),
+    ("limit=3", {"limit": 3.0}),
+    ("limit=none", {"limit": None}),
+])
+def test_hparams_have_the_types_of_their_defaults(text, expected):
+    parsed = configs.parse_hparams(text, Example())
+    assert parsed == dataclasses.replace(Example(), **expected)
+    for name, value in expected.items():
+        assert type(getattr(parsed, name)) is type(value)
+
+
+@pytest.mark.parametrize(("text", "message"), [
+    ("cuont=3", "no hparam 'cuont'.*Choose from: .*count, rate"),
+    ("count=1.5", "count=1.5 is not valid: expected an integer"),
+    ("count=many", "expected an integer"),
+    ("rate=fast", "expected a number"),
+    ("flag=maybe", "expected true or false"),
+    ("sizes=3", "expected a list of an integer in brackets"),
+    ("sizes=[1,b]", "expected a list of an integer in brackets"),
+    ("limit=x", "expected a number or none"),
+    ("count", "'count' is no hparam, expected name=value"),
+    ("count=1,count=2", "given twice"),
+    ("sizes=[1,2", "do not match"),
+    ("sizes=1]", "do not match"),
+])
+def test_hparams_that_cannot_be_read_are_errors_that_say_what_was_expected(text, message):
+    with pytest.raises(ValueError, match=message):
+        configs.parse_hparams(text, Example())
+
+
+def test_hparams_survive_a_record():
+    hparams = configs.parse_hparams("sizes=[3],limit=2", Example())
+    plain = {**dataclasses.asdict(hparams), "sizes": [3]}
+    assert configs.from_dict(plain, Example()) == hparams
+    with pytest.raises(ValueError, match="no hparam 'gone'"):
+        configs.from_dict({"gone": 1}, Example())
+
+
+def test_model_hparams_default_to_what_the_model_defaults_to():
+    from configs import piano_ddsp
+    from style_transfer.models.piano_ddsp import PianoDDSP
+
+    defaults = configs.get("piano_ddsp").hparams
+    parameters = inspect.signature(PianoDDSP).parameters
+    names = piano_ddsp.MODEL_HPARAMS
+    assert {n: getattr(defaults, n) for n in names} == {n: parameters[n].default for n in names}
+    assert set(parameters) - set(names) == {"seed", "kwargs"}

@@ -1,0 +1,261 @@
+"""What is installed, shipped and locked, and how a fresh machine is set up."""
+
+import fnmatch
+import os
+import pathlib
+import re
+import runpy
+import shutil
+import subprocess
+import sys
+from importlib import metadata
+
+import pytest
+import setuptools
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+ROOT = pathlib.Path(__file__).parents[1]
+PACKAGES = ("style_transfer", "pipelines", "configs", "scripts")
+LOCK = (ROOT / "requirements.lock").read_text()
+
+
+@pytest.fixture(scope="module")
+def setup_arguments():
+    arguments = {}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(setuptools, "setup", arguments.update)
+        patch.chdir(ROOT)
+        runpy.run_path(str(ROOT / "setup.py"))
+    return arguments
+
+
+def _requirements(text):
+    """Those of a requirements file that hold for this interpreter, by normalised name."""
+    lines = (line.partition("#")[0].strip() for line in text.splitlines())
+    found = [Requirement(line) for line in lines if line]
+    return {canonicalize_name(r.name): r for r in found if not r.marker or r.marker.evaluate()}
+
+
+LOCKED = {name: next(iter(r.specifier)).version for name, r in _requirements(LOCK).items()}
+
+
+def test_every_command_has_its_module_with_main_and_run(setup_arguments):
+    for entry in setup_arguments["entry_points"]["console_scripts"]:
+        name, module, function = re.fullmatch(r"(\w+) = scripts\.(\w+):(\w+)", entry).groups()
+        source = (ROOT / "scripts" / f"{module}.py").read_text()
+        assert name == module and function == "run"
+        assert "\ndef main(argv" in source and "\ndef run(" in source
+
+
+def test_every_module_lies_in_a_package_that_is_installed(setup_arguments):
+    folders = {path.parent.relative_to(ROOT) for name in PACKAGES
+               for path in (ROOT / name).rglob("*.py")}
+    packages = {pathlib.Path(*name.split(".")) for name in setup_arguments["packages"]}
+    assert folders == packages
+
+
+def test_every_data_file_of_the_library_is_shipped(setup_arguments):
+    library = ROOT / "style_transfer"
+    patterns = [p.replace("**/*", "*") for p in setup_arguments["package_data"]["style_transfer"]]
+    files = [str(path.relative_to(library)) for path in library.rglob("*")
+             if path.is_file() and path.suffix not in (".py", ".pyc")
+             and not any(part.startswith(".") for part in path.relative_to(library).parts)]
+    assert files, "the trained weights are data files"
+    assert not [f for f in files if not any(fnmatch.fnmatch(f, p) for p in patterns)]
+
+
+def test_the_lock_covers_all_that_is_asked_for(setup_arguments):
+    wanted = _requirements((ROOT / "requirements" / "requirements.in").read_text())
+    wanted = list(wanted.values()) + [
+        Requirement(line)
+        for group in [setup_arguments["install_requires"],
+                      *setup_arguments["extras_require"].values()]
+        for line in group
+    ]
+    for requirement in wanted:
+        name = canonicalize_name(requirement.name)
+        if name == "tensorflow" and name not in LOCKED:
+            name = "tensorflow-cpu"
+        assert name in LOCKED, f"{requirement} is not in the lock: run scripts/lock"
+        assert requirement.specifier.contains(LOCKED[name]), requirement
+
+
+def test_the_lock_pins_versions_and_nothing_of_a_machine():
+    for line in LOCK.splitlines():
+        assert re.match(r"\s*#|[a-z0-9][a-z0-9.-]*==\S+( ; .+)?$", line), line
+    assert "://" not in LOCK and not re.search(r"(^|\s)/", LOCK)
+
+
+needs_lock_environment = pytest.mark.skipif(
+    not (pathlib.Path(sys.prefix) / "lock.stamp").exists(),
+    reason="this environment was not installed from the lock")
+
+
+@needs_lock_environment
+def test_what_is_installed_is_what_the_lock_says():
+    # `version` finds the first on the path: setuptools brings older copies of some for itself.
+    different = {name: (version, metadata.version(name)) for name, version in LOCKED.items()
+                 if metadata.version(name) != version}
+    assert not different
+
+
+@needs_lock_environment
+def test_only_packages_whose_pins_are_lifted_on_purpose_ask_for_something_else():
+    have = {"tensorflow": LOCKED.get("tensorflow-cpu"), **LOCKED}
+    unmet = [
+        f"{name} wants {requirement}"
+        for name in LOCKED.keys() - {"magenta", "ddsp", "basic-pitch"}
+        for requirement in map(Requirement, metadata.requires(name) or [])
+        if not requirement.marker or requirement.marker.evaluate({"extra": ""})
+        for version in [have.get(canonicalize_name(requirement.name))]
+        if version is None or not requirement.specifier.contains(version, prereleases=True)
+    ]
+    assert not unmet
+
+
+# --- Setting up a machine: scripts/_setup.sh --------------------------------------------------
+
+
+def _bash(command, tools=(), cwd=ROOT, **environment):
+    """Runs `command` after sourcing the set-up code, where only some programs exist."""
+    path = cwd / "tools" if cwd != ROOT else None
+    if path:
+        path.mkdir()
+        for tool in ("head", "cat", "cmp", "id", "uname", *tools):
+            (path / tool).symlink_to(shutil.which(tool))
+    return subprocess.run(
+        [shutil.which("bash"), "-c", f". '{ROOT}/scripts/_setup.sh'; {command}"],
+        cwd=cwd, capture_output=True, text=True, check=False,
+        env={"PATH": str(path or os.environ["PATH"]), "HOME": str(cwd), **environment},
+    )
+
+
+def _fake_python(folder, name, version):
+    """A program that answers like a Python of that version."""
+    real = sys.executable
+    path = folder / name
+    path.write_text(
+        f"#!{shutil.which('bash')}\n"
+        f"exec {real} -c 'import sys; sys.version_info = {version}; exec(sys.argv[1])' \"$2\"\n"
+    )
+    path.chmod(0o755)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("version", "suits"),
+    [((3, 9, 18), False), ((3, 10, 0), True), ((3, 12, 9), True), ((3, 13, 0), False)],
+)
+def test_only_python_3_10_to_3_12_is_taken(tmp_path, version, suits):
+    fake = _fake_python(tmp_path, "fake", version)
+    assert (_bash(f"suitable_python '{fake}'").returncode == 0) == suits
+
+
+def test_without_a_suitable_python_it_is_said_what_to_install(tmp_path):
+    result = _bash("set_up", cwd=tmp_path)
+    assert result.returncode == 1
+    assert "No Python 3.10, 3.11 or 3.12" in result.stderr and "apt install" in result.stderr
+    assert not (tmp_path / ".venv").exists()
+
+
+def test_python_named_by_the_user_goes_first(tmp_path):
+    fake = _fake_python(tmp_path, "mine", (3, 10, 1))
+    assert _bash("find_python", PYTHON=str(fake)).stdout == f"{fake}\n"
+
+
+def test_without_apt_it_is_said_what_to_install_for_rendering(tmp_path):
+    result = _bash("want_fluidsynth", cwd=tmp_path)
+    assert result.returncode == 0, "tests that do not render must still run"
+    assert "skipped" in result.stderr and "timgm6mb-soundfont" in result.stderr
+
+
+def test_package_lists_are_fetched_when_apt_knows_no_package_yet(tmp_path):
+    # Stands for apt-get on a fresh machine: installs only after an update.
+    fake = tmp_path / "apt-get"
+    fake.write_text(
+        f"#!{shutil.which('bash')}\necho \"$1 ${{@: -1}}\" >> calls\n"
+        "if [ \"$1\" = update ]; then echo > updated; else [ -f updated ]; fi\n"
+    )
+    fake.chmod(0o755)
+    (tmp_path / "id").write_text(f"#!{shutil.which('bash')}\necho 0\n")
+    (tmp_path / "id").chmod(0o755)
+    result = _bash("PATH=$PWD:$PATH; may_apt && apt_install fluidsynth timgm6mb-soundfont",
+                   tools=("env", "mktemp", "rm", "tail"), cwd=tmp_path)
+    assert result.returncode == 0, result.stderr
+    calls = (tmp_path / "calls").read_text().splitlines()
+    assert calls == ["install timgm6mb-soundfont", "update update", "install timgm6mb-soundfont"]
+
+
+@pytest.mark.parametrize("changed", ["requirements.lock", "setup.py"])
+def test_an_installation_is_repeated_only_when_what_it_rests_on_changed(tmp_path, changed):
+    for name in ("requirements.lock", "setup.py"):
+        (tmp_path / name).write_text("one\n")
+    binaries = tmp_path / ".venv" / "bin"
+    binaries.mkdir(parents=True)
+    # Stands for the environment's Python: suits, and writes down what it is asked to install.
+    (binaries / "python").write_text(
+        f"#!{shutil.which('bash')}\n[ \"$1\" != -m ] || echo \"${{@: -1}}\" >> installed\n"
+    )
+    (binaries / "python").chmod(0o755)
+
+    def installed(command):
+        (tmp_path / "installed").write_text("")
+        result = _bash(command, cwd=tmp_path)
+        shutil.rmtree(tmp_path / "tools")
+        assert result.returncode == 0, result.stderr
+        return (tmp_path / "installed").read_text().split()
+
+    assert installed("set_up") == ["requirements.lock", "."]
+    assert installed("set_up") == []
+    (tmp_path / changed).write_text("two\n")
+    assert installed("set_up") == ["requirements.lock" if changed.endswith("lock") else "."]
+
+
+# --- Examples ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["traeumerei", "study"])
+def test_the_examples_are_what_their_script_writes(tmp_path, name):
+    make_piece = runpy.run_path(str(ROOT / "examples" / "make_piece.py"))
+    committed = ROOT / "examples" / {"study": "electric_grand.mid"}.get(name, f"{name}.mid")
+    make_piece[name]().save(tmp_path / "made.mid")
+    assert (tmp_path / "made.mid").read_bytes() == committed.read_bytes()
+
+
+def test_a_bar_that_does_not_add_up_is_refused():
+    make_piece = runpy.run_path(str(ROOT / "examples" / "make_piece.py"))
+    with pytest.raises(ValueError, match="Bar 2 lasts 3.5 beats"):
+        make_piece["notes_of_voice"]("C4/4 | D4/3.5 |", 4.0)
+    assert make_piece["notes_of_voice"]("C4/4~ | C4/1 D4/3 |", 4.0) == [
+        [1, 0.0, 0.0, 5.0, 60], [2, 1.0, 5.0, 3.0, 62]]
+
+
+def test_the_style_clip_sounds_when_its_notes_do():
+    import mido
+    import numpy as np
+    import soundfile
+
+    samples, rate = soundfile.read(ROOT / "examples" / "electric_grand.flac")
+    assert 9.5 <= len(samples) / rate <= 10.5
+    time, onsets = 0.0, []
+    for message in mido.MidiFile(ROOT / "examples" / "electric_grand.mid"):
+        time += message.time
+        if message.type == "note_on" and message.velocity:
+            onsets.append(time)
+    window = int(0.03 * rate)
+    gains = []
+    for onset in sorted(set(onsets)):
+        at = int(onset * rate)
+        before, after = samples[max(at - window, 0):at], samples[at:at + window]
+        if len(before) == window:
+            gains.append(np.sqrt(np.mean(after**2) / (np.mean(before**2) + 1e-9)))
+    # Soft notes under loud ones hide; most onsets must make it louder at their very time.
+    assert np.median(gains) > 1.1 and len(gains) > 20
+
+
+def test_the_demo_uses_files_that_are_there_and_small():
+    named = re.findall(r"--(?:content|style|style_midi)=(\S+)", (ROOT / "scripts/demo").read_text())
+    assert len(named) == 3 and all((ROOT / name).is_file() for name in named)
+    assert sum(path.stat().st_size for path in (ROOT / "examples").iterdir()
+               if path.is_file()) < 1_000_000
