@@ -1,0 +1,208 @@
+"""Making a data set of example records from a folder: all or nothing."""
+
+import contextlib
+import dataclasses
+import glob
+import json
+import os
+import posixpath
+import secrets
+from collections import defaultdict
+
+from pipelines.datasets import files
+from pipelines.datasets.readers import find_pairs
+from pipelines.datasets.splits import split_pairs
+
+DESCRIPTION = "dataset.json"
+FORMAT_VERSION = 1
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    """What is to be made of what; the command's flags.
+
+    Attributes:
+        input: Folder of pairs.
+        output_dir: Folder to make.
+        config: Name of the configuration that the data set is for.
+        sample_rate: Rate of the examples, Hz.
+        eval_ratio: See `splits.split_pairs`; so `split` and `eval_timbres`.
+        layout: See `readers.find_pairs`; so `timbre_id` and `piece_pattern`.
+        shards: Number of files; None to choose.
+        overwrite: Replace what is there.
+        runner: See `job.run`; so `pipeline_options` and `num_workers`.
+    """
+
+    input: str
+    output_dir: str
+    config: str
+    sample_rate: int
+    eval_ratio: float = 0.1
+    split: str = "auto"
+    eval_timbres: tuple[str, ...] = ()
+    layout: str = "auto"
+    timbre_id: str | None = None
+    piece_pattern: str | None = None
+    shards: int | None = None
+    overwrite: bool = False
+    runner: str = "DirectRunner"
+    pipeline_options: str = ""
+    num_workers: int = 1
+
+
+def create_dataset(settings: Settings) -> dict:
+    """Makes the data set; nothing is under its name before all of it is.
+
+    Returns:
+        The data set's description, as written to `dataset.json`.
+
+    Raises:
+        FileNotFoundError: There is no input folder.
+        ValueError: The output exists, a setting is wrong, or a split would be empty.
+    """
+    check_settings(settings)
+    listing = find_pairs(settings.input, settings.layout, settings.timbre_id,
+                         settings.piece_pattern)
+    for name, reason in listing.problems:
+        print(f"skipped {name}: {reason}", flush=True)
+    if not listing.pairs:
+        raise ValueError(
+            f"{settings.input} holds no pair of audio and MIDI ({len(listing.problems)} files "
+            "without a partner). Expected rendered pairs with a manifest, MAESTRO, SMD, or audio "
+            "and MIDI files of the same names.")
+    plan = split_pairs(listing.pairs, settings.eval_ratio, settings.split, settings.eval_timbres)
+    print(f"{listing.layout} layout, {len(listing.pairs)} pairs: {plan.count('train')} for "
+          f"training, {plan.count('eval')} for evaluation, {plan.count('test')} for testing, "
+          f"{len(plan.left_out)} left out by the split", flush=True)
+    with _partial_folder(settings.output_dir) as partial:
+        counters, rows = _run_job(settings, plan, partial)
+        counters = {**counters, "read": counters["read"] + len(listing.problems),
+                    "skipped": counters["skipped"] + len(listing.problems)}
+        _check_written(rows, plan)
+        description = _describe(settings, listing, plan, counters, rows)
+        with files.create(files.join(partial, DESCRIPTION)) as file:
+            file.write(json.dumps(description, indent=1, sort_keys=True).encode())
+        files.publish(partial, settings.output_dir, DESCRIPTION)
+    return description
+
+
+def check_settings(settings: Settings) -> None:
+    """Raises what `create_dataset` would raise without looking at the input."""
+    if settings.shards is not None and settings.shards < 1:
+        raise ValueError(f"--shards is at least 1, got {settings.shards}.")
+    if settings.num_workers < 0:
+        raise ValueError(f"--num_workers is at least 1, or 0 for all cores, got "
+                         f"{settings.num_workers}.")
+    if settings.sample_rate < 8000:
+        raise ValueError(f"--sample_rate is in Hz, at least 8000, got {settings.sample_rate}.")
+    if files.exists(settings.output_dir) and not settings.overwrite:
+        raise ValueError(f"{settings.output_dir} exists and is not empty. Choose another "
+                         "--output_dir, or --overwrite to replace it.")
+    if files.exists(settings.output_dir) and not files.exists(
+            files.join(settings.output_dir, DESCRIPTION)):
+        raise ValueError(f"{settings.output_dir} holds files but no {DESCRIPTION}, so it is no "
+                         "data set and --overwrite does not delete it. Choose another "
+                         "--output_dir.")
+
+
+def _run_job(settings, plan, partial):
+    from pipelines.datasets import job
+
+    num_workers = settings.num_workers or os.cpu_count() or 1
+    shards = job.plan_shards(plan.pairs, settings.shards)
+    counters, rows = job.run(shards, partial, settings.sample_rate, settings.runner,
+                             settings.pipeline_options, min(num_workers, len(shards)))
+    _remove_all_but(partial, {shard.name for shard in shards})
+    for row in sorted((row for row in rows if "reason" in row), key=lambda row: row["id"]):
+        print(f"skipped {row['id']}: {row['reason']}", flush=True)
+    return counters, rows
+
+
+def _remove_all_but(folder, names):
+    """Removes the report, and what attempts that failed and were repeated left behind."""
+    if files.is_remote(folder):
+        from apache_beam.io.filesystems import FileSystems
+
+        FileSystems.delete([files.join(folder, name) for name in files.list_files(folder)
+                            if name not in names])
+        return
+    for name in os.listdir(folder):
+        if name not in names:
+            path = os.path.join(folder, name)
+            os.remove(path) if os.path.isfile(path) else files.remove_tree(path)
+
+
+def _check_written(rows, plan):
+    for split in ("train", "eval", "test"):
+        planned = plan.count(split)
+        if planned and not any(row["split"] == split and "reason" not in row for row in rows):
+            raise ValueError(f"All {planned} pairs of the {split} split are bad (the reasons are "
+                             "named above), so no data set is written. Correct the files, or "
+                             "change --eval_ratio.")
+
+
+def _describe(settings, listing, plan, counters, rows):
+    from pipelines.datasets import job
+
+    good = [row for row in rows if "reason" not in row]
+    by_split, by_timbre = defaultdict(list), defaultdict(list)
+    for row in good:
+        by_split[row["split"]].append(row)
+        by_timbre[row["timbre_id"]].append(row)
+    return {
+        "format_version": FORMAT_VERSION,
+        "config": settings.config,
+        "sample_rate": settings.sample_rate,
+        "layout": listing.layout,
+        "split_method": plan.method,
+        **counters,
+        "left_out": len(plan.left_out),
+        "splits": {split: {
+            "performances": len(chosen),
+            "pieces": len({row["piece_id"] for row in chosen}),
+            "timbres": len({row["timbre_id"] for row in chosen}),
+            "notes": sum(row["notes"] for row in chosen),
+            "secs": round(sum(row["secs"] for row in chosen), 3),
+        } for split, chosen in by_split.items()},
+        "timbres": {timbre: {
+            "performances": len(chosen),
+            "secs": round(sum(row["secs"] for row in chosen), 3),
+        } for timbre, chosen in by_timbre.items()},
+        "bad_pairs": dict(sorted([*listing.problems, *(
+            (row["id"], row["reason"]) for row in rows if "reason" in row)])),
+        "versions": job.versions(),
+        "flags": dataclasses.asdict(settings),
+    }
+
+
+@contextlib.contextmanager
+def _partial_folder(output_dir):
+    """A hidden folder beside the output, removed at the end if it was not renamed.
+
+    Its name holds the process id, so that what a killed run left is found and removed by the next.
+    """
+    if files.is_remote(output_dir):
+        base, name = posixpath.split(output_dir.rstrip("/"))
+    else:
+        base, name = os.path.split(os.path.abspath(output_dir))
+        os.makedirs(base, exist_ok=True)
+        for left in glob.glob(os.path.join(glob.escape(base), f".{glob.escape(name)}.*.partial")):
+            if not _is_running(left.split(".")[-3]):
+                files.remove_tree(left)
+    partial = files.join(base, f".{name}.{os.getpid()}.{secrets.token_hex(4)}.partial")
+    try:
+        if not files.is_remote(partial):
+            os.mkdir(partial)
+        yield partial
+    finally:
+        files.remove_tree(partial)
+
+
+def _is_running(process_id):
+    try:
+        os.kill(int(process_id), 0)
+    except (ProcessLookupError, ValueError):
+        return False
+    except PermissionError:
+        return True
+    return True

@@ -1,0 +1,122 @@
+"""Files by path or URL: local ones directly, others through Apache Beam's file systems."""
+
+import os
+import posixpath
+import shutil
+
+_READ_BYTES = 1 << 22
+
+
+def is_remote(path: str) -> bool:
+    """Whether `path` is a URL such as `gs://bucket/folder`."""
+    return "://" in path
+
+
+def join(root: str, *parts: str) -> str:
+    """`root` followed by `parts`."""
+    return posixpath.join(root, *parts) if is_remote(root) else os.path.join(root, *parts)
+
+
+def list_files(root: str) -> list[str]:
+    """Paths of all files under a folder, relative to it, with forward slashes, sorted.
+
+    Hidden files and folders are left out: programs keep their unfinished work there.
+
+    Raises:
+        FileNotFoundError: There is no such folder.
+    """
+    if is_remote(root):
+        return _list_remote(root)
+    if not os.path.isdir(root):
+        raise FileNotFoundError(f"There is no folder {root!r}.")
+    found = []
+    for folder, folders, names in os.walk(root, followlinks=True):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        relative = os.path.relpath(folder, root)
+        found += [os.path.normpath(os.path.join(relative, name)).replace(os.sep, "/")
+                  for name in names if not name.startswith(".")]
+    return sorted(found)
+
+
+def _list_remote(root):
+    from apache_beam.io.filesystems import FileSystems
+
+    prefix = root.rstrip("/") + "/"
+    metadata = FileSystems.match([prefix + "**"])[0].metadata_list
+    paths = [entry.path[len(prefix):] for entry in metadata]
+    if not paths:
+        raise FileNotFoundError(f"There are no files under {root!r}.")
+    return sorted(p for p in paths if not any(part.startswith(".") for part in p.split("/")))
+
+
+def read_bytes(path: str) -> bytes:
+    """The whole of a file."""
+    if not is_remote(path):
+        with open(path, "rb") as file:
+            return file.read()
+    from apache_beam.io.filesystems import FileSystems
+
+    chunks = []
+    with FileSystems.open(path, mime_type="application/octet-stream") as file:
+        while chunk := file.read(_READ_BYTES):
+            chunks.append(chunk)
+    return b"".join(chunks)
+
+
+def create(path: str):
+    """Opens a file for writing bytes, making the folders above it if it is local."""
+    if not is_remote(path):
+        os.makedirs(os.path.dirname(os.path.abspath(path)), exist_ok=True)
+        return open(path, "wb")
+    from apache_beam.io.filesystems import FileSystems
+
+    return FileSystems.create(path, mime_type="application/octet-stream")
+
+
+def exists(path: str) -> bool:
+    """Whether there is a file, or a folder with anything in it."""
+    if not is_remote(path):
+        return os.path.isfile(path) or (os.path.isdir(path) and bool(os.listdir(path)))
+    from apache_beam.io.filesystems import FileSystems
+
+    prefix = path.rstrip("/") + "/**"
+    return FileSystems.exists(path) or bool(FileSystems.match([prefix])[0].metadata_list)
+
+
+def remove_tree(path: str) -> None:
+    """Deletes a folder and all in it; none is no error."""
+    if not is_remote(path):
+        shutil.rmtree(path, ignore_errors=True)
+        return
+    from apache_beam.io.filesystems import FileSystems
+
+    found = FileSystems.match([path.rstrip("/") + "/**"])[0].metadata_list
+    if found:
+        FileSystems.delete([entry.path for entry in found])
+
+
+def publish(partial: str, final: str, last: str) -> None:
+    """Gives a finished folder its name, in place of what has that name already.
+
+    A local folder is renamed, at once. A remote one is moved file by file, since object stores
+    have no folders, and `last` at the end: its presence says that all is there.
+
+    Args:
+        partial: The finished folder.
+        final: Its name from now on.
+        last: Name of a file in it.
+    """
+    if not is_remote(final):
+        replaced = f"{partial}.replaced"
+        if os.path.lexists(final):
+            os.rename(final, replaced)
+        os.rename(partial, final)
+        shutil.rmtree(replaced, ignore_errors=True)
+        return
+    from apache_beam.io.filesystems import FileSystems
+
+    remove_tree(final)
+    names = sorted(list_files(partial), key=lambda name: name == last)
+    for batch in (names[:-1], names[-1:]):
+        FileSystems.rename([join(partial, name) for name in batch],
+                           [join(final, name) for name in batch])

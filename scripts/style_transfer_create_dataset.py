@@ -1,0 +1,87 @@
+"""Makes example records for training from a folder of recordings and their MIDI files.
+
+Reads pairs written by render_performances, MAESTRO (v1 to v3), SMD, or any folder of audio and MIDI
+files of the same names. Example:
+
+  style_transfer_create_dataset --config=piano_ddsp --input=renderings --output_dir=examples
+"""
+
+from absl import flags
+
+from scripts import _cli
+
+FLAGS = flags.FLAGS
+
+flags.DEFINE_string("config", None, "Name of the configuration that the examples are for.")
+flags.DEFINE_string("input", None, "Folder with pairs of audio and MIDI files.")
+flags.DEFINE_string("output_dir", None, "Folder to make: records of each split, and dataset.json.")
+flags.DEFINE_float("eval_ratio", 0.1, "Share of the pieces kept for evaluation; 0 for none.")
+flags.DEFINE_enum("split", "auto", ["auto", "own", "piece"],
+                  "How to split: the data set's own split, by a hash of the piece, or the first "
+                  "of these there is.")
+flags.DEFINE_list("eval_timbres", [],
+                  "Patterns (fnmatch) of pianos that are kept for evaluation.")
+flags.DEFINE_enum("layout", "auto", ["auto", "rendered", "maestro", "smd", "folder"],
+                  "Layout of the input; auto recognises it.")
+flags.DEFINE_string("timbre_id", None, "Name of the one piano of all recordings.")
+flags.DEFINE_string("piece_pattern", None,
+                    "Regular expression whose first group, searched in the path without its "
+                    "ending, names the piece.")
+flags.DEFINE_integer("sample_rate", None, "Rate of the examples in Hz; the configuration's own "
+                     "by default.")
+flags.DEFINE_integer("shards", None, "Number of record files; chosen by size by default.",
+                     lower_bound=1)
+flags.DEFINE_string("runner", "DirectRunner", "Apache Beam runner.")
+flags.DEFINE_string("pipeline_options", "", "Further options of Apache Beam, as one string: "
+                    "'--project=x --region=y'.")
+flags.DEFINE_integer("num_workers", 0, "Processes of the DirectRunner; 0 for one per core.",
+                     lower_bound=0)
+flags.DEFINE_bool("overwrite", False, "Replace an existing output.")
+flags.mark_flags_as_required(["config", "input", "output_dir"])
+
+
+def main(argv):
+    """Makes the data set that the flags describe."""
+    if len(argv) > 1:
+        raise ValueError(f"Unexpected arguments: {' '.join(argv[1:])}. Options begin with --.")
+    import logging
+
+    import configs
+    from pipelines.datasets import create
+
+    config = configs.get(FLAGS.config)
+    settings = create.Settings(
+        input=FLAGS.input,
+        output_dir=FLAGS.output_dir,
+        config=FLAGS.config,
+        sample_rate=FLAGS.sample_rate or config.sample_rate,
+        eval_ratio=FLAGS.eval_ratio,
+        split=FLAGS.split,
+        eval_timbres=tuple(FLAGS.eval_timbres),
+        layout=FLAGS.layout,
+        timbre_id=FLAGS.timbre_id,
+        piece_pattern=FLAGS.piece_pattern,
+        shards=FLAGS.shards,
+        overwrite=FLAGS.overwrite,
+        runner=FLAGS.runner,
+        pipeline_options=FLAGS.pipeline_options,
+        num_workers=FLAGS.num_workers,
+    )
+    create.check_settings(settings)  # before Apache Beam is imported, which takes seconds
+    logging.getLogger("apache_beam").setLevel(logging.ERROR)
+    logging.disable(logging.WARNING)  # Beam's import warns of cloud clients that are not there
+    from pipelines.datasets import job
+
+    logging.disable(logging.NOTSET)
+    logging.getLogger(job.__name__).setLevel(logging.INFO)
+    description = create.create_dataset(settings)
+    print("{read} read, {written} written, {skipped} skipped".format(**description))
+
+
+def run():
+    """Entry point of the console script."""
+    _cli.run(main)
+
+
+if __name__ == "__main__":
+    run()

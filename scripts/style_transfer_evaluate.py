@@ -1,0 +1,252 @@
+r"""Measures the style transfer against baselines on pairs whose true rendering is known.
+
+Plays excerpts of the contents on each piano, gives the style transfer the notes and a clip of
+another piece on the same piano, and compares what comes out with the true rendering:
+
+  style_transfer_evaluate --contents=midi_folder --pianos=TimGM6mb.sf2 \
+      --baseline_pianos=FluidR3_GM.sf2,splendid_grand --output_dir=evaluation
+
+Writes evaluation.json, evaluation.txt, evaluation.png and all audio. A second run with the same
+flags measures only what has changed.
+"""
+
+import pathlib
+import sys
+
+from absl import flags
+
+_DEBIAN_SOUNDFONTS = "/usr/share/sounds/sf2"
+_FILES_PER_CONTENT = 4
+
+_CONTENTS = flags.DEFINE_list(
+    "contents", [], "MIDI files, folders of them (searched to any depth) or globs. Two pieces or "
+    "more; use pieces that the weights were not trained on.")
+_PIANOS = flags.DEFINE_list(
+    "pianos", [f"{_DEBIAN_SOUNDFONTS}/TimGM6mb.sf2"],
+    "Pianos to transfer to: .sf2 and .sfz files, folders of them, procedural:N. Use pianos that "
+    "the weights were not trained on.")
+_BASELINE_PIANOS = flags.DEFINE_list(
+    "baseline_pianos", [f"{_DEBIAN_SOUNDFONTS}/FluidR3_GM.sf2"],
+    "Pianos that the nearest is chosen from, as --pianos: all those trained on. The first one "
+    "plays where the style is ignored.")
+_PAIRS = flags.DEFINE_string(
+    "pairs", None, "Folder of <piano>/<content>/ folders with truth.flac, content.mid, style.flac "
+    "and style.mid to use instead of --contents and --pianos: recordings, for example.")
+_OUTPUT_DIR = flags.DEFINE_string("output_dir", None, "Where the results go.")
+_CHECKPOINT = flags.DEFINE_string(
+    "checkpoint", None, "Weights: a name in the package or a folder; by default those of the "
+    "package.")
+flags.DEFINE_alias("weights", "checkpoint")
+_ADAPT_STEPS = flags.DEFINE_integer(
+    "adapt_steps", None, "Gradient steps on the style clip; 0 is none.", lower_bound=0)
+_WITH_STYLE_MIDI = flags.DEFINE_bool(
+    "with_style_midi", True, "Give the model and the choice of the nearest piano the style clip's "
+    "notes.")
+_CONTENT_SECS = flags.DEFINE_float("content_secs", 30.0, "Length of contents.", lower_bound=1.0)
+_STYLE_SECS = flags.DEFINE_float("style_secs", 10.0, "Length of style clips.", lower_bound=2.0)
+_MAX_CONTENTS = flags.DEFINE_integer(
+    "max_contents", 4, "How many of --contents to play, chosen by --seed; 0 for all.",
+    lower_bound=0)
+_SAMPLE_RATE = flags.DEFINE_integer("sample_rate", 24_000, "Of renderings and outputs.",
+                                    lower_bound=16_000)
+_SEED = flags.DEFINE_integer("seed", 0, "Seed of everything random.", lower_bound=0)
+_MODEL = flags.DEFINE_bool("model", True, "Measure the style transfer.")
+_BASELINES = flags.DEFINE_bool("baselines", True, "Measure the baselines.")
+_ONSETS = flags.DEFINE_bool(
+    "onsets", None, "Measure onset F1 with Basic Pitch; by default where it is installed.")
+_NUM_WORKERS = flags.DEFINE_integer(
+    "num_workers", 2, "Processes that measure, threads that render; the model runs alone.",
+    lower_bound=1)
+_OVERWRITE = flags.DEFINE_bool("overwrite", False, "Measure again what is there.")
+
+
+def main(argv):
+    """Checks the flags, renders, runs the model, measures, reports."""
+    _check_flags(argv)
+    from style_transfer.evaluation import runner, transcriber
+
+    with_onsets = transcriber.available() if _ONSETS.value is None else _ONSETS.value
+    if with_onsets:
+        transcriber.load()
+    else:
+        _say(f"Onset F1 is left out (to measure it: {transcriber.INSTALL_HINT}).")
+    folder = pathlib.Path(_OUTPUT_DIR.value)
+    # Everything that can be missing is looked for before anything is rendered.
+    transfer, conditions = _transfer() if _MODEL.value else (None, {})
+    rivals = _renderers(_BASELINE_PIANOS.value) if _BASELINES.value else []
+    todo = _pairs(folder)
+    run = runner.Runner(folder, _NUM_WORKERS.value, _OVERWRITE.value, _say)
+    parts = []
+    if _MODEL.value:
+        timings = run.run_model(todo, transfer, conditions, _WITH_STYLE_MIDI.value,
+                                adapt_steps=_ADAPT_STEPS.value, sample_rate=_SAMPLE_RATE.value,
+                                seed=_SEED.value)
+        parts.append(run.measure_model(todo, timings, with_onsets))
+    if _BASELINES.value:
+        pianos = _baseline_pianos(todo, rivals, folder) if rivals else None
+        parts.append(run.measure_baselines(todo, pianos, _WITH_STYLE_MIDI.value, with_onsets,
+                                           _SEED.value))
+    return _report(runner.merged(*parts), conditions, folder)
+
+
+def _check_flags(argv):
+    if len(argv) > 1:
+        raise ValueError(f"Unexpected arguments {argv[1:]}: give --contents and --pianos.")
+    if not _OUTPUT_DIR.value:
+        raise ValueError("--output_dir is required: say where the results go.")
+    if not _PAIRS.value and not _CONTENTS.value:
+        raise ValueError("--contents is required (MIDI files to play), or --pairs (pairs that "
+                         "are rendered already).")
+    if not _MODEL.value and not _BASELINES.value:
+        raise ValueError("--nomodel and --nobaselines leave nothing to measure.")
+
+
+def _transfer():
+    """The style transfer with its weights loaded, and what identifies them."""
+    import functools
+
+    from style_transfer import transfer, weights
+    from style_transfer.evaluation import pairs
+
+    model = transfer.load(_CHECKPOINT.value)
+    name = _CHECKPOINT.value or weights.DEFAULT
+    folder = pathlib.Path(weights.__file__).parent / name
+    folder = folder if folder.is_dir() else pathlib.Path(name)
+    files = sorted(path for path in folder.iterdir() if path.suffix in (".h5", ".json"))
+    identity = {"checkpoint": name, "weights": model.weights_name,
+                "weights_sha256": pairs.files_hash(files)}
+    return functools.partial(transfer.transfer, model=model), identity
+
+
+def _pairs(folder):
+    from style_transfer.evaluation import pairs
+
+    if _PAIRS.value:
+        return pairs.find_pairs(_PAIRS.value)
+    tasks = pairs.choose_tasks(_contents(), _CONTENT_SECS.value, _STYLE_SECS.value,
+                               _MAX_CONTENTS.value or None, _SEED.value)
+
+    def prepare(renderer):
+        return list(pairs.prepare(tasks, renderer.render, renderer.timbre_id, folder / "pairs",
+                                  _SAMPLE_RATE.value, _CONTENT_SECS.value, _STYLE_SECS.value))
+
+    return [pair for pair, _ in _on_each(prepare, _renderers(_PIANOS.value), "pairs on")]
+
+
+def _contents():
+    """Name -> NoteSequence of what --contents names; bad files are named and left out."""
+    import random
+
+    from style_transfer import piano_roll
+
+    files = _content_files()
+    limit = _FILES_PER_CONTENT * _MAX_CONTENTS.value
+    if limit and len(files) > limit:
+        files = {name: files[name]
+                 for name in sorted(random.Random(_SEED.value).sample(sorted(files), limit))}
+    sequences = {}
+    for name, path in files.items():
+        try:
+            sequence = piano_roll.load_midi(path)
+            if not len(piano_roll.note_table(sequence)):
+                raise ValueError("it has no piano notes")
+            sequences[name] = sequence
+        except ValueError as error:
+            _say(f"skipped {path}: {error}")
+    return sequences
+
+
+def _content_files():
+    import glob
+    import os
+
+    found = []
+    for given in _CONTENTS.value:
+        path = pathlib.Path(given)
+        if path.is_dir():
+            found += [p for p in path.rglob("*") if p.suffix.lower() in (".mid", ".midi")]
+        elif path.is_file():
+            found.append(path)
+        else:
+            matches = [pathlib.Path(name) for name in glob.glob(given, recursive=True)]
+            if not matches:
+                raise FileNotFoundError(f"--contents: there is no file, folder or glob match "
+                                        f"{given!r}.")
+            found += matches
+    found = sorted({path.resolve() for path in found})
+    if len(found) < 2:
+        raise ValueError(f"--contents names {len(found)} MIDI files; at least two pieces are "
+                         "needed, since a style clip plays other notes than the content.")
+    root = os.path.commonpath([path.parent for path in found])
+    return {path.relative_to(root).with_suffix("").as_posix(): path for path in found}
+
+
+def _renderers(specs):
+    from pipelines.rendering import renderers_from
+
+    found = {renderer.timbre_id: renderer for spec in specs
+             for renderer in renderers_from(spec, seed=_SEED.value)}
+    return list(found.values())
+
+
+def _baseline_pianos(todo, renderers, folder):
+    from style_transfer.evaluation import benchmark, pairs
+
+    def render(renderer):
+        return [pairs.render_notes(pair, renderer.render, renderer.timbre_id, folder / "renderings")
+                for pair in todo]
+
+    _on_each(render, renderers, "contents on baseline piano")
+    repertoire = {pair.content: pair for pair in todo}
+    return benchmark.BaselinePianos(folder / "renderings",
+                                    tuple(renderer.timbre_id for renderer in renderers),
+                                    tuple(repertoire.values()))
+
+
+def _on_each(function, renderers, what):
+    """Runs `function` on each renderer, in threads (rendering is FluidSynth's or numpy's work)."""
+    import concurrent.futures
+
+    results = []
+    with concurrent.futures.ThreadPoolExecutor(_NUM_WORKERS.value) as pool:
+        for i, (renderer, done) in enumerate(
+                zip(renderers, pool.map(function, renderers), strict=True), 1):
+            _say(f"{what} {renderer.timbre_id} ({i}/{len(renderers)})")
+            results += done
+    return results
+
+
+def _report(results, conditions, folder):
+    from style_transfer.evaluation import report
+
+    summary = report.summarize(results)
+    text = report.text(summary)
+    print(text)
+    flag_values = {holder.name: holder.value for holder in globals().values()
+                   if isinstance(holder, flags.FlagHolder)}
+    report.write_json(folder / "evaluation.json", summary, results,
+                      {"flags": flag_values, **conditions, **report.environment()})
+    report.write_text(folder / "evaluation.txt", text)
+    measured = sum(1 for result in results
+                   if any("error" not in values for values in result["systems"].values()))
+    if measured:
+        report.plot(folder / "evaluation.png", summary)
+    print(f"\n{len(results)} pairs, {measured} measured, {len(summary['failures'])} failures; see "
+          f"evaluation.json, evaluation.txt and evaluation.png in {folder}")
+    if not measured:
+        raise ValueError("Nothing was measured.")
+
+
+def _say(line):
+    print(line, file=sys.stderr, flush=True)
+
+
+def run():
+    """Console-script entry."""
+    from scripts import _cli
+
+    _cli.run(main)
+
+
+if __name__ == "__main__":
+    run()
