@@ -181,7 +181,8 @@ def plot(path, summary):
 
     measures = [*metrics.HEADLINE, *([ONSET] if any(ONSET in v for v in pianos[MEAN].values())
                                      else [])]
-    figure = Figure(figsize=(2.5 + 1.25 * len(pianos), 3.2 * len(measures)), layout="constrained")
+    size = (max(10.0, 2.5 + 1.25 * len(pianos)), 3.2 * len(measures))
+    figure = Figure(figsize=size, layout="constrained")
     FigureCanvasAgg(figure)
     axes = figure.subplots(len(measures), squeeze=False)[:, 0]
     for axis, measure in zip(axes, measures, strict=True):
@@ -194,7 +195,7 @@ def _bars(axis, pianos, systems, measure):
     width = 0.85 / len(systems)
     for i, system in enumerate(systems):
         heights = [pianos[name].get(system, {}).get(measure, np.nan) for name in pianos]
-        colour = "black" if system == benchmark.MODEL else f"C{i - 1}"
+        colour = "black" if system == benchmark.MODEL else f"C{i}"
         axis.bar(np.arange(len(pianos)) + (i - (len(systems) - 1) / 2) * width, heights, width,
                  label=LABELS[system], color=colour)
     if measure == ONSET:

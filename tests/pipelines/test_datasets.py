@@ -284,19 +284,27 @@ def _command(folder, *flags):
             "--sample_rate=8000", "--eval_ratio=0.5", *flags]
 
 
+def _wait_for_a_file(folder, process, secs=400):
+    """Returns when the first of the records is complete, in the middle of the work."""
+    deadline = time.monotonic() + secs
+    while not list(folder.glob(".out.*.partial/train-*.tfrecord")):
+        assert process.poll() is None, "the command ended before it was killed"
+        assert time.monotonic() < deadline, f"no file after {secs} s"
+        time.sleep(0.01)
+
+
 def test_killed_run_leaves_nothing_under_the_final_name_and_the_next_cleans_up(tmp_path):
     for i in range(12):
         for piano in "abc":
             (tmp_path / "in" / piano).mkdir(parents=True, exist_ok=True)
             tiny_pairs.write_pair(tmp_path / "in" / piano / f"p{i}", secs=8.0, seed=i)
-    process = subprocess.Popen(_command(tmp_path, "--num_workers=1", "--shards=12"), cwd=ROOT,
+    process = subprocess.Popen(_command(tmp_path, "--num_workers=1", "--shards=36"), cwd=ROOT,
                                stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    deadline = time.monotonic() + 120
-    while not list(tmp_path.glob(".out.*.partial/train-*.tfrecord")):
-        assert process.poll() is None and time.monotonic() < deadline
-        time.sleep(0.01)
-    process.send_signal(signal.SIGKILL)
-    process.wait()
+    try:
+        _wait_for_a_file(tmp_path, process)
+    finally:
+        process.kill()
+        process.wait()
     assert not (tmp_path / "out").exists()
     assert len(list(tmp_path.glob(".out.*.partial"))) == 1
     for path in (tmp_path / "in").glob("[bc]/*"):
@@ -332,10 +340,7 @@ def test_death_of_a_worker_process_is_an_error_and_not_a_wait_for_ever(tmp_path)
         stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
         # As in a shell's background job, which an interrupt does not wake.
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_IGN))
-    deadline = time.monotonic() + 180
-    while not list(tmp_path.glob(".out.*.partial/train-*.tfrecord")):
-        assert process.poll() is None and time.monotonic() < deadline
-        time.sleep(0.01)
+    _wait_for_a_file(tmp_path, process)
     workers = [child for child in psutil.Process(process.pid).children(recursive=True)
                if "python" in child.name()]
     assert len(workers) == 2
