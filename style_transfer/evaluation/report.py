@@ -187,7 +187,8 @@ def plot(path, summary):
     axes = figure.subplots(len(measures), squeeze=False)[:, 0]
     for axis, measure in zip(axes, measures, strict=True):
         _bars(axis, pianos, systems, measure)
-    axes[0].legend(ncols=4, fontsize=8, loc="lower left", bbox_to_anchor=(0, 1.12))
+    figure.legend(*axes[0].get_legend_handles_labels(), ncols=4, fontsize=8,
+                  loc="outside upper center")
     _replace(path, lambda partial: figure.savefig(partial, dpi=110, format="png"))
 
 

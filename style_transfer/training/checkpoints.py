@@ -4,7 +4,8 @@ A checkpoint is a folder `ckpt-000123` of a run's folder:
 
 * `model.weights.h5`: the weights to use, averaged if the optimizer averages;
 * `training.npz`: what else it takes to go on (raw weights where averaged, optimizer, random state);
-* `state.json`: step, seed and checksums of the other two.
+* `config.json`: what `style_transfer.weights.load` makes the model from;
+* `state.json`: step, seed and checksums of weights and training state.
 
 It is written under another name, flushed to disk and renamed into place.
 """
@@ -21,6 +22,8 @@ import warnings
 
 import numpy as np
 from keras import ops
+
+from style_transfer import weights
 
 MODEL_FILE, TRAINING_FILE, STATE_FILE = "model.weights.h5", "training.npz", "state.json"
 _NAME = re.compile(r"ckpt-(\d+)")
@@ -78,11 +81,12 @@ def save(run_dir, model, optimizer, state, keep=5):
     arrays = _arrays(model, optimizer)
     with averaged_weights(model, optimizer):
         model.save_weights(partial / MODEL_FILE)
+    weights.write_config(partial, model, f"{run_dir.resolve().name}-{state.step}", steps=state.step)
     np.savez(partial / TRAINING_FILE, **arrays)
     checksums = {name: _checksum(partial / name) for name in (MODEL_FILE, TRAINING_FILE)}
     text = json.dumps({**dataclasses.asdict(state), "sha256": checksums}, indent=1)
     (partial / STATE_FILE).write_text(text, encoding="utf-8")
-    for name in (MODEL_FILE, TRAINING_FILE, STATE_FILE, "."):
+    for name in (MODEL_FILE, TRAINING_FILE, weights.CONFIG_FILE, STATE_FILE, "."):
         _flush(partial / name)
     final = path_of(run_dir, state.step)
     if final.exists():

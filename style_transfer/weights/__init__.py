@@ -20,7 +20,8 @@ def load(name_or_path=None):
     """The model of a folder of weights.
 
     Args:
-        name_or_path: A name in `names()`, a folder written by `save`, or None for `DEFAULT`.
+        name_or_path: A name in `names()`, a folder written by `save`, a checkpoint of
+            `style_transfer_train` or its run_dir (the newest), or None for `DEFAULT`.
 
     Returns:
         A Keras model; its `weights_name` tells saved pianos apart.
@@ -35,10 +36,12 @@ def load(name_or_path=None):
 
     name = DEFAULT if name_or_path is None else name_or_path
     folder = pathlib.Path(__file__).parent / name if name in names() else pathlib.Path(name)
+    if not (folder / WEIGHTS_FILE).is_file():
+        folder = max(folder.glob(f"ckpt-*/{WEIGHTS_FILE}"), default=folder / WEIGHTS_FILE).parent
     for file in (CONFIG_FILE, WEIGHTS_FILE):
         if not (folder / file).is_file():
             raise FileNotFoundError(f"There are no weights {str(name)!r}: {file} is missing. "
-                                    f"Expected one of {names()} or a folder with that file.")
+                                    f"Expected one of {names()} or the run_dir of a training.")
     config = json.loads((folder / CONFIG_FILE).read_text())
     model = keras.saving.deserialize_keras_object(config["model"])
     model.build(None)
@@ -61,7 +64,6 @@ def save(model, folder, name, **about):
         **about: What else to remember in the config, such as steps.
     """
     import h5py
-    import keras
 
     folder = pathlib.Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
@@ -83,10 +85,25 @@ def save(model, folder, name, **about):
         os.replace(f"{partial}.small", folder / WEIGHTS_FILE)
     finally:
         partial.unlink(missing_ok=True)
+    write_config(folder, model, name, **about)
+
+
+def write_config(folder, model, name, **about):
+    """Writes the config that `load` makes the model from, beside its weights.
+
+    Args:
+        folder: Where to.
+        model: A Keras model that can be serialized.
+        name: Name and version of the weights.
+        **about: What else to remember, such as steps.
+    """
+    import keras
+
+    folder = pathlib.Path(folder)
     config = {"name": name, **about, "model": keras.saving.serialize_keras_object(model)}
-    text = folder / f".{os.getpid()}.json"
-    text.write_text(json.dumps(config, indent=1) + "\n")
-    os.replace(text, folder / CONFIG_FILE)
+    partial = folder / f".{os.getpid()}.json"
+    partial.write_text(json.dumps(config, indent=1) + "\n")
+    os.replace(partial, folder / CONFIG_FILE)
 
 
 def _datasets(file):

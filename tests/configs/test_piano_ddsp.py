@@ -61,6 +61,20 @@ def test_data_that_do_not_fit_are_errors(folder, path, more, message):
         config.build_dataset(path.format(folder=folder), small, "train", seed=0)
 
 
+def test_what_was_trained_can_be_played(folder, tmp_path):
+    from style_transfer import weights
+
+    config, small = hparams()
+    options = training.TrainOptions(str(tmp_path / "run"), folder, 2, checkpoint_interval=1,
+                                    eval_interval=0, log_interval=1)
+    trained = training.train(config, small, options, lambda line: None)
+    loaded = weights.load(tmp_path / "run")
+    assert loaded.weights_name == "run-2"
+    x, _ = next(iter(config.build_dataset(folder, small, "eval", seed=0)))
+    np.testing.assert_allclose(loaded.encode_style(x["style_audio"]),
+                               trained.encode_style(x["style_audio"]), rtol=0.1, atol=0.05)
+
+
 @pytest.mark.slow
 @pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="resumes bit for bit there")
 def test_training_resumes_bit_for_bit_and_lowers_the_loss(folder, tmp_path):
