@@ -152,7 +152,7 @@ def _contents():
                 raise ValueError("it has no piano notes")
             sequences[name] = sequence
         except ValueError as error:
-            _say(f"skipped {path}: {error}")
+            _say(f"skipped {name}: {error}")
     return sequences
 
 

@@ -1,5 +1,7 @@
 """Fitting an estimated piano to its clip: a few steps on a latent and small corrections."""
 
+import functools
+
 import keras
 import numpy as np
 from keras import ops
@@ -7,9 +9,9 @@ from keras import ops
 from style_transfer import losses, piano_roll
 from style_transfer.models import piano_ddsp
 
-DEFAULT_STEPS = 60
+DEFAULT_STEPS = 80
 CROP_SECS = 2.5
-BATCH_SIZE = 4
+BATCH_SIZE = 3
 MAX_NOTES = 96
 FFT_SIZES = (2048, 1024, 512, 256)
 
@@ -42,6 +44,30 @@ class Adapter(keras.Model):
             self.add_loss(self.penalty * ops.mean(ops.square(correction)))
         style = ops.broadcast_to(self.style, (ops.shape(inputs["note_key"])[0], *self.style.shape))
         return self.piano.play(style, inputs, self.corrections)
+
+
+    def restart(self, style, seed):
+        """Forgets what was learned and starts at `style`; one seed gives one fit."""
+        self.style.assign(style)
+        for correction in self.corrections.values():
+            correction.assign(ops.zeros_like(correction))
+        for variable in self.optimizer.variables:
+            if variable is not self.optimizer.learning_rate:
+                variable.assign(ops.zeros_like(variable))
+        state = self.piano.random.state
+        state.assign(ops.cast(ops.convert_to_tensor([seed, 0]), state.dtype))
+
+
+@functools.lru_cache(maxsize=1)
+def _adapter(model, penalty, loss):
+    """An `Adapter` ready to train; kept, since compiling it takes longer than many steps."""
+    if loss is None:
+        loss = losses.PianoLoss(model.sample_rate, fft_sizes=FFT_SIZES, soft_floor=True,
+                                logmel_weight=4.0)
+    adapter = Adapter(model, np.zeros(model.style_size, np.float32), penalty)
+    adapter.compile(keras.optimizers.Adam(beta_2=0.99, global_clipnorm=1.0), loss=loss)
+    adapter.optimizer.build(adapter.trainable_variables)
+    return adapter
 
 
 def crops(audio, table, tuning, seed, warmup_secs, crop_secs=CROP_SECS, batch_size=BATCH_SIZE,
@@ -115,14 +141,12 @@ def adapt(model, style, audio, table, tuning, steps=DEFAULT_STEPS, learning_rate
     Returns:
         The adapted style vector and the corrections, as NumPy arrays.
     """
-    if loss is None:
-        loss = losses.PianoLoss(model.sample_rate, fft_sizes=FFT_SIZES, soft_floor=True,
-                                logmel_weight=4.0)
-    adapter = Adapter(model, np.asarray(style, np.float32), penalty)
-    schedule = keras.optimizers.schedules.CosineDecay(learning_rate, steps, alpha=0.1)
-    adapter.compile(keras.optimizers.Adam(schedule, beta_2=0.99, global_clipnorm=1.0), loss=loss)
+    adapter = _adapter(model, penalty, loss)
+    adapter.restart(style, seed)
     batches = crops(audio, table, tuning, seed, model.warmup_secs, batch_size=batch_size)
     for step in range(steps):
+        falling = 0.1 + 0.9 * 0.5 * (1 + np.cos(np.pi * step / steps))
+        adapter.optimizer.learning_rate = learning_rate * falling
         value = adapter.train_on_batch(*next(batches))
         if progress is not None:
             progress(step + 1, steps, float(np.ravel(value)[0]))

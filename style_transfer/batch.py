@@ -16,6 +16,7 @@ from style_transfer.audio import Audio
 CONTENT_SUFFIXES = (".mid", ".midi", ".pb", ".notesequence")
 PICTURE_SECS = 60.0
 PROGRESS_EVERY_SECS = 1.0
+WRITE_SAMPLES = 1 << 18
 
 
 @dataclasses.dataclass(frozen=True)
@@ -224,24 +225,23 @@ def play_to_file(target, piano, table, model, options, report=print):
             report(f"{target.name}: {loudness:.1f} dB would clip, lowered by "
                    f"{20 * np.log10(peak * gain):.1f} dB")
             gain = 1 / peak
-        beginning = _write_scaled(target, raw, count, gain, options.sample_rate)
+        beginning = _write_scaled(target, raw, gain, options.sample_rate)
     finally:
         raw.unlink(missing_ok=True)
     return count / options.sample_rate, beginning
 
 
-def _write_scaled(target, raw, count, gain, sample_rate):
+def _write_scaled(target, raw, gain, sample_rate):
     import soundfile
 
-    samples = np.memmap(raw, np.float32, mode="r", shape=(count,))
     partial = target.with_name(f".{target.name}.{os.getpid()}.part")
     try:
-        with soundfile.SoundFile(partial, "w", sample_rate, 1, "PCM_24",
-                                 format=target.suffix[1:].upper()) as file:
-            for start in range(0, count, 1 << 18):
-                file.write(samples[start: start + (1 << 18)] * np.float32(gain))
+        with open(raw, "rb") as source, soundfile.SoundFile(
+                partial, "w", sample_rate, 1, "PCM_24", format=target.suffix[1:].upper()) as file:
+            while len(block := np.fromfile(source, np.float32, WRITE_SAMPLES)):
+                file.write(block * np.float32(gain))
         os.replace(partial, target)
     finally:
         partial.unlink(missing_ok=True)
-    return Audio(samples[: int(PICTURE_SECS * sample_rate)] * np.float32(gain), sample_rate)
-
+    beginning = np.fromfile(raw, np.float32, int(PICTURE_SECS * sample_rate))
+    return Audio(beginning * np.float32(gain), sample_rate)

@@ -24,6 +24,9 @@ LABELS = {
 _HEADINGS = {"logmel_l1": "logmel", "logmel_l1_60": "logmel60", "spectral_60": "spectral60",
              "lsd_cifka": "lsd_cif", "mfcc_cos": "mfcc", ONSET: "onsetF1", ONSET_RATIO: "/truth",
              REAL_TIME: "rtf", MEMORY: "peak MB"}
+_TITLES = {"logmel_l1_60": "log-mel L1 (dB), floor 60 dB under the peak: less is better",
+           "spectral_60": "spectral loss, floor 60 dB under the peak: less is better",
+           ONSET: "onset F1 by Basic Pitch: more is better (red: the true rendering)"}
 _AVERAGES = {REAL_TIME: np.median, MEMORY: np.max}
 
 
@@ -203,12 +206,8 @@ def _bars(axis, pianos, systems, measure):
         for x, name in enumerate(pianos):
             true_f1 = pianos[name].get(benchmark.TRUTH, {}).get(ONSET)
             if true_f1:
-                axis.hlines(true_f1, x - 0.45, x + 0.45, colors="red", linewidth=1.2,
-                            label="true rendering" if x == 0 else None)
-        axis.legend(handles=axis.get_legend_handles_labels()[0][-1:], fontsize=8, loc="upper left")
-    axis.set_title({"logmel_l1_60": "log-mel L1 (dB), floor 60 dB under the peak: less is better",
-                    "spectral_60": "spectral loss, floor 60 dB under the peak: less is better",
-                    ONSET: "onset F1 by Basic Pitch: more is better"}[measure], fontsize=10)
+                axis.hlines(true_f1, x - 0.45, x + 0.45, colors="red", linewidth=1.2)
+    axis.set_title(_TITLES[measure], fontsize=10)
     labels = [name.replace("_", " ") for name in pianos]
     axis.set_xticks(range(len(pianos)), labels, fontsize=8, wrap=True)
     axis.grid(axis="y", alpha=0.3)
