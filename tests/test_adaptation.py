@@ -57,8 +57,9 @@ def test_nets_stay_as_they_are(model):
 def test_one_seed_gives_one_fit_however_often_it_is_made(model):
     table = pianos.random_notes(10, 2)
     audio = clip(model, 1.0, table)
-    fits = [adaptation.adapt(model, pianos.piano().style, audio, table, tuning(), steps=2, seed=seed,
-                             batch_size=1) for seed in (0, 0, 1)]
+    style = pianos.piano().style
+    fits = [adaptation.adapt(model, style, audio, table, tuning(), steps=2, seed=seed, batch_size=1)
+            for seed in (0, 0, 1)]
     np.testing.assert_allclose(fits[0][0], fits[1][0], atol=1e-6)
     np.testing.assert_allclose(fits[0][1]["by_key"], fits[1][1]["by_key"], atol=1e-5)
     assert np.abs(fits[0][1]["by_key"] - fits[2][1]["by_key"]).max() > 1e-4
