@@ -79,7 +79,7 @@ class OnsetsFramesSmallHparams(hparams_lib.Hparams):
         crop_secs: Length of a training example.
         crops_per_example: Crops taken of each recording in a pass.
         augment: Whether gain, timbre and noise of the recordings are varied.
-        sample_rate: From here on to `related_every`, see
+        sample_rate: From here on to `causal`, see
             `style_transfer.models.harmonic_transcriber.HarmonicTranscriber`.
         onset_loss_weight: From here on, see `style_transfer.transcription.loss`.
     """
@@ -103,6 +103,7 @@ class OnsetsFramesSmallHparams(hparams_lib.Hparams):
     frame_dilations: tuple[int, ...] = (4, 16, 8)
     related: int = 6
     related_every: int = 2
+    causal: bool = False
     onset_loss_weight: float = 10.0
     offset_loss_weight: float = 5.0
     frame_loss_weight: float = 5.0
@@ -122,7 +123,7 @@ MODEL_HPARAMS = (
     "pool_sizes", "dropout_keep_amts", "fc_size", "fc_dropout_keep_amt")
 LOSS_HPARAMS = ("velocity_loss_weight", "weight_frame_and_activation_loss")
 SMALL_MODEL_HPARAMS = ("sample_rate", "hop_length", "fft_sizes", "bins_per_semitone", "width",
-                       "dilations", "frame_dilations", "related", "related_every")
+                       "dilations", "frame_dilations", "related", "related_every", "causal")
 SMALL_LOSS_HPARAMS = tuple(f"{head}_loss_weight" for head in (
     "onset", "offset", "frame", "key", "pedal", "velocity"))
 

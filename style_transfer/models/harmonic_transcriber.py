@@ -79,13 +79,15 @@ class HarmonicBlock(layers.Layer):
         width: Channels.
         dilation: Frames between the taps in time.
         related: Channels gathered from each related key, 0 for a block without them.
+        causal: Whether no frame looks at later ones.
     """
 
-    def __init__(self, width, dilation=1, related=0, **kwargs):
+    def __init__(self, width, dilation=1, related=0, causal=False, **kwargs):
         super().__init__(**kwargs)
         self.width, self.dilation, self.related = width, dilation, related
-        self.conv = layers.Conv2D(width, (3, 1), dilation_rate=(dilation, 1), padding="same",
-                                  use_bias=False)
+        self.causal = causal
+        self.conv = layers.Conv2D(width, (3, 1), dilation_rate=(dilation, 1),
+                                  padding="valid" if causal else "same", use_bias=False)
         self.norm = layers.BatchNormalization()
         self.mix = layers.Conv2D(width, (1, 3), padding="same")
         self.narrow = layers.Dense(related) if related else None
@@ -103,7 +105,9 @@ class HarmonicBlock(layers.Layer):
 
     def call(self, x, training=False):
         """Same shape as `x`: `[batch, frames, keys, width]`."""
-        hidden = ops.relu(self.norm(self.conv(x), training=training))
+        past = [[0, 0], [2 * self.dilation, 0], [0, 0], [0, 0]]
+        hidden = self.conv(ops.pad(x, past) if self.causal else x)
+        hidden = ops.relu(self.norm(hidden, training=training))
         x = x + self.mix(hidden)
         if not self.related:
             return x
@@ -114,7 +118,7 @@ class HarmonicBlock(layers.Layer):
     def get_config(self):
         """Constructor arguments."""
         return {**super().get_config(), "width": self.width, "dilation": self.dilation,
-                "related": self.related}
+                "related": self.related, "causal": self.causal}
 
 
 @keras.saving.register_keras_serializable(package="style_transfer")
@@ -131,29 +135,33 @@ class HarmonicTranscriber(keras.Model):
         frame_dilations: Of the blocks that read onsets and offsets too.
         related: Channels gathered from each related key.
         related_every: Which blocks of the trunk gather them: every so many.
+        causal: Whether outputs know no audio that is later than half a frame of the spectrum.
     """
 
     def __init__(self, sample_rate=16_000, hop_length=320, fft_sizes=(4096, 1024),
                  bins_per_semitone=(3, 1), width=40, dilations=(1, 2, 4, 1, 8),
-                 frame_dilations=(4, 16, 8), related=6, related_every=2, **kwargs):
+                 frame_dilations=(4, 16, 8), related=6, related_every=2, causal=False, **kwargs):
         super().__init__(**kwargs)
         self.sample_rate, self.hop_length = sample_rate, hop_length
         self.fft_sizes, self.bins_per_semitone = tuple(fft_sizes), tuple(bins_per_semitone)
         self.width, self.related, self.related_every = width, related, related_every
         self.dilations, self.frame_dilations = tuple(dilations), tuple(frame_dilations)
+        self.causal = causal
         # Most cells are silent: begin where training would spend its first steps getting to.
         rare = keras.initializers.Constant(RARE_LOGIT)
         self.stem = layers.Dense(width, name="stem")
         self.trunk = [HarmonicBlock(width, d, related if i % related_every == related_every - 1
-                                    else 0, name=f"trunk_{i}")
+                                    else 0, causal, name=f"trunk_{i}")
                       for i, d in enumerate(self.dilations)]
         self.attack = layers.Dense(2, bias_initializer=rare, name="attack")
         self.velocity = layers.Dense(1, activation="sigmoid", name="velocity")
         self.join = layers.Dense(width, name="join")
-        self.sustain = [HarmonicBlock(width, d, related if i == 0 else 0, name=f"sustain_{i}")
+        self.sustain = [HarmonicBlock(width, d, related if i == 0 else 0, causal,
+                                      name=f"sustain_{i}")
                         for i, d in enumerate(self.frame_dilations)]
         self.hold = layers.Dense(2, bias_initializer=rare, name="hold")
-        self.pedal_block = layers.Conv1D(width, 9, padding="same", name="pedal_block")
+        self.pedal_block = layers.Conv1D(width, 9, padding="causal" if causal else "same",
+                                         name="pedal_block")
         self.pedal = layers.Dense(1, name="pedal")
 
     def build(self, input_shape=None):
@@ -180,6 +188,7 @@ class HarmonicTranscriber(keras.Model):
     def context_secs(self) -> float:
         """How far from a frame audio can change its outputs, seconds."""
         frames = sum(self.dilations) + sum(self.frame_dilations) + 4
+        frames *= 1 + self.causal
         return frames / self.frames_per_second + max(self.fft_sizes) / 2 / self.sample_rate
 
     def spectrogram(self, audio):
@@ -242,5 +251,5 @@ class HarmonicTranscriber(keras.Model):
     def get_config(self):
         """Constructor arguments."""
         names = ("sample_rate", "hop_length", "fft_sizes", "bins_per_semitone", "width",
-                 "dilations", "frame_dilations", "related", "related_every")
+                 "dilations", "frame_dilations", "related", "related_every", "causal")
         return {**super().get_config(), **{name: getattr(self, name) for name in names}}

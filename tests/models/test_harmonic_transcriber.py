@@ -67,6 +67,22 @@ def test_audio_beyond_the_context_changes_nothing(model):
     assert not np.allclose(before, model(changed)["frame"][0, :51], atol=1e-3)
 
 
+def test_a_causal_model_knows_nothing_later_than_half_a_frame_of_the_spectrum():
+    causal = ht.HarmonicTranscriber(**TINY, causal=True)
+    rng = np.random.default_rng(0)
+    audio = 0.1 * rng.standard_normal((1, 32_000)).astype(np.float32)
+    changed = audio.copy()
+    changed[:, 16_000 + 4096 // 2:] = 0
+    for name, value in causal(audio).items():
+        assert np.allclose(value[0, :51], causal(changed)[name][0, :51], atol=1e-5), name
+    changed[:, 16_000:] = 0
+    assert not np.allclose(causal(audio)["frame"][0, :51], causal(changed)["frame"][0, :51],
+                           atol=1e-4)
+    changed = audio.copy()
+    changed[:, :16_000 - int(causal.context_secs * 16_000)] = 0
+    assert np.allclose(causal(audio)["frame"][0, 50:], causal(changed)["frame"][0, 50:], atol=1e-5)
+
+
 def test_onsets_condition_frames_without_a_gradient_back():
     import tensorflow as tf
 
