@@ -17,18 +17,21 @@ class AttentionLstm(layers.Layer):
     Args:
         units: Size of output and memory.
         attn_length: How many outputs it attends to.
+        kernel_initializer: Of the weights of the LSTM's inputs and of the layer's outputs.
 
     Source: the `AttentionCellWrapper` of TensorFlow 1 as Magenta's RNNs use it, after Bahdanau,
     Cho and Bengio, 2014.
     """
 
-    def __init__(self, units, attn_length, **kwargs):
+    def __init__(self, units, attn_length, kernel_initializer="glorot_uniform", **kwargs):
         super().__init__(**kwargs)
         self.units, self.attn_length = units, attn_length
         self.input_projection = None
-        self.lstm = Lstm(units, name="lstm")
+        self.kernel_initializer = keras.initializers.get(kernel_initializer)
+        self.lstm = Lstm(units, kernel_initializer=self.kernel_initializer, name="lstm")
         self.query = layers.Dense(units, name="query")
-        self.output_projection = layers.Dense(units, name="output_projection")
+        self.output_projection = layers.Dense(units, name="output_projection",
+                                              kernel_initializer=self.kernel_initializer)
         self.loop = layers.RNN(_Cell(self._advance, units, attn_length), return_sequences=True,
                                return_state=True)
         self._kernel = None
@@ -114,7 +117,8 @@ class AttentionLstm(layers.Layer):
 
     def get_config(self):
         """Constructor arguments."""
-        return {**super().get_config(), "units": self.units, "attn_length": self.attn_length}
+        return {**super().get_config(), "units": self.units, "attn_length": self.attn_length,
+                "kernel_initializer": keras.initializers.serialize(self.kernel_initializer)}
 
 
 class _Cell(layers.Layer):

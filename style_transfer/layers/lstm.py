@@ -32,16 +32,19 @@ class Lstm(layers.Layer):
     Args:
         units: Size of output and memory.
         reverse: Whether it goes from the last step to the first.
+        kernel_initializer: Of the weights of the inputs.
     """
 
-    def __init__(self, units, reverse=False, **kwargs):
+    def __init__(self, units, reverse=False, kernel_initializer="glorot_uniform", **kwargs):
         super().__init__(**kwargs)
         self.units, self.reverse = units, reverse
+        self.kernel_initializer = keras.initializers.get(kernel_initializer)
 
     def build(self, input_shape):
         """Adds the weights."""
         width = NUM_GATES * self.units
-        self.kernel = self.add_weight(shape=(input_shape[-1], width), name="kernel")
+        self.kernel = self.add_weight(shape=(input_shape[-1], width), name="kernel",
+                                      initializer=self.kernel_initializer)
         self.recurrent_kernel = self.add_weight(
             shape=(self.units, width), name="recurrent_kernel", initializer="orthogonal")
         self.bias = self.add_weight(shape=(width,), name="bias", initializer=_remember)
@@ -106,7 +109,8 @@ class Lstm(layers.Layer):
 
     def get_config(self):
         """Constructor arguments."""
-        return {**super().get_config(), "units": self.units, "reverse": self.reverse}
+        return {**super().get_config(), "units": self.units, "reverse": self.reverse,
+                "kernel_initializer": keras.initializers.serialize(self.kernel_initializer)}
 
 
 def _remember(shape, dtype=None):

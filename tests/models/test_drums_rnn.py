@@ -65,8 +65,7 @@ def test_dropout_is_for_training_only(attn_length):
 
 @each_kind
 def test_a_few_steps_of_fit_lower_the_loss(attn_length):
-    model = tiny(attn_length)
-    model.dropout_keep_prob = 1.0
+    model = DrumsRnn(**{**TINY, "dropout_keep_prob": 1.0}, attn_length=attn_length)
     x = {"inputs": inputs()}
     y = np.random.default_rng(1).integers(5, size=(2, 6))
     model.compile(keras.optimizers.Adam(0.05), loss=keras.losses.SparseCategoricalCrossentropy(
