@@ -22,6 +22,7 @@ COMMANDS = (
     "style_transfer_evaluate",
     "style_transfer_export",
     "style_transfer_serve",
+    "style_transfer_app",
     "style_transfer_client",
 )
 
@@ -53,7 +54,8 @@ EXTRAS = {
     "transcriber": ["onnxruntime", "resampy>=0.4", "scikit-learn"],
     "metrics": ["mir_eval"],
     "serving": ["fastapi", "grpcio", "prometheus-client", "tensorflow-serving-api", "uvicorn"],
-    "dev": ["mypy", "pytest>=8", "ruff", "uv"],
+    "dev": ["httpx2", "ipykernel", "mypy", "nbclient", "nbformat", "playwright", "pytest>=8",
+            "ruff", "uv"],
 }
 
 setuptools.setup(
@@ -68,7 +70,8 @@ setuptools.setup(
     packages=setuptools.find_packages(
         include=["style_transfer*", "pipelines*", "configs*", "scripts*"]
     ),
-    package_data={"style_transfer": ["weights/**/*"]},
+    package_data={"style_transfer": ["weights/**/*", "serving/app/web/*",
+                                     "serving/app/examples/*"]},
     install_requires=LIBRARY,
     extras_require=EXTRAS,
     entry_points={"console_scripts": [f"{name} = scripts.{name}:run" for name in COMMANDS]},

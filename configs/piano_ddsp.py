@@ -56,6 +56,7 @@ MODEL_HPARAMS = ("sample_rate", "hop", "style_size", "width", "num_layers", "con
                  "warmup_secs")
 LOSS_HPARAMS = ("sample_rate", "floor_db", "soft_floor", "mag_weight", "logmag_weight",
                 "logmel_weight")
+MAX_EMBEDDINGS = 256
 
 
 def build_model(hparams: PianoDDSPHparams):
@@ -95,6 +96,30 @@ def build_dataset(examples_path: str, hparams: PianoDDSPHparams, split: str, *, 
     return dataset.map(lambda x, y: (x, y[:, warmup_samples:]))
 
 
+def build_embeddings(examples_path: str, hparams: PianoDDSPHparams, model):
+    """Style vectors of evaluation clips, with their pianos and spectrograms."""
+    import itertools
+
+    import numpy as np
+
+    from pipelines import inputs
+    from style_transfer.training import projector, summaries
+
+    dataset = inputs.make_dataset(
+        examples_path, "eval", batch_size=hparams.batch_size, sample_rate=hparams.sample_rate,
+        crop_secs=hparams.crop_secs, style_secs=hparams.style_secs, max_notes=hparams.max_notes,
+        shuffle=False, repeat=False, debug=True)
+    vectors, sprites, labels = [], [], {"piano": [], "piece": [], "recording": []}
+    for x, _, origin in itertools.islice(dataset, -(-MAX_EMBEDDINGS // hparams.batch_size)):
+        clips = np.asarray(x["style_audio"])
+        vectors.append(np.asarray(model.encode_style(clips)))
+        sprites += [summaries.thumbnail(summaries.make_audio(clip, hparams.sample_rate))
+                    for clip in clips]
+        for name, key in (("piano", "timbre_id"), ("piece", "piece_id"), ("recording", "id")):
+            labels[name] += [text.decode() for text in np.asarray(origin[f"style_{key}"])]
+    return [projector.Embedding("pianos", np.concatenate(vectors), labels, np.stack(sprites))]
+
+
 CONFIG = Config(
     name="piano_ddsp",
     description="MIDI played on the piano of a style clip by a differentiable piano.",
@@ -105,4 +130,5 @@ CONFIG = Config(
     build_dataset=build_dataset,
     summaries=("audio", "spectrogram"),
     measures_tuning=True,
+    build_embeddings=build_embeddings,
 )

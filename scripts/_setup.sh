@@ -127,3 +127,15 @@ want_fluidsynth() {
   say "  Debian, Ubuntu: sudo apt install fluidsynth timgm6mb-soundfont"
   say "  macOS:          brew install fluid-synth, and TimGM6mb.sf2 as $soundfont"
 }
+
+# What tests of the web page need. Without it they are skipped, and say why.
+want_chromium() {
+  local name
+  for name in chromium chromium-browser google-chrome google-chrome-stable; do
+    command -v "$name" >/dev/null && return 0
+  done
+  may_apt && apt_install chromium && return 0
+  say "Tests that look at the web page will be skipped. To run them, install by hand:"
+  say "  Debian, Ubuntu: sudo apt install chromium"
+  say "  elsewhere:      .venv/bin/playwright install chromium"
+}

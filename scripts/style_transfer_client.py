@@ -2,6 +2,7 @@
 
 The piano is estimated once; with --adapt it is fitted to the recording, which only
 style_transfer_serve can do. --save_parameters keeps it for later, --parameters takes it.
+--transcribe asks a transcription model for the notes of recordings instead.
 """
 
 import pathlib
@@ -16,18 +17,21 @@ PORTS = {"rest": 8501, "grpc": 8500}
 flags.DEFINE_string("server", None, "host:port; by default this machine and the protocol's usual "
                     "port.")
 flags.DEFINE_enum("protocol", "rest", list(PORTS), "How to talk to it.")
-flags.DEFINE_string("model_name", "piano_ddsp", "The model's name on the server.")
+flags.DEFINE_string("model_name", None, "The model's name on the server; by default piano_ddsp, "
+                    "with --transcribe onsets_frames_small.")
 flags.DEFINE_integer("model_version", None, "Its version; by default the newest.", lower_bound=1)
 flags.DEFINE_list("content", None, "The pieces: MIDI files or serialized NoteSequences, separated "
                   "by commas.")
 flags.DEFINE_string("style", None, "The piano: a recording of it (WAV, FLAC, MP3, OGG).")
+flags.DEFINE_list("transcribe", None, "Instead: recordings whose notes are written as MIDI files, "
+                  "separated by commas.")
 flags.DEFINE_bool("adapt", False, "Whether the piano is fitted to the recording.")
 flags.DEFINE_string("style_midi", None, "Notes of the recording, in its time, for --adapt; by "
                     "default the server transcribes it.")
 flags.DEFINE_integer("adapt_steps", None, "Gradient steps of that fit.", lower_bound=0)
 flags.DEFINE_string("parameters", None, "Instead of --style: what --save_parameters wrote.")
 flags.DEFINE_string("save_parameters", None, "Where to keep the piano's parameters, *.npz.")
-flags.DEFINE_string("output_dir", None, "Where the WAV files go.")
+flags.DEFINE_string("output_dir", None, "Where the WAV or MIDI files go.")
 flags.DEFINE_bool("status", False, "Only tell which versions the server has.")
 flags.DEFINE_string("token_file", None, "File with the server's bearer token; by default the "
                     f"environment's {TOKEN_VARIABLE}.")
@@ -46,21 +50,29 @@ def main(argv):
     from style_transfer.serving import client as client_lib
 
     address = FLAGS.server or f"127.0.0.1:{PORTS[FLAGS.protocol]}"
+    name = FLAGS.model_name or ("onsets_frames_small" if FLAGS.transcribe else "piano_ddsp")
     with client_lib.connect(
-            FLAGS.protocol, address, model=FLAGS.model_name, version=FLAGS.model_version,
+            FLAGS.protocol, address, model=name, version=FLAGS.model_version,
             token=_token(), deadline_secs=FLAGS.deadline_secs,
             retries=client_lib.Retries(FLAGS.retries)) as client:
         if FLAGS.status:
             for version, state in sorted(client.status().items()):
-                print(f"{FLAGS.model_name} version {version}: {state}")
+                print(f"{name} version {version}: {state}")
+            return
+        if FLAGS.transcribe:
+            _for_each(FLAGS.transcribe, ".mid", lambda path: _transcribed(client, path))
             return
         piano = _piano(client, client_lib)
         if FLAGS.save_parameters:
             _save(FLAGS.save_parameters, piano)
-        _play_all(client, piano)
+        if FLAGS.content:
+            _for_each(FLAGS.content, ".wav", lambda path: _played(client, piano, path))
 
 
 def _check_flags():
+    if FLAGS.transcribe:
+        _check_transcribe_flags()
+        return
     if not FLAGS.content and not FLAGS.save_parameters:
         raise ValueError("--content is required; see --help.")
     if FLAGS.content and not FLAGS.output_dir:
@@ -79,6 +91,17 @@ def _check_flags():
         raise ValueError(f"--save_parameters must end in .npz, got {FLAGS.save_parameters!r}.")
 
 
+def _check_transcribe_flags():
+    for name in ("content", "style", "parameters", "save_parameters", "adapt"):
+        if getattr(FLAGS, name):
+            raise ValueError(f"--{name} has nothing to do with --transcribe; give one of them.")
+    if not FLAGS.output_dir:
+        raise ValueError("--output_dir is required; see --help.")
+    for path in FLAGS.transcribe:
+        if not pathlib.Path(path).is_file():
+            raise FileNotFoundError(f"There is no file {path!r}.")
+
+
 def _piano(client, client_lib):
     begun = time.monotonic()
     if FLAGS.parameters:
@@ -92,28 +115,40 @@ def _piano(client, client_lib):
     return piano
 
 
-def _play_all(client, piano):
-    from style_transfer import audio
-
+def _for_each(paths, suffix, make):
+    """Writes what is made of each file; `make` gives a function that saves it, and what it is."""
     written = skipped = 0
-    for content in FLAGS.content or ():
+    for path in paths:
         begun = time.monotonic()
-        target = pathlib.Path(FLAGS.output_dir) / f"{pathlib.Path(content).stem}.wav"
+        target = pathlib.Path(FLAGS.output_dir) / f"{pathlib.Path(path).stem}{suffix}"
         try:
-            result = client.play(piano, content)
+            save, what = make(path)
         except ValueError as error:
-            print(f"skipped {content}: {error}", flush=True)
+            print(f"skipped {path}: {error}", flush=True)
             skipped += 1
             continue
         target.parent.mkdir(parents=True, exist_ok=True)
-        audio.save(target, result)
+        save(target)
         written += 1
-        print(f"wrote {target}: {result.duration_secs:.1f} s of audio "
-              f"({time.monotonic() - begun:.1f} s)", flush=True)
-    if FLAGS.content:
-        print(f"{written + skipped} read, {written} written, {skipped} skipped")
-        if not written:
-            raise ValueError("Nothing was written.")
+        print(f"wrote {target}: {what} ({time.monotonic() - begun:.1f} s)", flush=True)
+    print(f"{written + skipped} read, {written} written, {skipped} skipped")
+    if not written:
+        raise ValueError("Nothing was written.")
+
+
+def _played(client, piano, path):
+    from style_transfer import audio
+
+    result = client.play(piano, path)
+    return lambda target: audio.save(target, result), f"{result.duration_secs:.1f} s of audio"
+
+
+def _transcribed(client, path):
+    from style_transfer import piano_roll
+
+    sequence = client.transcribe(path)
+    return (lambda target: piano_roll.save_midi(target, sequence),
+            f"{len(sequence.notes)} notes")
 
 
 def _save(path, piano):

@@ -1,6 +1,7 @@
-"""Serves pianos over REST and gRPC, as TensorFlow Serving does, without Docker.
+"""Serves models over REST and gRPC, as TensorFlow Serving does, without Docker.
 
-Without --export_dir the weights of the package are served.
+Without --export_dir the weights of the package are served: by default piano_ddsp, and
+onsets_frames_small too with --weights=piano_ddsp,onsets_frames_small.
 """
 
 import os
@@ -14,12 +15,12 @@ FLAGS = flags.FLAGS
 TOKEN_VARIABLE = "STYLE_TRANSFER_TOKEN"
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
-flags.DEFINE_string("export_dir", None, "A model's base folder, written by style_transfer_export; "
-                    "its newest version is served.")
-flags.DEFINE_string("weights", None, "Instead: a name in the package, a folder of weights or a "
-                    "training's run_dir.")
-flags.DEFINE_string("model_name", None, "The model's name in requests; by default piano_ddsp, or "
-                    "the name of --export_dir.")
+flags.DEFINE_list("export_dir", None, "A model's base folder, written by style_transfer_export; "
+                  "its newest version is served. Several are separated by commas.")
+flags.DEFINE_list("weights", None, "Instead: a name in the package, a folder of weights or a "
+                  "training's run_dir. Several are separated by commas.")
+flags.DEFINE_string("model_name", None, "The model's name in requests; by default the name of "
+                    "--export_dir or, in the package, of the weights, else piano_ddsp.")
 flags.DEFINE_string("host", "127.0.0.1", "Address to listen on. Anything but loopback lets others "
                     "in: set a token then.")
 flags.DEFINE_integer("port", 8500, "Port of gRPC; 0 takes any free one, -1 is none.",
@@ -48,6 +49,8 @@ def main(argv):
         raise ValueError(f"Unexpected argument {argv[1]!r}; see --help.")
     if FLAGS.export_dir and FLAGS.weights:
         raise ValueError("Give --export_dir or --weights, not both.")
+    if FLAGS.model_name and len(FLAGS.export_dir or FLAGS.weights or ()) > 1:
+        raise ValueError("--model_name names one model; several have their folders' names.")
     if FLAGS.port == FLAGS.rest_port == -1:
         raise ValueError("Both --port and --rest_port are -1: there is nothing to listen on.")
     if FLAGS.port == FLAGS.rest_port and FLAGS.port > 0:
@@ -67,9 +70,11 @@ def main(argv):
         queue=FLAGS.queue)
     begun = time.monotonic()
     if FLAGS.export_dir:
-        served = models_lib.from_export(FLAGS.export_dir, limits, FLAGS.model_name)
+        served = [model for folder in FLAGS.export_dir
+                  for model in models_lib.from_export(folder, limits, FLAGS.model_name)]
     else:
-        served = [models_lib.from_weights(FLAGS.model_name or "piano_ddsp", FLAGS.weights, limits)]
+        served = [models_lib.from_weights(FLAGS.model_name, name, limits)
+                  for name in FLAGS.weights or [None]]
     for model in served:
         model.warm_up()
     stop = threading.Event()

@@ -170,7 +170,7 @@ def _generate_one(target, table, piano, model, options, report):
            f"(real-time factor {took / seconds:.3f})")
 
 
-def play_to_file(target, piano, table, model, options, report=files.say):
+def play_to_file(target, piano, table, model, options, report=files.say, progress=None):
     """Plays a note table to an audio file, in memory that does not grow with the piece.
 
     Args:
@@ -180,6 +180,8 @@ def play_to_file(target, piano, table, model, options, report=files.say):
         model: Its `PianoDDSP`.
         options: `Options`, of which sample rate, loudness and seed are used.
         report: As in `generate`.
+        progress: Called with (what, done, total) seconds instead of `report`; what it raises ends
+            the work.
 
     Returns:
         Seconds written, and the beginning as `Audio`.
@@ -189,7 +191,7 @@ def play_to_file(target, piano, table, model, options, report=files.say):
     begun = time.monotonic()
     shown = begun
 
-    def progress(what, done, total):
+    def say(what, done, total):
         nonlocal shown
         now = time.monotonic()
         if now - shown > PROGRESS_EVERY_SECS:
@@ -203,8 +205,8 @@ def play_to_file(target, piano, table, model, options, report=files.say):
         # The gain is known only at the end, so the samples wait in a file.
         power, peak, count = 0.0, 0.0, 0
         with open(raw, "wb") as file:
-            chunks = transfer.played(model, piano, table, options.seed, progress,
-                                     options.soft_pedal_db)
+            chunks = transfer.played(model, piano, table, options.seed,
+                                     progress or say, options.soft_pedal_db)
             for chunk in audio_lib.resampled(chunks, model.sample_rate, options.sample_rate):
                 file.write(np.ascontiguousarray(chunk, np.float32).tobytes())
                 power += float(np.sum(np.square(chunk, dtype=np.float64)))

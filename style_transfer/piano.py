@@ -13,6 +13,8 @@ FORMAT = "style_transfer.piano/1"
 SUFFIX = ".piano"
 _ARRAYS = ("style", "f0_hz", "inharmonicity", "noise_floor_db")
 _CORRECTIONS = ("by_key", "by_velocity", "room")
+_CONTENT_BYTES = 1 << 24  # a real one holds some 50 kB
+_LOUDNESS_DB = (-200.0, 20.0)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -64,7 +66,7 @@ class Piano:
 
     @classmethod
     def load(cls, path):
-        """Reads a `.piano` file.
+        """Reads a `.piano` file; one of unknown origin can do no more than be refused.
 
         Raises:
             FileNotFoundError: There is no such file.
@@ -74,6 +76,9 @@ class Piano:
             raise FileNotFoundError(f"There is no piano {str(path)!r}.")
         try:
             with zipfile.ZipFile(path) as archive:
+                size = sum(entry.file_size for entry in archive.infolist())
+                if size > _CONTENT_BYTES:
+                    raise ValueError(f"{size} bytes of content, at most {_CONTENT_BYTES} expected")
                 about = json.loads(archive.read("piano.json"))
                 arrays = {name[:-4]: np.load(io.BytesIO(archive.read(name)), allow_pickle=False)
                           for name in archive.namelist() if name.endswith(".npy")}
@@ -84,11 +89,22 @@ class Piano:
             piano = cls(**{name: arrays[name] for name in _ARRAYS}, corrections=corrections or None,
                         loudness_db=float(about["loudness_db"]), name=str(about["name"]),
                         weights=str(about["weights"]))
-        except (zipfile.BadZipFile, KeyError, ValueError, OSError, EOFError) as error:
+        except Exception as error:  # what a damaged or hostile file raises is anyone's guess
             raise ValueError(
                 f"{str(path)!r} is not a piano saved by style_transfer ({error}). "
                 "Make one with --save_piano."
             ) from error
         if piano.f0_hz.shape != (88,) or piano.inharmonicity.shape != (88,):
             raise ValueError(f"{str(path)!r} holds {piano.f0_hz.shape} keys, expected (88,).")
+        piano._check_values(str(path))
         return piano
+
+    def _check_values(self, name):
+        arrays = [getattr(self, array) for array in _ARRAYS]
+        arrays += (self.corrections or {}).values()
+        finite = all(a.dtype == np.float32 and np.all(np.isfinite(a)) for a in arrays)
+        low, high = _LOUDNESS_DB
+        if not (finite and np.all(self.f0_hz > 0) and np.all(self.inharmonicity >= 0)
+                and low <= self.loudness_db <= high):
+            raise ValueError(f"{name!r} holds numbers that no piano has. Estimate it again from "
+                             "its clip.")

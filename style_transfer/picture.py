@@ -12,6 +12,7 @@ LOWEST_HZ = 40
 MAX_COLUMNS, MAX_ROWS = 1200, 240
 SECONDS_SHOWN = 60.0
 DECAY_SECS = 10.0
+COLOURS = "magma"
 
 
 def save_picture(path, piano, table, output, style=None, model=None, title=""):
@@ -69,6 +70,23 @@ def _plot_spectrogram(axes, audio, title):
         axes.text(0.5, 0.5, "the piano was loaded from a file", ha="center", va="center",
                   transform=axes.transAxes)
         return
+    time, frequency, level = spectrogram(audio)
+    mesh = axes.pcolormesh(time, frequency, level, vmin=LOWEST_DB, vmax=0, cmap=COLOURS,
+                           shading="nearest", rasterized=True)
+    axes.set(yscale="log", ylim=(LOWEST_HZ, audio.sample_rate / 2), ylabel="Hz", xlabel="s")
+    axes.figure.colorbar(mesh, ax=axes, label="dB")
+
+
+def spectrogram(audio):
+    """What is drawn of a spectrogram: the beginning, in as many cells as can be seen.
+
+    Args:
+        audio: An `Audio` of 2048 samples or more.
+
+    Returns:
+        Times in seconds `[columns]`, frequencies in Hz `[rows]`, nearly evenly spaced in pitch
+        but for the lowest, and levels in dB below the loudest, `[rows, columns]`.
+    """
     import scipy.signal
 
     samples = audio.samples[: int(SECONDS_SHOWN * audio.sample_rate)]
@@ -79,18 +97,39 @@ def _plot_spectrogram(axes, audio, title):
     # As many rows as can be seen, each the loudest of its bins: a cell takes half a kilobyte.
     edges = np.unique(np.searchsorted(frequency, np.geomspace(LOWEST_HZ, frequency[-1], MAX_ROWS)))
     level = 20 * np.log10(np.maximum.reduceat(power, edges, axis=0) / (power.max() + 1e-12) + 1e-9)
-    mesh = axes.pcolormesh(time, frequency[edges], level, vmin=LOWEST_DB, vmax=0, cmap="magma",
-                           shading="nearest", rasterized=True)
-    axes.set(yscale="log", ylim=(LOWEST_HZ, audio.sample_rate / 2), ylabel="Hz", xlabel="s")
-    axes.figure.colorbar(mesh, ax=axes, label="dB")
+    return time, frequency[edges], level
+
+
+def spectrogram_png(audio):
+    """A spectrogram as the bytes of a PNG without axes.
+
+    Args:
+        audio: An `Audio` of 2048 samples or more.
+
+    Returns:
+        The bytes; its rows are spaced evenly in pitch from `LOWEST_HZ` to half the rate.
+    """
+    import io
+
+    from matplotlib import image
+
+    _, frequency, level = spectrogram(audio)
+    rows = np.geomspace(LOWEST_HZ, frequency[-1], MAX_ROWS)
+    level = level[np.minimum(np.searchsorted(frequency, rows), len(frequency) - 1)]
+    buffer = io.BytesIO()
+    image.imsave(buffer, level[::-1], vmin=LOWEST_DB, vmax=0, cmap=COLOURS, format="png")
+    return buffer.getvalue()
+
+
+def tuning_cents(piano):
+    """How far each key's first partial, which a tuner measures, is from A4 = 440 Hz, `[88]`."""
+    equal = 440.0 * 2 ** ((np.arange(piano_roll.NUM_KEYS) - 48) / 12)
+    return 1200 * np.log2(piano.f0_hz * np.sqrt(1 + piano.inharmonicity) / equal)
 
 
 def _plot_tuning(axes, piano):
-    equal = 440.0 * 2 ** ((np.arange(piano_roll.NUM_KEYS) - 48) / 12)
-    # The first partial is what a tuner measures.
-    cents = 1200 * np.log2(piano.f0_hz * np.sqrt(1 + piano.inharmonicity) / equal)
     axes.axhline(0, color="0.8", lw=1)
-    axes.plot(np.arange(88) + piano_roll.LOWEST_PITCH, cents)
+    axes.plot(np.arange(88) + piano_roll.LOWEST_PITCH, tuning_cents(piano))
     axes.set(title="tuning (against A4 = 440 Hz)", xlabel="MIDI pitch", ylabel="cents")
 
 

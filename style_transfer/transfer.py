@@ -178,6 +178,8 @@ def estimate_piano(style, *, style_midi=None, adapt_steps=None, seed=0, model=No
     if notes is not None and not len(notes):
         raise ValueError("The style clip's MIDI holds no note within the clip; check that both "
                          "start at the same time, or leave it out.")
+    if progress is not None:
+        progress("measuring", 0, 1)
     tuning = analysis.measure_tuning(clip, notes)
     clip = audio_lib.at_loudness(clip, TRAINING_RMS_DB)
     vector = np.asarray(model.encode_style(clip.samples[None]))[0]
@@ -234,7 +236,23 @@ def _checked(piano, model):
         raise ValueError(f"The piano {piano.name!r} was estimated with the weights "
                          f"{piano.weights!r}, but {expected!r} are loaded. Estimate it again from "
                          "its clip.")
+    for name, shape in correction_shapes(model).items():
+        if piano.corrections and np.shape(piano.corrections.get(name)) != shape:
+            raise ValueError(f"The piano {piano.name!r} is damaged: its corrections {name} must "
+                             f"have the shape {shape}. Estimate it again from its clip.")
     return piano
+
+
+def correction_shapes(model):
+    """Shapes of the arrays in `Piano.corrections`, by name.
+
+    Args:
+        model: A `PianoDDSP`.
+    """
+    from style_transfer.models import piano_ddsp
+
+    return {"by_key": (piano_ddsp.NUM_ANCHORS, model.num_outputs),
+            "by_velocity": (model.num_outputs,), "room": (2 * piano_ddsp.NUM_ROOM_BANDS,)}
 
 
 def _excerpt(clip, notes):

@@ -170,6 +170,12 @@ def test_without_apt_it_is_said_what_to_install_for_rendering(tmp_path):
     assert "skipped" in result.stderr and "timgm6mb-soundfont" in result.stderr
 
 
+def test_without_apt_it_is_said_what_to_install_for_the_web_page(tmp_path):
+    result = _bash("want_chromium", cwd=tmp_path)
+    assert result.returncode == 0 and "skipped" in result.stderr
+    assert "apt install chromium" in result.stderr and "playwright install" in result.stderr
+
+
 def test_package_lists_are_fetched_when_apt_knows_no_package_yet(tmp_path):
     # Stands for apt-get on a fresh machine: installs only after an update.
     fake = tmp_path / "apt-get"

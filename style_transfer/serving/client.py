@@ -102,6 +102,20 @@ class Client:
         inputs = {name: np.asarray(piano[name], np.float32)[None] for name in PIANO_NAMES}
         return _audio(self.predict("play", {**inputs, "content_bytes": [_sequence(content)]}))
 
+    def transcribe(self, recording):
+        """The notes of a recording, by a served transcription model.
+
+        Args:
+            recording: As `audio.load` takes it.
+
+        Returns:
+            A NoteSequence.
+        """
+        from note_seq.protobuf import music_pb2
+
+        outputs = self.predict("serving_default", {"audio_bytes": [_wav(recording)]})
+        return music_pb2.NoteSequence.FromString(bytes(outputs["sequence_bytes"][0]))
+
     def predict(self, signature, inputs):
         """Runs a signature.
 

@@ -17,12 +17,13 @@ def export(model, export_dir, *, version=None, warm_up=True, report=lambda line:
     """Writes a model as the next version in a folder, whole or not at all.
 
     Args:
-        model: A built `PianoDDSP`.
+        model: A built model of a configuration.
         export_dir: The model's base folder, as tensorflow_model_server takes it.
         version: A number; None is one above the highest there is.
         warm_up: Whether requests are included that the server runs before it is ready.
         report: Called with a line of text for each step.
-        **limits: `max_content_secs` and `max_notes` of `signatures.PianoServing`.
+        **limits: `max_content_secs` and `max_notes` of `signatures.PianoServing`; recordings
+            that are transcribed may be as long.
 
     Returns:
         Path of the version's folder.
@@ -36,7 +37,7 @@ def export(model, export_dir, *, version=None, warm_up=True, report=lambda line:
 
     from style_transfer import weights
 
-    module = _module(model, **limits)
+    module = serving_module(model, **limits)
     export_dir = pathlib.Path(export_dir)
     export_dir.mkdir(parents=True, exist_ok=True)
     version = next_version(export_dir) if version is None else version
@@ -58,7 +59,7 @@ def export(model, export_dir, *, version=None, warm_up=True, report=lambda line:
         # For what a graph cannot do: the embedded server adapts pianos with these.
         weights.save(model, partial / WEIGHTS_FOLDER, getattr(model, "weights_name", "unnamed"))
         if warm_up:
-            write_warm_up(partial, export_dir.name)
+            write_warm_up(partial, export_dir.name, signatures)
         partial.chmod(0o755)  # the server may be another user
         os.rename(partial, target)
     finally:
@@ -109,14 +110,20 @@ def is_core_op(name):
     return hasattr(tf.raw_ops, name)
 
 
-def write_warm_up(version_dir, model_name):
-    """Writes one short request for each signature that takes files."""
+def write_warm_up(version_dir, model_name, signatures):
+    """Writes one short request for each signature that takes nothing but files.
+
+    Args:
+        version_dir: Folder of the version.
+        model_name: Name in requests.
+        signatures: Concrete functions by name.
+    """
     import tensorflow as tf
     from tensorflow_serving.apis import predict_pb2, prediction_log_pb2
 
-    style, content = warm_up_inputs()
-    requests = {"serving_default": {"style_bytes": style, "content_bytes": content},
-                "encode_style": {"style_bytes": style}}
+    requests = warm_up_requests(signatures)
+    if not requests:
+        return
     path = pathlib.Path(version_dir) / WARMUP_FILE
     path.parent.mkdir(exist_ok=True)
     with tf.io.TFRecordWriter(str(path)) as writer:
@@ -125,10 +132,29 @@ def write_warm_up(version_dir, model_name):
             request.model_spec.name = model_name
             request.model_spec.signature_name = signature
             for name, value in inputs.items():
-                request.inputs[name].CopyFrom(tf.make_tensor_proto([value]))
+                request.inputs[name].CopyFrom(tf.make_tensor_proto(value))
             log = prediction_log_pb2.PredictionLog(
                 predict_log=prediction_log_pb2.PredictLog(request=request))
             writer.write(log.SerializeToString())
+
+
+def warm_up_requests(signatures):
+    """A dict of inputs for each signature that takes nothing but files.
+
+    Args:
+        signatures: Concrete functions by name.
+    """
+    recording, content = warm_up_inputs()
+    known = {"style_bytes": [recording], "audio_bytes": [recording], "content_bytes": [content]}
+    wanted = {name: input_specs(function) for name, function in signatures.items()}
+    return {name: {key: known[key] for key in inputs} for name, inputs in wanted.items()
+            if inputs.keys() <= known.keys()}
+
+
+def input_specs(function):
+    """`TensorSpec`s of a concrete function's inputs by name, of this process or loaded."""
+    positional, named = function.structured_input_signature
+    return {**{spec.name: spec for spec in positional}, **named}
 
 
 def warm_up_inputs():
@@ -151,10 +177,32 @@ def warm_up_inputs():
     return buffer.getvalue(), sequence.SerializeToString()
 
 
-def _module(model, **limits):
+def serving_module(model, **limits):
+    """What an exported model can do: `kept` and `signatures()`.
+
+    Args:
+        model: A built model.
+        **limits: See `export`.
+
+    Raises:
+        TypeError: The model is of a kind that has no signatures.
+    """
+    from style_transfer.models.drums_rnn import DrumsRnn
+    from style_transfer.models.music_vae import MusicVae
     from style_transfer.models.piano_ddsp import PianoDDSP
-    from style_transfer.serving.signatures import PianoServing
 
     if isinstance(model, PianoDDSP):
+        from style_transfer.serving.signatures import PianoServing
+
         return PianoServing(model, **limits)
+    if hasattr(model, "heads"):
+        from style_transfer.serving.transcribing import TranscriberServing
+
+        limits.pop("max_notes", None)
+        return TranscriberServing(model, **limits)
+    if isinstance(model, (MusicVae, DrumsRnn)):
+        from style_transfer.serving import symbolic
+
+        kind = symbolic.MusicVaeServing if isinstance(model, MusicVae) else symbolic.DrumsServing
+        return kind(model)
     raise TypeError(f"{type(model).__name__} has no serving signatures.")

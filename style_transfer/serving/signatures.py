@@ -10,6 +10,7 @@ from style_transfer.serving.graph import notes as notes_lib
 from style_transfer.serving.graph import player as player_lib
 from style_transfer.serving.graph import style as style_lib
 from style_transfer.serving.graph import wav
+from style_transfer.serving.graph.batches import each, named, padded_to_longest, same_batch
 from style_transfer.serving.graph.checks import require
 
 MAX_CONTENT_SECS = 1200.0
@@ -58,32 +59,29 @@ class PianoServing(tf.Module):
             "encode_style": (self.encode_style, {"style_bytes": strings}),
             "play": (self.play, {"content_bytes": strings, **self._piano_specs([None])}),
         }
-        return {name: tf.function(function, autograph=False).get_concrete_function(
-                    **{key: tf.TensorSpec(spec.shape, spec.dtype, name=key)
-                       for key, spec in specs.items()})
-                for name, (function, specs) in made.items()}
+        return named(made)
 
     def transfer_bytes(self, style_bytes, content_bytes):
         """WAV files and serialized NoteSequences -> WAV files."""
-        _same_batch(style_bytes, content_bytes)
+        same_batch(style_bytes, content_bytes)
 
         def one(item):
             style, content = item
             table = self._checked(self._note_table(content))
             return self._wav(self._player(self._encode(*self._decode(style)), table))
 
-        return {"audio_bytes": _each(one, (style_bytes, content_bytes),
-                                     tf.TensorSpec([], tf.string))}
+        return {"audio_bytes": each(one, (style_bytes, content_bytes),
+                                    tf.TensorSpec([], tf.string))}
 
     def encode_style(self, style_bytes):
         """WAV files -> the piano parameters that `play` takes."""
         specs = self._piano_specs([])
-        return _each(lambda data: self._encode(*self._decode(data)), style_bytes,
+        return each(lambda data: self._encode(*self._decode(data)), style_bytes,
                      specs)
 
     def play(self, content_bytes, **piano):
         """Serialized NoteSequences and piano parameters -> WAV files."""
-        _same_batch(content_bytes, *piano.values())
+        same_batch(content_bytes, *piano.values())
 
         def one(item):
             content, piano = item
@@ -98,7 +96,7 @@ class PianoServing(tf.Module):
             table = self._checked(self._note_table(content))
             return self._wav(self._player(piano, table))
 
-        return {"audio_bytes": _each(one, (content_bytes, piano), tf.TensorSpec([], tf.string))}
+        return {"audio_bytes": each(one, (content_bytes, piano), tf.TensorSpec([], tf.string))}
 
     def transfer(self, style_audio, style_samples, sample_rate, **table):
         """Float audio and note tables -> float audio, padded with zeros, and its lengths.
@@ -107,7 +105,7 @@ class PianoServing(tf.Module):
         that repeat another and pedals of control 0 are padding. `note_damped_secs` is as in
         `piano_roll.NoteTable`: pedals are already applied to it.
         """
-        _same_batch(style_audio, style_samples, sample_rate, *table.values())
+        same_batch(style_audio, style_samples, sample_rate, *table.values())
 
         def played(item):
             samples, count, rate, table = item
@@ -129,17 +127,10 @@ class PianoServing(tf.Module):
             return tf.io.serialize_tensor(audio), tf.size(audio)
 
         # Lengths differ, so items wait as strings until the longest is known.
-        waiting, lengths = _each(one, (style_audio, style_samples, sample_rate, table),
-                                 (tf.TensorSpec([], tf.string), tf.TensorSpec([], tf.int32)))
-        longest = tf.reduce_max(tf.concat([lengths, [0]], axis=0))
-
-        def padded(item):
-            data, length = item
-            return tf.pad(tf.reshape(tf.io.parse_tensor(data, tf.float32), [length]),
-                          [[0, longest - length]])
-
-        audio = _each(padded, (waiting, lengths), tf.TensorSpec([None], tf.float32))
-        return {"audio": audio, "num_samples": lengths}
+        waiting, lengths = each(one, (style_audio, style_samples, sample_rate, table),
+                                (tf.TensorSpec([], tf.string), tf.TensorSpec([], tf.int32)))
+        return {"audio": padded_to_longest(waiting, tf.TensorSpec([None])),
+                "num_samples": lengths}
 
     def _piano_specs(self, batch):
         outputs, keys = self.model.num_outputs, piano_roll.NUM_KEYS
@@ -194,15 +185,3 @@ def _table(columns):
 
 def _shared(function, *specs):
     return tf.function(function, input_signature=specs, autograph=False)
-
-
-def _each(function, batch, specs):
-    """`function` of each item, one after the other: one item alone fills a machine."""
-    return tf.map_fn(function, batch, fn_output_signature=specs, parallel_iterations=1)
-
-
-def _same_batch(first, *others):
-    sizes = tf.stack([tf.shape(value)[0] for value in others])
-    require(tf.reduce_all(sizes == tf.shape(first)[0]), "All inputs of a request must have the "
-            "same number of items, got", tf.shape(first)[0], "and",
-            tf.strings.reduce_join(tf.strings.as_string(sizes), separator=", "), ".")

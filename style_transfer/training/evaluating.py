@@ -8,6 +8,7 @@ import keras
 import numpy as np
 from keras import ops, tree
 
+from style_transfer.symbolic import rolls
 from style_transfer.training import checkpoints, run_record, summaries
 
 METRICS_FILE = "metrics.json"
@@ -48,17 +49,20 @@ class Evaluator:
         data: Batches `(x, y)`, finite, the same at each iteration.
         max_batches: Stop after so many; None takes all.
         sample_rate: Hz, for configurations that make audio; None writes no audio.
-        kinds: What to write of the examples: `"audio"`, `"spectrogram"`, `"rolls"`.
+        kinds: What to write of the examples: `"audio"`, `"spectrogram"`, `"rolls"`, `"classes"`.
         build_metrics: Called without arguments before each run: a `configs.Metrics` whose scores
             are added; None for none.
+        build_probe: Called without arguments before each run: a `configs.Probe`; None for none.
+        embed: Called without arguments: `projector.Embedding`s to show; None for none.
     """
 
     def __init__(self, model, loss, data, max_batches=None, sample_rate=None, kinds=(),
-                 build_metrics=None):
+                 build_metrics=None, build_probe=None, embed=None):
         self._model, self._data, self._max_batches = model, data, max_batches
         self._scorer = Scorer(model, loss)
         self._sample_rate, self._kinds = sample_rate, kinds
-        self._build_metrics = build_metrics
+        self._build_metrics, self._build_probe = build_metrics, build_probe
+        self._probe, self._embed = None, embed
         self._targets_written = False
 
     def run(self):
@@ -73,6 +77,7 @@ class Evaluator:
         """
         totals, examples, num_clips, batch_size = {}, [], 0, None
         metrics = self._build_metrics() if self._build_metrics else None
+        probe = self._probe = self._build_probe() if self._build_probe else None
         with checkpoints.fixed_randomness(self._model):
             for x, y in itertools.islice(iter(self._data), self._max_batches):
                 target = tree.map_structure(np.asarray, y)
@@ -82,6 +87,8 @@ class Evaluator:
                 prediction = scores.pop("prediction")
                 if metrics is not None:
                     metrics.update(target, prediction)
+                if probe is not None:
+                    probe.update(x, y)
                 examples += [(_clip(target, i), _clip(prediction, i))
                              for i in range(min(count, NUM_EXAMPLES - len(examples)))]
                 num_clips += count
@@ -92,7 +99,10 @@ class Evaluator:
                              "--eval_ratio, or train with --eval_interval=0.")
         names = ["loss", *(name for name in totals if name != "loss")]
         means = {name: totals[name] / num_clips for name in names}
-        return {**means, **(metrics.result() if metrics is not None else {})}, examples
+        for extra in (metrics, probe):
+            if extra is not None:
+                means |= extra.result()
+        return means, examples
 
     def _score(self, batch, batch_size):
         """Scores of a batch, which is filled up to `batch_size`: another would be compiled for."""
@@ -109,9 +119,16 @@ class Evaluator:
             if "rolls" in self._kinds:
                 picture = summaries.roll_picture(target, prediction)
                 writer.picture(step, f"{tag}/target_over_prediction", picture)
+            elif "classes" in self._kinds:
+                picture = rolls.comparison(target, prediction)
+                writer.picture(step, f"{tag}/target_over_prediction", picture)
             elif self._kinds and self._sample_rate is not None:
                 self._write_audio(writer, step, tag, *(
                     summaries.make_audio(s, self._sample_rate) for s in (target, prediction)))
+        if self._probe is not None:
+            self._probe.write(writer, step)
+        if self._embed is not None:
+            writer.embeddings(self._embed())
         self._targets_written = True
         writer.flush()
 

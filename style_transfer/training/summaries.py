@@ -6,6 +6,7 @@ import pathlib
 import numpy as np
 
 from style_transfer import audio
+from style_transfer.training import projector
 
 PICTURE_RANGE_DB = 80.0
 PICTURE_BANDS = 128
@@ -26,7 +27,8 @@ class SummaryWriter:
         from tensorboard.compat.proto import event_pb2
         from tensorboard.summary.writer.event_file_writer import EventFileWriter
 
-        pathlib.Path(directory).mkdir(parents=True, exist_ok=True)
+        self._directory = pathlib.Path(directory)
+        self._directory.mkdir(parents=True, exist_ok=True)
         self._writer = EventFileWriter(str(directory))
         start = event_pb2.SessionLog(status=event_pb2.SessionLog.START)
         self._add(start_step + 1, session_log=start)
@@ -56,6 +58,10 @@ class SummaryWriter:
         encoded = Summary.Image(height=height, width=width, colorspace=3,
                                 encoded_image_string=buffer.getvalue())
         self._write(step, [{"tag": tag, "image": encoded}])
+
+    def embeddings(self, found):
+        """Writes a list of `projector.Embedding` in place of those there are."""
+        projector.write(self._directory, found)
 
     def flush(self):
         """Makes what was written visible to TensorBoard."""
@@ -117,6 +123,18 @@ def roll_picture(target, prediction):
         rolls.append(pixels[:, ::-1].swapaxes(0, 1))
     gap = np.ones((2, *rolls[0].shape[1:]))
     return (np.clip(np.concatenate([rolls[0], gap, rolls[1]]), 0, 1) * 255).astype(np.uint8)
+
+
+def thumbnail(clip, size=48):
+    """A clip's mel spectrogram as a small square picture, uint8 `[size, size, 3]`."""
+    from matplotlib import colormaps
+
+    level = _mel_db(clip)
+    rows, columns = (np.linspace(0, length, size, endpoint=False).astype(int)
+                     for length in level.shape)
+    level = np.maximum.reduceat(np.maximum.reduceat(level, rows, axis=0), columns, axis=1)
+    scaled = np.clip(1.0 + (level - level.max()) / PICTURE_RANGE_DB, 0.0, 1.0)
+    return (colormaps["magma"](scaled)[..., :3] * 255).astype(np.uint8)
 
 
 def _sigmoid(logits):

@@ -136,7 +136,7 @@ def train(config, hparams, options: TrainOptions, report: Callable[[str], None] 
         run_record.write(options.run_dir, config.name, hparams)
     evaluator = None
     if eval_data is not None and placement.is_chief:
-        evaluator = _evaluator(config, hparams, model, loss, eval_data, options.eval_batches)
+        evaluator = _evaluator(config, hparams, model, loss, eval_data, options)
     monitor = Monitor(options.run_dir, model, optimizer, state, options, evaluator,
                       placement.is_chief, report)
     if monitor.is_done:
@@ -184,10 +184,14 @@ def _eval_data(config, hparams, options):
     return data
 
 
-def _evaluator(config, hparams, model, loss, data, max_batches):
-    build = getattr(config, "build_metrics", None)
-    return Evaluator(model, loss, data, max_batches, getattr(hparams, "sample_rate", None),
-                     config.summaries, build and (lambda: build(hparams)))
+def _evaluator(config, hparams, model, loss, data, options):
+    metrics = getattr(config, "build_metrics", None)
+    probe = getattr(config, "build_probe", None)
+    embed = getattr(config, "build_embeddings", None)
+    return Evaluator(model, loss, data, options.eval_batches, getattr(hparams, "sample_rate", None),
+                     config.summaries, metrics and (lambda: metrics(hparams)),
+                     probe and (lambda: probe(hparams, model, loss)),
+                     embed and (lambda: embed(options.examples_path, hparams, model)))
 
 
 def _restore(options, found, model, optimizer, report):
@@ -250,7 +254,7 @@ def evaluate(config, hparams, *, run_dir, examples_path, every_new=False, eval_b
     model = config.build_model(hparams)
     if not model.built or not model.variables:
         model(x)
-    evaluator = _evaluator(config, hparams, model, config.build_loss(hparams), data, eval_batches)
+    evaluator = _evaluator(config, hparams, model, config.build_loss(hparams), data, options)
     writer = summaries.SummaryWriter(pathlib.Path(run_dir) / "eval", max(chosen, default=0))
     results = {}
     for step in chosen:

@@ -18,6 +18,9 @@ def run(command, *arguments):
     ("style_transfer_serve", ["--port=-1", "--rest_port=-1"], "nothing to listen on"),
     ("style_transfer_serve", ["--token_file=no/such/file"], "no/such/file"),
     ("style_transfer_serve", ["--queue=-1"], "queue"),
+    ("style_transfer_app", ["--max_results=4", "--queue=4"], "must be greater"),
+    ("style_transfer_app", ["--port=-1"], "port"),
+    ("style_transfer_app", ["page.html"], "Unexpected argument 'page.html'"),
     ("style_transfer_client", ["--style=a.wav", "--output_dir=o"], "--content is required"),
     ("style_transfer_client", ["--content=a.mid", "--style=a.wav"], "--output_dir is required"),
     ("style_transfer_client", ["--content=a.mid", "--output_dir=o"], "--style or --parameters"),
@@ -26,6 +29,11 @@ def run(command, *arguments):
     ("style_transfer_client", ["--content=a.mid", "--output_dir=o", "--style=a.wav",
                                "--adapt_steps=3"], "belong to --adapt"),
     ("style_transfer_client", ["--protocol=ftp"], "protocol"),
+    ("style_transfer_client", ["--transcribe=a.wav"], "--output_dir is required"),
+    ("style_transfer_client", ["--transcribe=no.wav", "--output_dir=o"], "no file 'no.wav'"),
+    ("style_transfer_client", ["--transcribe=a.wav", "--style=b.wav", "--output_dir=o"],
+     "nothing to do with --transcribe"),
+    ("style_transfer_serve", ["--weights=a,b", "--model_name=c"], "names one model"),
 ])
 def test_wrong_flags_are_refused_with_what_to_do(command, arguments, message):
     result = run(command, *arguments)

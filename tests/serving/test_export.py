@@ -228,7 +228,7 @@ def test_versions_count_up_and_none_is_overwritten_or_left_half_written(tmp_path
         assert (path / export.VERSION_FILE).exists()
         raise ValueError("no stock op")
 
-    monkeypatch.setattr(export, "_module", lambda model: Empty())
+    monkeypatch.setattr(export, "serving_module", lambda model: Empty())
     monkeypatch.setattr(export, "check_ops", fail)
     with pytest.raises(ValueError, match="no stock op"):
         export.export(model, tmp_path)

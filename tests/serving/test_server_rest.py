@@ -232,7 +232,7 @@ def test_a_taken_port_is_named(server, small_limits):
 
 
 def test_loopback_is_where_it_listens_unless_told(server):
-    assert server._socket.getsockname()[0] == "127.0.0.1"
+    assert server._rest.host == "127.0.0.1"
 
 
 def test_limits_must_let_something_through():

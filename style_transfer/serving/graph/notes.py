@@ -8,7 +8,7 @@ import tensorflow as tf
 from style_transfer import piano_roll
 from style_transfer.serving.graph.checks import require
 
-_MESSAGE = "magenta.NoteSequence"
+MESSAGE = "magenta.NoteSequence"
 _NO_NOTES = ("content_bytes holds no notes for a piano. Expected a serialized NoteSequence with "
              "notes;")
 CONTROLS = (piano_roll.SUSTAIN_CC, piano_roll.SOSTENUTO_CC, piano_roll.SOFT_CC)
@@ -26,8 +26,8 @@ class Table(typing.NamedTuple):
 
 
 @functools.lru_cache(maxsize=1)
-def _descriptors():
-    """The descriptor set of NoteSequence, as `decode_proto` takes it."""
+def descriptors():
+    """The descriptor set of NoteSequence, as ops on protos take it."""
     from google.protobuf import descriptor_pb2
     from note_seq.protobuf import music_pb2
 
@@ -52,10 +52,10 @@ def note_table(data):
     with tf.control_dependencies([require(
             ~is_midi, "content_bytes is a MIDI or RIFF file; expected a serialized NoteSequence. "
             "style_transfer_client and note_seq.midi_to_note_sequence convert MIDI.")]):
-        notes, controls = _decode(data, _MESSAGE, {"notes": tf.string,
+        notes, controls = _decode(data, MESSAGE, {"notes": tf.string,
                                                    "control_changes": tf.string})
     pitch, velocity, start, end, is_drum = (column[:, 0] for column in _decode(
-        notes, f"{_MESSAGE}.Note", {
+        notes, f"{MESSAGE}.Note", {
             "pitch": tf.int32, "velocity": tf.int32, "start_time": tf.float64,
             "end_time": tf.float64, "is_drum": tf.bool}))
     pedals = _pedals(controls)
@@ -122,7 +122,7 @@ def _decode(data, message, fields):
     """Fields of messages, `[..., repeats]` each, at least one column."""
     names = sorted(fields)  # decode_proto wants no order, but one is easier to read
     values = tf.io.decode_proto(data, message, names, [fields[n] for n in names],
-                                descriptor_source=_descriptors()).values
+                                descriptor_source=descriptors()).values
     found = dict(zip(names, values, strict=True))
     if not len(data.shape):
         return [found[name] for name in fields]
@@ -134,7 +134,7 @@ def _decode(data, message, fields):
 def _pedals(controls):
     """(times_secs, values 0 to 127) of the sustain, sostenuto and soft pedal."""
     time, number, value, is_drum = (column[:, 0] for column in _decode(
-        controls, f"{_MESSAGE}.ControlChange", {
+        controls, f"{MESSAGE}.ControlChange", {
             "time": tf.float64, "control_number": tf.int32, "control_value": tf.int32,
             "is_drum": tf.bool}))
     with tf.control_dependencies([require(

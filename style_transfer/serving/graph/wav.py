@@ -15,15 +15,16 @@ MAX_CHUNKS = 256
 # soxr's "high quality": flat up to here, silent from the Nyquist frequency on.
 PASSBAND = 0.913
 _PCM, _FLOAT, _EXTENSIBLE = 1, 3, 0xFFFE
-_NOT_WAV = ("style_bytes is not a WAV file. Expected RIFF/WAVE, PCM of 8 to 32 bit or float; "
-            "convert other formats first (style_transfer_client does).")
+_NOT_WAV = ("is not a WAV file. Expected RIFF/WAVE, PCM of 8 to 32 bit or float; convert other "
+            "formats first (style_transfer_client does).")
 
 
-def decode(data):
+def decode(data, name="style_bytes"):
     """Mono samples of a WAV file.
 
     Args:
         data: Scalar string, the file.
+        name: Of the input, for errors.
 
     Returns:
         float32 `[num_samples]`, the mean of the channels, and the rate, a scalar int32.
@@ -35,12 +36,13 @@ def decode(data):
     head = tf.strings.join([tf.strings.substr(data, 0, 12), bytes(12)])  # may be shorter
     is_wav = ((length >= 44) & (tf.strings.substr(head, 0, 4) == b"RIFF")
               & (tf.strings.substr(head, 8, 4) == b"WAVE"))
-    with tf.control_dependencies([require(is_wav, _NOT_WAV)]):
+    with tf.control_dependencies([require(is_wav, name, _NOT_WAV)]):
         found = _find_chunks(data, length)
     format_at, format_size, data_at, data_size = found
     with tf.control_dependencies([
-            require((format_at > 0) & (format_size >= 16), _NOT_WAV, "Its fmt chunk is missing."),
-            require(data_at > 0, _NOT_WAV, "Its data chunk is missing.")]):
+            require((format_at > 0) & (format_size >= 16), name, _NOT_WAV,
+                    "Its fmt chunk is missing."),
+            require(data_at > 0, name, _NOT_WAV, "Its data chunk is missing.")]):
         kind = _unsigned(data, format_at, 2)
     kind = tf.where((kind == _EXTENSIBLE) & (format_size >= 26),
                     _unsigned(data, tf.minimum(format_at + 24, length - 2), 2), kind)

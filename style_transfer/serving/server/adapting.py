@@ -68,10 +68,9 @@ def piano_arrays(piano, model):
         piano: A `Piano`.
         model: The `PianoDDSP` that it was estimated with.
     """
-    from style_transfer.models import piano_ddsp
+    from style_transfer import transfer
 
-    shapes = {"by_key": (piano_ddsp.NUM_ANCHORS, model.num_outputs),
-              "by_velocity": (model.num_outputs,), "room": (2 * piano_ddsp.NUM_ROOM_BANDS,)}
+    shapes = transfer.correction_shapes(model)
     corrections = piano.corrections or {}
     arrays = {name: corrections.get(name, np.zeros(shape)) for name, shape in shapes.items()}
     arrays |= {"style": piano.style, "f0_hz": piano.f0_hz, "inharmonicity": piano.inharmonicity,

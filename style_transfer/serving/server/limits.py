@@ -16,7 +16,7 @@ class Limits:
         body_bytes: Largest request.
         batch_size: Most items of a request.
         clip_secs: Longest style clip.
-        content_secs: Longest piece.
+        content_secs: Longest piece, and longest recording that is transcribed.
         notes: Most notes of a piece.
         adapt_steps: Most gradient steps of an adaptation.
         workers: Requests computed at the same time.
@@ -57,21 +57,24 @@ class Limits:
             if name.endswith("content_bytes"):
                 for value in values.ravel():
                     self._check_notes(value)
-            elif name == "style_bytes":
+            elif name in ("style_bytes", "audio_bytes"):
                 for value in values.ravel():
-                    self._check_clip(value)
+                    self._check_clip(value, is_style=name == "style_bytes")
 
-    def _check_clip(self, data):
+    def _check_clip(self, data, is_style):
         import soundfile
+
+        what, most_secs = (("style clip", self.clip_secs) if is_style
+                           else ("recording", self.content_secs))
 
         try:
             about = soundfile.info(io.BytesIO(data))
         except Exception:  # anything at all may be in there
             return
-        if about.samplerate > 0 and about.frames / about.samplerate > self.clip_secs:
+        if about.samplerate > 0 and about.frames / about.samplerate > most_secs:
             raise InvalidRequestError(
-                f"The style clip lasts {about.frames / about.samplerate:.0f} s; at most "
-                f"{self.clip_secs:g} s are read. Cut it; 10 to 60 s are good.")
+                f"The {what} lasts {about.frames / about.samplerate:.0f} s; at most "
+                f"{most_secs:g} s are read. Cut it{'; 10 to 60 s are good' * is_style}.")
 
     def _check_notes(self, data):
         from google.protobuf.message import DecodeError

@@ -28,7 +28,9 @@ class ServedModel:
     def __init__(self, name, version, functions, limits, model=None, owner=None):
         self.name, self.version, self.limits, self.owner = name, version, limits, owner
         self.functions = functions
-        self.adapter = None if model is None else adapting.AdaptSignature(model, limits)
+        # What is adapted is what `play` takes.
+        can_adapt = model is not None and "play" in functions
+        self.adapter = adapting.AdaptSignature(model, limits) if can_adapt else None
 
     @property
     def signature_names(self):
@@ -39,8 +41,7 @@ class ServedModel:
         """Specs of a signature's inputs: dict of name to (shape, NumPy dtype)."""
         if signature == adapting.NAME and self.adapter:
             return adapting.INPUTS
-        positional, named = self._function(signature).structured_input_signature
-        specs = {**{spec.name: spec for spec in positional}, **named}
+        specs = export.input_specs(self._function(signature))
         return {name: (tuple(spec.shape.as_list()), spec.dtype.as_numpy_dtype)
                 for name, spec in specs.items()}
 
@@ -84,11 +85,12 @@ class ServedModel:
         return {name: value.numpy() for name, value in outputs.items()}
 
     def warm_up(self):
-        """Runs the signatures once on something short, since the first call takes seconds."""
-        style, content = export.warm_up_inputs()
-        piano = self.predict("encode_style", {"style_bytes": [style]})
-        self.predict("play", {"content_bytes": [content], **piano})
-        self.predict("serving_default", {"style_bytes": [style], "content_bytes": [content]})
+        """Runs signatures once on something short, since the first call takes seconds."""
+        requests = export.warm_up_requests(self.functions)
+        answers = {name: self.predict(name, inputs) for name, inputs in requests.items()}
+        if "encode_style" in answers and "play" in self.functions:
+            _, content = export.warm_up_inputs()
+            self.predict("play", {"content_bytes": [content], **answers["encode_style"]})
 
     def _function(self, signature):
         if signature not in self.functions:
@@ -158,6 +160,9 @@ class Models:
 
     def __init__(self, served):
         self._served = {(model.name, model.version): model for model in served}
+        if len(self._served) != len(served):
+            raise ValueError("Two models have one name and version: "
+                             + ", ".join(f"{m.name} {m.version}" for m in served) + ".")
         if not self._served:
             raise ValueError("There is no model to serve.")
 
@@ -184,20 +189,21 @@ def from_weights(name, weights_path, limits):
     """A `ServedModel` of trained weights, version 1.
 
     Args:
-        name: Name in requests.
+        name: Name in requests; None takes the one in the package, else that of the default.
         weights_path: As `style_transfer.weights.load` takes it.
         limits: `Limits`.
     """
     from style_transfer import weights
 
+    if name is None:
+        name = weights_path if weights_path in weights.names() else weights.DEFAULT
     return from_model(name, weights.load(weights_path), limits)
 
 
 def from_model(name, model, limits):
     """A `ServedModel` of a Keras model in memory, version 1."""
-    from style_transfer.serving.signatures import PianoServing
-
-    module = PianoServing(model, max_content_secs=limits.content_secs, max_notes=limits.notes)
+    module = export.serving_module(model, max_content_secs=limits.content_secs,
+                                   max_notes=limits.notes)
     return ServedModel(name, 1, module.signatures(), limits, model=lambda: model, owner=module)
 
 

@@ -5,19 +5,16 @@ import hmac
 
 import fastapi
 from fastapi.responses import JSONResponse, Response
-from starlette.requests import ClientDisconnect
 
 from style_transfer.serving.errors import (
     DeadlineExceededError,
-    InvalidRequestError,
     NotFoundError,
     RequestError,
-    TimedOutError,
-    TooLargeError,
     UnauthenticatedError,
 )
 from style_transfer.serving.server import metrics as metrics_lib
 from style_transfer.serving.server import wire
+from style_transfer.serving.server.http import read_body
 
 DISCONNECT_POLL_SECS = 0.25
 _CLOSED_BY_CLIENT = 499  # nginx's number; nobody is there to read it
@@ -91,7 +88,7 @@ def make_app(models, gate, limits, metrics, token=None):
         try:
             model = models.get(name, _number(version))
             with gate.admitted():
-                body = await _body(request, limits)
+                body = await read_body(request, limits.body_bytes, limits.read_secs)
                 signature_given, inputs, as_instances = await asyncio.to_thread(wire.parse, body)
                 del body
                 names = model.inputs_of(signature_given)
@@ -156,31 +153,6 @@ def _number(version):
     if not (version.isascii() and version.isdigit() and len(version) < 19):
         raise NotFoundError(f"There is no version {version[:40]!r}: versions are numbers.")
     return int(version)
-
-
-async def _body(request, limits):
-    """The request's body, as long as it is neither too large nor too slow."""
-    too_large = TooLargeError(f"The body is larger than {limits.body_bytes} bytes.")
-    given = request.headers.get("content-length", "")
-    if given.isdigit() and int(given[:20]) > limits.body_bytes:
-        raise too_large
-    parts, size = [], 0
-
-    async def read():
-        nonlocal size
-        async for part in request.stream():
-            size += len(part)
-            if size > limits.body_bytes:
-                raise too_large
-            parts.append(part)
-
-    try:
-        await asyncio.wait_for(read(), limits.read_secs)
-    except asyncio.TimeoutError as error:
-        raise TimedOutError(f"The body did not arrive within {limits.read_secs:g} s.") from error
-    except ClientDisconnect as error:
-        raise InvalidRequestError("The client hung up while sending.") from error
-    return b"".join(parts)
 
 
 async def _result(future, request, gate, limits):

@@ -1,19 +1,14 @@
 """Starting and stopping the two interfaces together."""
 
-import contextlib
 import logging
-import socket
-import threading
 
 from style_transfer.serving.server.gate import Gate
 from style_transfer.serving.server.grpc_service import make_server
+from style_transfer.serving.server.http import HttpThread
 from style_transfer.serving.server.metrics import Metrics
 from style_transfer.serving.server.rest import make_app
 
-HEADER_BYTES = 64 * 1024
-KEEP_ALIVE_SECS = 15
 SHUTDOWN_SECS = 60.0
-MAX_CONNECTIONS = 256
 
 
 class Server:
@@ -41,7 +36,7 @@ class Server:
         self.metrics = Metrics(self.gate)
         self.rest_port, self.grpc_port = rest_port, grpc_port
         self._token = token
-        self._rest = self._grpc = self._thread = self._socket = None
+        self._rest = self._grpc = None
 
     def start(self):
         """Binds both ports and serves in threads.
@@ -69,12 +64,8 @@ class Server:
         if self._grpc is not None:
             self._grpc.stop(1.0 if finished else 0).wait()
         if self._rest is not None:
-            self._rest.should_exit = True
-            self._rest.force_exit = not finished
-            self._thread.join(10)
-        if self._socket is not None:
-            self._socket.close()
-        self._rest = self._grpc = self._socket = None
+            self._rest.stop(force=not finished)
+        self._rest = self._grpc = None
         return finished
 
     def __enter__(self):
@@ -84,30 +75,10 @@ class Server:
         self.stop()
 
     def _start_rest(self):
-        import uvicorn
-
-        family = socket.AF_INET6 if ":" in self.host else socket.AF_INET
-        self._socket = socket.socket(family)
-        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            self._socket.bind((self.host, self.rest_port))
-        except OSError as error:
-            raise ValueError(f"Cannot serve REST on {self.host} port {self.rest_port}: "
-                             f"{error.strerror}. Choose another --rest_port.") from error
-        self.rest_port = self._socket.getsockname()[1]
         app = make_app(self.models, self.gate, self.limits, self.metrics, self._token)
-        self._rest = uvicorn.Server(uvicorn.Config(
-            app, http="h11", ws="none", lifespan="off", log_config=None, access_log=False,
-            server_header=False, timeout_keep_alive=KEEP_ALIVE_SECS,
-            h11_max_incomplete_event_size=HEADER_BYTES, limit_concurrency=MAX_CONNECTIONS,
-            timeout_graceful_shutdown=5))
-        # Signals are the main thread's business.
-        self._rest.capture_signals = contextlib.nullcontext
-        self._thread = threading.Thread(target=self._rest.run, args=([self._socket],),
-                                        name="rest", daemon=True)
-        self._thread.start()
-        while not self._rest.started and self._thread.is_alive():
-            self._thread.join(0.02)
+        self._rest = HttpThread(app, self.host, self.rest_port, "REST", "--rest_port")
+        self.rest_port = self._rest.port
+        self._rest.start()
 
     def _start_grpc(self):
         logging.getLogger("grpc").setLevel(logging.ERROR)

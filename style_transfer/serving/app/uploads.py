@@ -1,0 +1,186 @@
+"""Files that a browser sends: read once, checked, and kept in a form of our own.
+
+Nothing that was sent is opened by name, and no later step sees the original bytes.
+"""
+
+import dataclasses
+import io
+import pathlib
+import secrets
+import threading
+
+import numpy as np
+
+from style_transfer import audio as audio_lib
+from style_transfer import piano_roll
+from style_transfer.audio import Audio
+from style_transfer.piano import SUFFIX, Piano
+from style_transfer.serving.errors import InvalidRequestError, TooLargeError
+
+ROLES = {"content": ("notes", "recording"), "style": ("recording", "piano"), "notes": ("notes",)}
+MAX_CHANNELS = 32
+MIN_RATE, MAX_RATE, KEPT_RATE = 4_000, 400_000, 24_000
+NAME_LENGTH = 80
+_EXPECTED = {
+    "content": "a MIDI file or a recording (WAV, FLAC, MP3, OGG)",
+    "style": "a recording of a piano (WAV, FLAC, MP3, OGG) or a .piano file",
+    "notes": "a MIDI file",
+}
+
+
+@dataclasses.dataclass
+class Upload:
+    """A file that was read.
+
+    Attributes:
+        kind: `notes`, `recording` or `piano`.
+        name: Its name without the ending, for people.
+        seconds: How long it lasts; 0 for a piano.
+        sequence: The NoteSequence of notes.
+        table: Their `NoteTable`.
+        path: The WAV file of a recording.
+        piano: The `Piano`.
+        users: Jobs that need it.
+    """
+
+    kind: str
+    name: str
+    seconds: float = 0.0
+    sequence: object = None
+    table: object = None
+    path: pathlib.Path | None = None
+    piano: Piano | None = None
+    users: int = 0
+    _lock: object = dataclasses.field(default_factory=threading.Lock)
+
+    @property
+    def in_use(self):
+        """Whether a job needs it."""
+        return self.users > 0
+
+    def hold(self, change):
+        """Counts a job that begins (1) or ends (-1) to need it."""
+        with self._lock:
+            self.users += change
+
+    def close(self):
+        """Deletes its file."""
+        if self.path is not None:
+            self.path.unlink(missing_ok=True)
+
+    def about(self):
+        """What the page shows of it."""
+        return {"kind": self.kind, "name": self.name, "seconds": round(self.seconds, 3),
+                "notes": 0 if self.table is None else len(self.table)}
+
+
+def read(data, name, role, limits, folder):
+    """Reads a file that was sent.
+
+    Args:
+        data: Its bytes.
+        name: What it was called, only to call it something.
+        role: `content`, `style` or `notes`.
+        limits: `AppLimits`.
+        folder: Where recordings are kept.
+
+    Raises:
+        InvalidRequestError: It is no file of that role, or beyond a limit.
+        TooLargeError: It is too large for its kind.
+    """
+    name = clean_name(name)
+    try:
+        kind = _kind(data)
+        if kind not in ROLES[role]:
+            raise ValueError(f"This is a file of the kind {kind!r}.")
+        if kind != "recording" and len(data) > limits.midi_bytes:
+            raise TooLargeError(f"The file has {len(data)} bytes; at most {limits.midi_bytes} are "
+                                "read of this kind.")
+        return {"notes": _notes, "piano": _piano, "recording": _recording}[kind](
+            data, name, role, limits, folder)
+    except ValueError as error:
+        reason = str(error).replace("the given bytes ", "It ")
+        raise InvalidRequestError(
+            f"“{name}” cannot be used here. {reason} Expected {_EXPECTED[role]}.") from error
+
+
+def clean_name(name):
+    """A name for people: no path, no ending, nothing that does not print."""
+    name = pathlib.PurePosixPath(str(name).replace("\\", "/")).name
+    name = pathlib.PurePosixPath(name).stem
+    return "".join(c for c in name if c.isprintable())[:NAME_LENGTH].strip(". ") or "untitled"
+
+
+def check_table(table, limits):
+    """Raises ValueError if there is nothing to play, or too much."""
+    if not len(table):
+        raise ValueError(f"It holds no notes for a piano ({piano_roll.DRUM_CHANNEL_MESSAGE}).")
+    if len(table) > limits.notes:
+        raise ValueError(f"It has {len(table)} notes; at most {limits.notes} are played.")
+    if not table.end_secs <= limits.content_secs:
+        raise ValueError(f"It lasts {table.end_secs:.0f} s; at most {limits.content_secs:g} s are "
+                         "played.")
+
+
+def _kind(data):
+    if not data:
+        raise ValueError("It is empty.")
+    if data[:4] == b"MThd" or (data[:4] == b"RIFF" and data[8:12] == b"RMID"):
+        return "notes"
+    return "piano" if data[:4] == b"PK\x03\x04" else "recording"
+
+
+def _notes(data, name, role, limits, folder):
+    sequence = piano_roll.load_midi(data)
+    table = piano_roll.note_table(sequence)
+    check_table(table, limits)
+    return Upload("notes", name, table.end_secs, sequence=sequence, table=table)
+
+
+def _piano(data, name, role, limits, folder):
+    path = pathlib.Path(folder) / f"{secrets.token_hex(8)}{SUFFIX}"
+    try:
+        path.write_bytes(data)
+        piano = Piano.load(path)
+    except ValueError as error:
+        raise ValueError("It is not a piano saved by this program, or it is damaged.") from error
+    finally:
+        path.unlink(missing_ok=True)
+    piano = dataclasses.replace(piano, name=clean_name(piano.name + SUFFIX))
+    return Upload("piano", name, piano=piano)
+
+
+def _recording(data, name, role, limits, folder):
+    audio = _decoded(data, limits.clip_secs if role == "style" else limits.content_secs)
+    if not np.all(np.isfinite(audio.samples)):
+        raise ValueError("It holds samples that are no numbers. Export it again.")
+    if audio.rms_db <= audio_lib.LOUDNESS_FLOOR_DB:
+        raise ValueError("It is silent.")
+    peak = float(np.max(np.abs(audio.samples)))
+    audio = audio_lib.resample(audio, min(audio.sample_rate, KEPT_RATE))
+    path = pathlib.Path(folder) / f"{secrets.token_hex(8)}.wav"
+    audio_lib.save(path, Audio(audio.samples / max(1.0, peak), audio.sample_rate))
+    return Upload("recording", name, audio.duration_secs, path=path)
+
+
+def _decoded(data, max_secs):
+    """Mono audio; decoding stops at `max_secs`, whatever the header says."""
+    import soundfile
+
+    try:
+        with soundfile.SoundFile(io.BytesIO(data)) as file:
+            rate = file.samplerate
+            if file.channels > MAX_CHANNELS or not MIN_RATE <= rate <= MAX_RATE:
+                raise ValueError(f"It has {file.channels} channels at {rate} Hz; expected 1 to "
+                                 f"{MAX_CHANNELS} at {MIN_RATE} to {MAX_RATE} Hz.")
+            left, parts = int(max_secs * rate), []
+            while len(block := file.read(audio_lib.BLOCK_FRAMES, "float32", always_2d=True)):
+                left -= len(block)
+                if left < 0:
+                    raise ValueError(f"It is longer than the {max_secs:g} s that are read. Cut it.")
+                parts.append(block.mean(axis=1))
+    except (soundfile.LibsndfileError, TypeError) as error:
+        raise ValueError("It is neither MIDI nor audio that can be read.") from error
+    if not parts:
+        raise ValueError("It holds no sound.")
+    return Audio(np.concatenate(parts), rate)

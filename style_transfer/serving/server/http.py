@@ -1,0 +1,108 @@
+"""What all our HTTP servers share: a socket and a thread for uvicorn, and bodies with a limit."""
+
+import asyncio
+import contextlib
+import socket
+import threading
+
+from starlette.requests import ClientDisconnect
+
+from style_transfer.serving.errors import InvalidRequestError, TimedOutError, TooLargeError
+
+HEADER_BYTES = 64 * 1024
+KEEP_ALIVE_SECS = 15
+MAX_CONNECTIONS = 256
+
+
+class HttpThread:
+    """An ASGI application served by uvicorn in a thread.
+
+    Args:
+        app: The application.
+        host: Address to bind.
+        port: Port, 0 for any free one.
+        what: What is served, for the error.
+        flag: The flag that chooses the port, for the error.
+
+    Attributes:
+        host: The address bound.
+        port: The port bound.
+
+    Raises:
+        ValueError: The port is taken.
+    """
+
+    def __init__(self, app, host, port, what="HTTP", flag="--port"):
+        import uvicorn
+
+        self._socket = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
+        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            self._socket.bind((host, port))
+        except OSError as error:
+            self._socket.close()
+            raise ValueError(f"Cannot serve {what} on {host} port {port}: {error.strerror}. "
+                             f"Choose another {flag}.") from error
+        self.host, self.port = self._socket.getsockname()[:2]
+        self._server = uvicorn.Server(uvicorn.Config(
+            app, http="h11", ws="none", lifespan="off", log_config=None, access_log=False,
+            server_header=False, timeout_keep_alive=KEEP_ALIVE_SECS,
+            h11_max_incomplete_event_size=HEADER_BYTES, limit_concurrency=MAX_CONNECTIONS,
+            timeout_graceful_shutdown=5))
+        # Signals are the main thread's business.
+        self._server.capture_signals = contextlib.nullcontext
+        self._thread = threading.Thread(target=self._server.run, args=([self._socket],),
+                                        name=what.lower(), daemon=True)
+
+    def start(self):
+        """Serves; returns when connections are accepted."""
+        self._thread.start()
+        while not self._server.started and self._thread.is_alive():
+            self._thread.join(0.02)
+
+    def stop(self, force=False):
+        """Closes the port.
+
+        Args:
+            force: Whether requests under way are cut off.
+        """
+        self._server.should_exit = True
+        self._server.force_exit = force
+        self._thread.join(10)
+        self._socket.close()
+
+
+async def read_body(request, max_bytes, max_secs):
+    """A request's body, as long as it is neither too large nor too slow.
+
+    Args:
+        request: A Starlette request.
+        max_bytes: Largest body.
+        max_secs: How long it may take to arrive.
+
+    Raises:
+        TooLargeError: It is larger.
+        TimedOutError: It arrives more slowly.
+        InvalidRequestError: The client hung up.
+    """
+    too_large = TooLargeError(f"The body is larger than {max_bytes} bytes.")
+    given = request.headers.get("content-length", "")
+    if given.isdigit() and int(given[:20]) > max_bytes:
+        raise too_large
+    parts, size = [], 0
+
+    async def read():
+        nonlocal size
+        async for part in request.stream():
+            size += len(part)
+            if size > max_bytes:
+                raise too_large
+            parts.append(part)
+
+    try:
+        await asyncio.wait_for(read(), max_secs)
+    except asyncio.TimeoutError as error:
+        raise TimedOutError(f"The body did not arrive within {max_secs:g} s.") from error
+    except ClientDisconnect as error:
+        raise InvalidRequestError("The client hung up while sending.") from error
+    return b"".join(parts)

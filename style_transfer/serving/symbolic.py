@@ -1,0 +1,169 @@
+"""The signatures of exported `MusicVae` and `DrumsRnn` models, as TensorFlow functions.
+
+Sequences are classes of steps, as `symbolic.encodings` makes notes of them.
+"""
+
+import keras
+import tensorflow as tf
+
+from style_transfer.serving.graph.batches import each, named, same_batch
+from style_transfer.serving.graph.checks import require
+from style_transfer.symbolic.encodings import NUM_DRUMS
+
+MAX_STEPS = 4096
+MAX_TEMPERATURE = 100.0
+
+
+class _GivenSeed(keras.random.SeedGenerator):
+    """The seed of a request, where Keras takes numbers and generators only."""
+
+    def __init__(self, seed):
+        self._given = seed
+
+    def next(self, ordered=True):
+        """The seed."""
+        del ordered
+        return self._given
+
+
+class MusicVaeServing(tf.Module):
+    """What an exported `MusicVae` can do; items of a batch are independent of one another.
+
+    Args:
+        model: The built model.
+    """
+
+    def __init__(self, model):
+        super().__init__()
+        self.model = model
+        self.kept = [variable.value for variable in model.variables]
+        self._is_roll_input = model.input_depth == NUM_DRUMS + 1
+
+    def signatures(self):
+        """Concrete functions by name, for `tf.saved_model.save`."""
+        tracks = len(self.model.output_depths)
+        labels = tf.TensorSpec([None, self.model.max_seq_len, tracks], tf.int32)
+        z = tf.TensorSpec([None, self.model.z_size])
+        how = {"temperature": tf.TensorSpec([None]), "seed": tf.TensorSpec([None], tf.int32)}
+        return named({"serving_default": (self.decode, {"z": z, **how}),
+                      "encode": (self.encode, {"labels": labels}),
+                      "sample": (self.sample, how)})
+
+    def encode(self, labels):
+        """Classes -> means and standard deviations of the latent vectors."""
+        depths = tf.constant(self.model.output_depths)
+        require(tf.reduce_all((labels >= 0) & (labels < depths)),
+                "labels must be classes from 0 to", f"{list(self.model.output_depths)} less one.")
+        mu, sigma = self.model.encode(self._inputs(labels))
+        return {"mu": mu, "sigma": sigma}
+
+    def decode(self, z, temperature, seed):
+        """Latent vectors -> classes, drawn at a temperature; 0 for the likeliest."""
+        same_batch(z, temperature, seed)
+        require(tf.reduce_all(tf.math.is_finite(z)), "z holds NaN or infinite values.")
+        _check_temperature(temperature)
+
+        def one(item):
+            z, temperature, seed = item
+            drawn = self.model.sample(z[None], temperature=temperature,
+                                      seed=_GivenSeed(tf.stack([seed, 1])))[0]
+            parts = tf.split(drawn, list(self.model.output_depths), axis=-1)
+            return tf.stack([tf.argmax(part, axis=-1, output_type=tf.int32) for part in parts],
+                            axis=-1)
+
+        return {"labels": each(one, (z, temperature, seed), tf.TensorSpec(
+            [self.model.max_seq_len, len(self.model.output_depths)], tf.int32))}
+
+    def sample(self, temperature, seed):
+        """Classes of latent vectors that are drawn too, and those vectors."""
+        z = each(lambda number: tf.random.stateless_normal([self.model.z_size],
+                                                           tf.stack([number, 0])),
+                 seed, tf.TensorSpec([self.model.z_size]))
+        return {"z": z, **self.decode(z, temperature, seed)}
+
+    def _inputs(self, labels):
+        """`encodings.encoder_inputs`."""
+        if self._is_roll_input:
+            drums = tf.bitwise.right_shift(labels, tf.range(NUM_DRUMS)) % 2
+            return tf.concat([drums, tf.cast(labels == 0, tf.int32)], axis=-1)
+        return tf.concat([tf.one_hot(labels[..., track], depth) for track, depth in
+                          enumerate(self.model.output_depths)], axis=-1)
+
+
+class DrumsServing(tf.Module):
+    """What an exported `DrumsRnn` can do.
+
+    Args:
+        model: The built model.
+    """
+
+    def __init__(self, model):
+        super().__init__()
+        self.model = model
+        self.kept = [variable.value for variable in model.variables]
+
+    def signatures(self):
+        """Concrete functions by name, for `tf.saved_model.save`."""
+        counts = tf.TensorSpec([None], tf.int32)
+        return named({"serving_default": (self.generate, {
+            "primer": tf.TensorSpec([None, None], tf.int32), "primer_steps": counts,
+            "num_steps": counts, "temperature": tf.TensorSpec([None]), "seed": counts})})
+
+    def generate(self, primer, primer_steps, num_steps, temperature, seed):
+        """Classes that continue a primer's first `primer_steps`, to `num_steps` in all.
+
+        Rows are padded with -1. Also the log-likelihood of each track at the temperature, nats.
+        """
+        same_batch(primer, primer_steps, num_steps, temperature, seed)
+        longest = tf.reduce_max(tf.concat([num_steps, [0]], axis=0))
+        _check_temperature(temperature, above_zero=True)
+        for good, message in (
+                (tf.reduce_all((primer >= 0) & (primer < self.model.num_classes)),
+                 f"primer must hold classes from 0 to {self.model.num_classes - 1}."),
+                (tf.reduce_all((primer_steps >= 1) & (primer_steps <= tf.shape(primer)[1])),
+                 "primer_steps must lie between 1 and the primer's length."),
+                (tf.reduce_all((num_steps > primer_steps) & (num_steps <= MAX_STEPS)),
+                 f"num_steps must be more than primer_steps and at most {MAX_STEPS}.")):
+            require(good, message)
+
+        def one(item):
+            classes, likelihood = self._track(*item)
+            return tf.pad(classes, [[0, longest - tf.size(classes)]],
+                          constant_values=-1), likelihood
+
+        labels, likelihood = each(one, (primer, primer_steps, num_steps, temperature, seed),
+                                  (tf.TensorSpec([None], tf.int32), tf.TensorSpec([])))
+        return {"labels": labels, "log_likelihood": likelihood}
+
+    def _track(self, primer, primer_steps, num_steps, temperature, seed):
+        noise = tf.random.stateless_uniform((num_steps, self.model.num_classes),
+                                            tf.stack([seed, 0]), 1e-20, 1.0)
+        gumbel = -tf.math.log(-tf.math.log(noise))
+        classes = tf.TensorArray(tf.int32, size=num_steps, element_shape=()).write(0, primer[0])
+
+        def step(place, last, state, likelihood, classes):
+            logits, state = self.model.step(self._features(last, place - 1)[None], state)
+            log_probs = tf.nn.log_softmax(logits[0] / temperature)
+            drawn = tf.argmax(log_probs + gumbel[place], output_type=tf.int32)
+            given = primer[tf.minimum(place, tf.size(primer) - 1)]
+            following = tf.where(place < primer_steps, given, drawn)
+            return (place + 1, following, state, likelihood + log_probs[following],
+                    classes.write(place, following))
+
+        first = (tf.constant(1), primer[0], self.model.initial_state(1), tf.constant(0.0), classes)
+        *_, likelihood, classes = tf.while_loop(lambda place, *_: place < num_steps, step, first,
+                                                parallel_iterations=1)
+        return classes.stack(), likelihood
+
+    def _features(self, label, place):
+        """note-seq's: the class, then a binary counter of the step that follows."""
+        bits = tf.range(self.model.input_size - self.model.num_classes)
+        counter = tf.bitwise.right_shift(place + 1, bits) % 2
+        return tf.concat([tf.one_hot(label, self.model.num_classes),
+                          tf.cast(2 * counter - 1, tf.float32)], axis=0)
+
+
+def _check_temperature(temperature, above_zero=False):
+    low = temperature > 0 if above_zero else temperature >= 0
+    require(tf.reduce_all(low & (temperature <= MAX_TEMPERATURE)), "temperature must lie between 0"
+            f"{' (itself excluded)' * above_zero} and {MAX_TEMPERATURE:g}.")
