@@ -10,7 +10,8 @@ from typing import Any, Protocol
 
 from configs.hparams import Hparams, from_dict, parse_hparams
 
-__all__ = ["Config", "Hparams", "Metrics", "from_dict", "get", "names", "parse_hparams"]
+__all__ = ["Config", "Hparams", "Metrics", "Probe", "from_dict", "get", "names",
+           "parse_hparams"]
 
 _PLACES = {
     "cat-drums_2bar_small": "configs.music_vae:CAT_DRUMS_2BAR_SMALL",
@@ -20,11 +21,27 @@ _PLACES = {
     "flat-mel_16bar": "configs.music_vae:FLAT_MEL_16BAR",
     "hierdec-mel_16bar": "configs.music_vae:HIERDEC_MEL_16BAR",
     "hierdec-trio_16bar": "configs.music_vae:HIERDEC_TRIO_16BAR",
+    "midi2wave": "configs.wavenet:MIDI2WAVE",
+    "midi2wave_autoencoder": "configs.wavenet:AUTOENCODER",
+    "midi2wave_small": "configs.wavenet:SMALL",
     "one_drum": "configs.drums_rnn:ONE_DRUM",
     "onsets_frames": "configs.onsets_frames:CONFIG",
     "onsets_frames_small": "configs.onsets_frames:SMALL",
     "piano_ddsp": "configs.piano_ddsp:CONFIG",
 }
+
+
+class Probe(Protocol):
+    """What an evaluation asks of a model beyond its scores; made anew for each evaluation."""
+
+    def update(self, x: Any, y: Any) -> None:
+        """Takes a batch of inputs and targets as the data set gives them."""
+
+    def result(self) -> dict[str, float]:
+        """Scores over all batches by name."""
+
+    def write(self, writer: Any, step: int) -> None:
+        """Shows examples of the first batch in TensorBoard, by a `summaries.SummaryWriter`."""
 
 
 class Metrics(Protocol):
@@ -55,11 +72,18 @@ class Config:
             gives the same each time. `input_context` is a `tf.distribute.InputContext` of several
             workers: take this worker's share, in batches for one replica.
         summaries: What TensorBoard shows of fixed examples: `"audio"`, `"spectrogram"`, `"rolls"`
-            (labels over what a transcription model says).
+            (labels over what a transcription model says), `"classes"` (the same of a model of
+            NoteSequences).
         measures_tuning: Whether example records need the tuning measured of each recording.
         segment_secs: Shortest and longest part of a performance that is a record, cut where it is
             silent; None for whole performances.
         build_metrics: From hparams to a `Metrics`, for what evaluations report beyond the loss.
+        build_probe: From hparams, model and loss to a `Probe`, for what needs the model itself.
+        build_embeddings: `(examples_path, hparams, model)` to a list of `projector.Embedding`, for
+            TensorBoard's projector, of the evaluation split.
+        family: What the commands need to know of it before anything is loaded: `audio` or
+            `wavenet` for models that are trained on recordings, `drums_rnn` or `music_vae` for
+            those of NoteSequences.
     """
 
     name: str
@@ -73,6 +97,9 @@ class Config:
     measures_tuning: bool = False
     segment_secs: tuple[int, int] | None = None
     build_metrics: Callable | None = None
+    build_probe: Callable | None = None
+    build_embeddings: Callable | None = None
+    family: str = "audio"
 
     @property
     def sample_rate(self) -> int:

@@ -13,6 +13,7 @@ class DrumsRnnHparams(hparams_lib.Hparams):
     Attributes:
         max_steps: Steps of a training example; of longer tracks a part is taken.
         steps_per_quarter: Of the tracks, in 4/4.
+        exchange_drums: See `pipelines.symbolic.inputs.drums_rnn_batches`.
         input_size: From here on to `dropout_keep_prob`, see
             `style_transfer.models.drums_rnn.DrumsRnn`.
     """
@@ -23,6 +24,7 @@ class DrumsRnnHparams(hparams_lib.Hparams):
     clip_norm: float = 3.0
     max_steps: int = 512
     steps_per_quarter: int = 4
+    exchange_drums: float = 0.0
     input_size: int = 518
     num_classes: int = 512
     rnn_layer_sizes: tuple[int, ...] = (256, 256, 256)
@@ -57,7 +59,15 @@ def build_dataset(examples_path: str, hparams: DrumsRnnHparams, split: str, *, s
     return inputs.drums_rnn_batches(
         examples_path, hparams.input_size, split, batch_size=hparams.batch_size, seed=seed,
         max_steps=hparams.max_steps, steps_per_bar=4 * hparams.steps_per_quarter,
-        skip_batches=skip_batches, input_context=input_context)
+        exchange_drums=hparams.exchange_drums, skip_batches=skip_batches,
+        input_context=input_context)
+
+
+def build_metrics(hparams: DrumsRnnHparams):
+    """Scores of steps, and beside repetition of the bar before."""
+    from style_transfer.symbolic.metrics import NextClassMetrics
+
+    return NextClassMetrics(4 * hparams.steps_per_quarter)
 
 
 DRUM_KIT = Config(
@@ -68,6 +78,9 @@ DRUM_KIT = Config(
     build_loss=build_loss,
     build_optimizer=hparams_lib.build_optimizer,
     build_dataset=build_dataset,
+    build_metrics=build_metrics,
+    summaries=("classes",),
+    family="drums_rnn",
 )
 ONE_DRUM = dataclasses.replace(
     DRUM_KIT,

@@ -79,9 +79,30 @@ def _config(name, description, **hparams):
             transpose_range=hparams.transpose_range, skip_batches=skip_batches,
             input_context=input_context)
 
+    def build_metrics(hparams):
+        from style_transfer.symbolic.metrics import LatentMetrics
+
+        del hparams
+        return LatentMetrics()
+
+    def build_probe(hparams, model, loss):
+        from style_transfer.symbolic.probe import LatentProbe
+
+        del hparams, loss
+        return LatentProbe(model, layout())
+
+    def build_embeddings(examples_path, hparams, model):
+        from style_transfer.symbolic import embedding, encodings
+
+        data = build_dataset(examples_path, hparams, "eval", seed=0)
+        labels = (encodings.classes(y["outputs"], layout()) for _, y in data)
+        return [embedding.of_sequences(model, layout(), labels)]
+
     return Config(name=name, description=description, hparams=MusicVaeHparams(**hparams),
                   build_model=build_model, build_loss=build_loss, build_optimizer=build_optimizer,
-                  build_dataset=build_dataset)
+                  build_dataset=build_dataset, build_metrics=build_metrics,
+                  build_probe=build_probe, build_embeddings=build_embeddings,
+                  summaries=("classes",), family="music_vae")
 
 
 _SCHEDULED = {"sampling_schedule": "inverse_sigmoid", "sampling_rate": 1000.0}

@@ -14,6 +14,7 @@ _THRESHOLDS = (
     ("key", 0.5, "How sure that a key is still held while the pedal is down."),
     ("pedal", 0.5, "How sure that the sustain pedal is down; above 1, it never is."),
 )
+THRESHOLDS = (*(f"{name}_threshold" for name, *_ in _THRESHOLDS), "min_note_secs")
 
 
 def define_thresholds():
@@ -30,6 +31,24 @@ def thresholds():
 
     values = {name: getattr(flags.FLAGS, f"{name}_threshold") for name, *_ in _THRESHOLDS}
     return Thresholds(**values, min_note_secs=flags.FLAGS.min_note_secs)
+
+
+def refuse(names, where):
+    """Raises a `ValueError` if a flag was given that does not apply.
+
+    Args:
+        names: Flags that do not apply.
+        where: What they do not apply to, such as `--config=drum_kit`.
+    """
+    given = [f"--{name}" for name in names if flags.FLAGS[name].present]
+    if given:
+        raise ValueError(f"{', '.join(given)} cannot be used with {where} (--help says what is "
+                         "for what).")
+
+
+def values(names):
+    """Values of flags by their names."""
+    return {name: getattr(flags.FLAGS, name) for name in names}
 
 
 def report(line, again=False):

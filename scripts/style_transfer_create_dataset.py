@@ -1,19 +1,25 @@
-"""Makes example records for training from a folder of recordings and their MIDI files.
+r"""Makes example records for training, of recordings with their MIDI files or of NoteSequences.
 
-Reads pairs written by render_performances, MAESTRO (v1 to v3), SMD, or any folder of audio and MIDI
-files of the same names. Example:
+For models of audio it reads pairs written by render_performances, MAESTRO (v1 to v3), SMD, or any
+folder of audio and MIDI files of the same names. For Drums RNN and MusicVAE it reads what
+convert_dir_to_note_sequences writes. Examples:
 
   style_transfer_create_dataset --config=piano_ddsp --input=renderings --output_dir=examples
+  style_transfer_create_dataset --config=drum_kit --input=notesequences.tfrecord \
+      --output_dir=drums --eval_ratio=0.10
 """
+
+import logging
 
 from absl import flags
 
-from scripts import _cli
+from scripts import _cli, _flags
 
 FLAGS = flags.FLAGS
 
 flags.DEFINE_string("config", None, "Name of the configuration that the examples are for.")
-flags.DEFINE_string("input", None, "Folder with pairs of audio and MIDI files.")
+flags.DEFINE_string("input", None, "Folder with pairs of audio and MIDI files; for drums_rnn and "
+                    "music_vae TFRecords of NoteSequences, one file or a pattern.")
 flags.DEFINE_string("output_dir", None, "Folder to make: records of each split, and dataset.json.")
 flags.DEFINE_float("eval_ratio", 0.1, "Share of the pieces kept for evaluation; 0 for none.")
 flags.DEFINE_enum("split", "auto", ["auto", "own", "piece"],
@@ -21,6 +27,8 @@ flags.DEFINE_enum("split", "auto", ["auto", "own", "piece"],
                   "of these there is.")
 flags.DEFINE_list("eval_timbres", [],
                   "Patterns (fnmatch) of pianos that are kept for evaluation.")
+flags.DEFINE_list("eval_pieces", [], "Of drums_rnn and music_vae: patterns (fnmatch) of files that "
+                  "are kept for evaluation, beside those that --eval_ratio chooses.")
 flags.DEFINE_enum("layout", "auto", ["auto", "rendered", "maestro", "smd", "folder"],
                   "Layout of the input; auto recognises it.")
 flags.DEFINE_string("timbre_id", None, "Name of the one piano of all recordings.")
@@ -41,50 +49,71 @@ flags.DEFINE_integer("num_workers", 0, "Processes of the DirectRunner; 0 for one
                      lower_bound=0)
 flags.DEFINE_bool("overwrite", False, "Replace an existing output.")
 flags.mark_flags_as_required(["config", "input", "output_dir"])
+AUDIO_FLAGS = ("split", "eval_timbres", "layout", "timbre_id", "piece_pattern", "sample_rate",
+               "segment_secs", "shards", "num_workers")
+NOTES_FLAGS = ("eval_pieces",)
+SHARED_FLAGS = ("input", "output_dir", "eval_ratio", "overwrite", "runner", "pipeline_options")
 
 
 def main(argv):
     """Makes the data set that the flags describe."""
     if len(argv) > 1:
         raise ValueError(f"Unexpected arguments: {' '.join(argv[1:])}. Options begin with --.")
-    import logging
-
     import configs
-    from pipelines.datasets import create
 
     config = configs.get(FLAGS.config)
+    is_audio = config.family in ("audio", "wavenet")
+    _flags.refuse(NOTES_FLAGS if is_audio else AUDIO_FLAGS, f"--config={FLAGS.config}")
+    description = _of_recordings(config) if is_audio else _of_note_sequences(config)
+    print("{read} read, {written} written, {skipped} skipped".format(**description))
+
+
+def _of_recordings(config):
+    from pipelines.datasets import create
+
     settings = create.Settings(
-        input=FLAGS.input,
-        output_dir=FLAGS.output_dir,
         config=FLAGS.config,
         sample_rate=FLAGS.sample_rate or config.sample_rate,
         measures_tuning=config.measures_tuning,
         segment_secs=create.segment_secs(FLAGS.segment_secs, config.segment_secs),
-        eval_ratio=FLAGS.eval_ratio,
         split=FLAGS.split,
         eval_timbres=tuple(FLAGS.eval_timbres),
         layout=FLAGS.layout,
         timbre_id=FLAGS.timbre_id,
         piece_pattern=FLAGS.piece_pattern,
         shards=FLAGS.shards,
-        overwrite=FLAGS.overwrite,
-        runner=FLAGS.runner,
-        pipeline_options=FLAGS.pipeline_options,
         num_workers=FLAGS.num_workers,
+        **_flags.values(SHARED_FLAGS),
     )
     create.check_settings(settings)  # before Apache Beam is imported, which takes seconds
-    logging.getLogger("apache_beam").setLevel(logging.ERROR)
-    logging.disable(logging.WARNING)  # Beam's import warns of cloud clients that are not there
+    _quiet_beam()
     from pipelines.datasets import job
 
-    logging.disable(logging.NOTSET)
     logging.getLogger(job.__name__).setLevel(logging.INFO)
-    description = create.create_dataset(settings)
-    print("{read} read, {written} written, {skipped} skipped".format(**description))
+    return create.create_dataset(settings)
+
+
+def _of_note_sequences(config):
+    from pipelines.symbolic import create
+
+    settings = create.Settings(config=config.name, eval_pieces=tuple(FLAGS.eval_pieces),
+                               **_flags.values(SHARED_FLAGS))
+    create.check_settings(settings)
+    _quiet_beam()
+    return create.create_dataset(settings)
+
+
+def _quiet_beam():
+    """Imports Apache Beam, which warns of cloud clients that are not there."""
+    logging.getLogger("apache_beam").setLevel(logging.ERROR)
+    logging.disable(logging.WARNING)
+    import apache_beam  # noqa: F401
+
+    logging.disable(logging.NOTSET)
 
 
 def run():
-    """Entry point of the console script."""
+    """Console entry point."""
     _cli.run(main)
 
 

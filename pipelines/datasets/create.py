@@ -108,7 +108,7 @@ def create_dataset(settings: Settings) -> dict:
         print(f"warning: {len(leaks)} pieces seem to be on both sides of the split, such as "
               f"{' and '.join(leaks[0][:2])}. If these are performances of one piece, give them "
               f"one name with --piece_pattern='{ONE_PIECE_PATTERN}'.", flush=True)
-    with _partial_folder(settings.output_dir) as partial:
+    with partial_folder(settings.output_dir) as partial:
         counters, rows = _run_job(settings, plan, partial)
         counters = {**counters, "read": counters["read"] + len(listing.problems),
                     "skipped": counters["skipped"] + len(listing.problems)}
@@ -132,14 +132,19 @@ def check_settings(settings: Settings) -> None:
     if settings.segment_secs and not 0 < settings.segment_secs[0] < settings.segment_secs[1]:
         raise ValueError("--segment_secs is the shortest and the longest part, such as 5,20; got "
                          f"{','.join(map(str, settings.segment_secs))}.")
-    if files.exists(settings.output_dir) and not settings.overwrite:
-        raise ValueError(f"{settings.output_dir} exists and is not empty. Choose another "
-                         "--output_dir, or --overwrite to replace it.")
-    if files.exists(settings.output_dir) and not files.exists(
-            files.join(settings.output_dir, DESCRIPTION)):
-        raise ValueError(f"{settings.output_dir} holds files but no {DESCRIPTION}, so it is no "
-                         "data set and --overwrite does not delete it. Choose another "
-                         "--output_dir.")
+    check_output_dir(settings.output_dir, settings.overwrite)
+
+
+def check_output_dir(output_dir, overwrite):
+    """Raises a `ValueError` where a data set must not be written."""
+    if not files.exists(output_dir):
+        return
+    if not overwrite:
+        raise ValueError(f"{output_dir} exists and is not empty. Choose another --output_dir, or "
+                         "--overwrite to replace it.")
+    if not files.exists(files.join(output_dir, DESCRIPTION)):
+        raise ValueError(f"{output_dir} holds files but no {DESCRIPTION}, so it is no data set "
+                         "and --overwrite does not delete it. Choose another --output_dir.")
 
 
 def _run_job(settings, plan, partial):
@@ -215,7 +220,7 @@ def _describe(settings, listing, plan, counters, rows):
 
 
 @contextlib.contextmanager
-def _partial_folder(output_dir):
+def partial_folder(output_dir):
     """A hidden folder beside the output, removed at the end if it was not renamed.
 
     Its name holds the process id, so that what a killed run left is found and removed by the next.

@@ -1,12 +1,10 @@
 """From a NoteSequence to the records of a configuration, by Magenta's own pipelines."""
 
 import collections
+import fnmatch
 import hashlib
 import random
 import types
-
-import note_seq
-from note_seq import sequences_lib
 
 from style_transfer.symbolic import encodings
 
@@ -15,19 +13,25 @@ CONFIGS = (*DRUMS_RNN_STEPS_PER_QUARTER, *encodings.LAYOUTS)
 SPLITS = ("train", "eval")
 
 
-def make_converter(config_name, eval_ratio):
+def make_converter(config_name, eval_ratio, eval_pieces=()):
     """A function from a NoteSequence to `(records, statistics)`.
 
     Records are bytes by split, statistics counts by name. A piece goes to one split only, which
-    one depends on its id and nothing else.
+    one depends on its name and id and nothing else.
 
     Args:
         config_name: One of `CONFIGS`.
         eval_ratio: Part of the pieces that are for evaluation.
+        eval_pieces: Patterns (fnmatch) of the names of files that are for evaluation anyway.
     """
-    if config_name in DRUMS_RNN_STEPS_PER_QUARTER:
-        return _drums_rnn(config_name, eval_ratio)
-    return _music_vae(config_name, eval_ratio)
+    convert = (_drums_rnn if config_name in DRUMS_RNN_STEPS_PER_QUARTER else _music_vae)
+    by_hash, to_eval = convert(config_name, eval_ratio), convert(config_name, 1.0)
+
+    def choose(sequence):
+        kept = any(fnmatch.fnmatchcase(sequence.filename, pattern) for pattern in eval_pieces)
+        return (to_eval if kept else by_hash)(sequence)
+
+    return choose
 
 
 def _drums_rnn(config_name, eval_ratio):
@@ -86,47 +90,3 @@ def _magenta_statistics(pipeline):
 def _range(histogram, bucket):
     following = [edge for edge in histogram.buckets if edge > bucket]
     return f"[{bucket}, {following[0] if following else 'inf'})"
-
-
-def why_nothing(sequence, config_name):
-    """Why a piece gives no record.
-
-    Args:
-        sequence: A NoteSequence, not quantized.
-        config_name: One of `CONFIGS`.
-
-    Returns:
-        A few words, the same for pieces with the same fault.
-    """
-    layout = encodings.LAYOUTS.get(config_name)
-    tracks = layout.tracks if layout else ("drums",)
-    if not sequence.notes:
-        return "no notes"
-    for track in tracks:
-        if not any(_belongs(note, track) for note in sequence.notes):
-            return f"no {track}"
-    faults = collections.Counter(map(_fault, sequences_lib.split_note_sequence_on_time_changes(
-        sequence)))
-    if None not in faults:
-        return faults.most_common(1)[0][0]
-    return f"no {' and '.join(tracks)} long enough between changes of tempo and meter"
-
-
-def _belongs(note, track):
-    programs = {"melody": range(32), "bass": range(32, 40)}
-    return note.is_drum if track == "drums" else (
-        not note.is_drum and note.program in programs[track])
-
-
-def _fault(part):
-    try:
-        quantized = note_seq.quantize_note_sequence(part, encodings.STEPS_PER_QUARTER)
-        if note_seq.steps_per_bar_in_quantized_sequence(quantized) != encodings.STEPS_PER_BAR:
-            return "meter other than 4/4"
-    except note_seq.BadTimeSignatureError:
-        return "meter that cannot be quantized"
-    except note_seq.MultipleTempoError:
-        return "changes of tempo"
-    except (note_seq.NegativeTimeError, note_seq.QuantizationStatusError) as error:
-        return f"cannot be quantized ({type(error).__name__})"
-    return None

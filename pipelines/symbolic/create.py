@@ -24,6 +24,7 @@ class Settings:
             writes them.
         output_dir: Folder to make.
         eval_ratio: Part of the pieces that are for evaluation.
+        eval_pieces: Patterns (fnmatch) of the names of files that are for evaluation anyway.
         overwrite: Replace what is there.
         runner: Apache Beam's runner.
         pipeline_options: Further options of Apache Beam, as one string.
@@ -33,6 +34,7 @@ class Settings:
     input: str
     output_dir: str
     eval_ratio: float = 0.1
+    eval_pieces: tuple[str, ...] = ()
     overwrite: bool = False
     runner: str = "DirectRunner"
     pipeline_options: str = ""
@@ -51,15 +53,7 @@ def check_settings(settings):
                          f"{', '.join(conversion.CONFIGS)}.")
     if not 0 <= settings.eval_ratio < 1:
         raise ValueError(f"--eval_ratio is at least 0 and less than 1, got {settings.eval_ratio}.")
-    if not files.exists(settings.output_dir):
-        return
-    if not settings.overwrite:
-        raise ValueError(f"{settings.output_dir} exists and is not empty. Choose another "
-                         "--output_dir, or --overwrite to replace it.")
-    if not files.exists(files.join(settings.output_dir, DESCRIPTION)):
-        raise ValueError(f"{settings.output_dir} holds files but no {DESCRIPTION}, so it is no "
-                         "data set and --overwrite does not delete it. Choose another "
-                         "--output_dir.")
+    audio_create.check_output_dir(settings.output_dir, settings.overwrite)
 
 
 def create_dataset(settings, report=print):
@@ -77,7 +71,7 @@ def create_dataset(settings, report=print):
         ValueError: A setting is wrong, or a split would be empty; the message lists the reasons.
     """
     check_settings(settings)
-    with audio_create._partial_folder(settings.output_dir) as partial:
+    with audio_create.partial_folder(settings.output_dir) as partial:
         names = file_names(settings.config)
         paths = {split: files.join(partial, name) for split, name in names.items()}
         counts = _run(settings, paths)
@@ -97,8 +91,8 @@ def _run(settings, paths):
     from pipelines.symbolic import job
 
     path = f"{paths['train']}.facts"
-    job.run(settings.input, paths, path, settings.config, settings.eval_ratio, settings.runner,
-            settings.pipeline_options)
+    job.run(settings.input, paths, path, settings.config, settings.eval_ratio, settings.eval_pieces,
+            settings.runner, settings.pipeline_options)
     found = collections.Counter()
     for line in files.read_bytes(path).decode().splitlines():
         kind, name, count = json.loads(line)
@@ -132,7 +126,7 @@ def _check(settings, description):
     reasons = "; ".join(f"{reason}: {count}"
                         for reason, count in description["skipped_because"].items())
     for split, count in description["records"].items():
-        if not count and (split == "train" or settings.eval_ratio):
+        if not count and (split == "train" or settings.eval_ratio or settings.eval_pieces):
             raise ValueError(
                 f"None of the {description['read']} pieces gives anything to {split} on"
                 f"{f' ({reasons})' if reasons else ''}. Give more pieces, or another --eval_ratio.")

@@ -94,7 +94,7 @@ def music_vae_batches(examples_path, layout, split, *, batch_size, seed, transpo
 
 
 def drums_rnn_batches(examples_path, input_size, split, *, batch_size, seed, max_steps=512,
-                      steps_per_bar=16, skip_batches=0, input_context=None):
+                      steps_per_bar=16, exchange_drums=0.0, skip_batches=0, input_context=None):
     """Batches for `DrumsRnn`, padded with zeros to `max_steps`.
 
     Args:
@@ -106,6 +106,8 @@ def drums_rnn_batches(examples_path, input_size, split, *, batch_size, seed, max
         max_steps: Of longer tracks, training takes a part that begins at a bar, evaluation the
             beginning.
         steps_per_bar: Steps of a bar.
+        exchange_drums: Part of the training examples in which drums change places at random. Since
+            any may be a hi-hat then, what comes next must be read off the track itself.
         skip_batches: See `Batches`.
         input_context: See `configs.Config.build_dataset`.
 
@@ -128,12 +130,25 @@ def drums_rnn_batches(examples_path, input_size, split, *, batch_size, seed, max
             first = int(rng.integers(bars + 1)) * steps_per_bar if is_training else 0
             stop = min(first + max_steps, len(classes))
             lengths[row] = stop - first
+            if is_training and rng.random() < exchange_drums:
+                features, classes = _exchange(features, classes, rng)
             inputs[row, :stop - first] = features[first:stop]
             labels[row, :stop - first] = classes[first:stop]
         return {"inputs": inputs}, {"labels": labels, "lengths": lengths}
 
     return Batches(len(tracks), make, *_shared(batch_size, seed, is_training, skip_batches,
                                                input_context))
+
+
+def _exchange(features, classes, rng):
+    """A track with its drums, the bits of its classes, in another order."""
+    num_classes = 1 << (features.shape[1].bit_length() - 1)
+    num_drums = num_classes.bit_length() - 1
+    bits = np.arange(num_classes)[:, None] >> rng.permutation(num_drums) & 1
+    table = (bits << np.arange(num_drums)).sum(axis=1)
+    features = features.copy()
+    features[:, table] = features[:, :num_classes].copy()
+    return features, table[classes]
 
 
 def _shared(batch_size, seed, is_training, skip_batches, context):

@@ -12,6 +12,7 @@ from apache_beam.options.pipeline_options import PipelineOptions
 from pipelines import tfrecords
 from pipelines.datasets import files
 from pipelines.symbolic import conversion
+from style_transfer.symbolic import reasons
 
 FACTS = "facts"
 
@@ -19,14 +20,14 @@ FACTS = "facts"
 class Convert(beam.DoFn):
     """Serialized NoteSequences to records, tagged by split, and facts to count."""
 
-    def __init__(self, config_name, eval_ratio):
+    def __init__(self, config_name, eval_ratio, eval_pieces):
         """For a configuration of `conversion.CONFIGS`."""
-        self._config_name, self._eval_ratio = config_name, eval_ratio
+        self._config_name, self._split = config_name, (eval_ratio, eval_pieces)
         self._convert = None
 
     def setup(self):
         """Loads Magenta, which takes seconds."""
-        self._convert = conversion.make_converter(self._config_name, self._eval_ratio)
+        self._convert = conversion.make_converter(self._config_name, *self._split)
 
     def process(self, serialized):
         """See the class."""
@@ -35,7 +36,7 @@ class Convert(beam.DoFn):
             sequence = note_seq.NoteSequence.FromString(serialized)
             records, statistics = self._convert(sequence)
             if not any(records.values()):
-                facts["skipped", conversion.why_nothing(sequence, self._config_name)] += 1
+                facts["skipped", reasons.why_nothing(sequence, self._config_name)] += 1
         # Magenta raises anything on odd pieces, and one of them must not stop the others.
         except Exception as error:
             records, statistics = {}, {}
@@ -50,8 +51,8 @@ class Convert(beam.DoFn):
             yield beam.pvalue.TaggedOutput(FACTS, fact)
 
 
-def run(pattern, paths, facts_path, config_name, eval_ratio, runner="DirectRunner",
-        pipeline_options=""):
+def run(pattern, paths, facts_path, config_name, eval_ratio, eval_pieces=(),
+        runner="DirectRunner", pipeline_options=""):
     """Runs the job.
 
     Args:
@@ -60,6 +61,7 @@ def run(pattern, paths, facts_path, config_name, eval_ratio, runner="DirectRunne
         facts_path: Where counts are written, a JSON list of kind, name and count in each line.
         config_name: One of `conversion.CONFIGS`.
         eval_ratio: Part of the pieces that are for evaluation.
+        eval_pieces: See `conversion.make_converter`.
         runner: Apache Beam's runner.
         pipeline_options: Further options of Apache Beam.
 
@@ -75,7 +77,8 @@ def run(pattern, paths, facts_path, config_name, eval_ratio, runner="DirectRunne
                  | "files" >> beam.Create(inputs)
                  | "read" >> beam.FlatMap(tfrecords.read_records)
                  | "spread" >> beam.Reshuffle()
-                 | "convert" >> beam.ParDo(Convert(config_name, eval_ratio)).with_outputs())
+                 | "convert" >> beam.ParDo(Convert(config_name, eval_ratio, eval_pieces))
+                 .with_outputs())
         for split, path in paths.items():
             _ = (found[split]
                  | f"{split} to one file" >> beam.Map(lambda record: (None, record))

@@ -3,7 +3,8 @@
 import keras
 from keras import layers, ops
 
-from style_transfer.layers.lstm import NUM_GATES, Lstm, advance
+from style_transfer.layers.lstm import Lstm, advance
+from style_transfer.layers.recurrence import NUM_GATES
 
 
 @keras.saving.register_keras_serializable(package="style_transfer")

@@ -7,7 +7,11 @@ multiplied for all steps at once, and what is the same in all steps only once.
 import keras
 from keras import layers, ops
 
-NUM_GATES = 4
+from style_transfer.layers.recurrence import NUM_GATES, recur
+
+# What it takes to make a matrix orthogonal grows with the cube of its size: for Magenta's largest
+# models, which begin with Glorot's values anyway, that would be most of the time to load them.
+MAX_ORTHOGONAL = 512
 
 
 def advance(gates, memory):
@@ -46,7 +50,8 @@ class Lstm(layers.Layer):
         self.kernel = self.add_weight(shape=(input_shape[-1], width), name="kernel",
                                       initializer=self.kernel_initializer)
         self.recurrent_kernel = self.add_weight(
-            shape=(self.units, width), name="recurrent_kernel", initializer="orthogonal")
+            shape=(self.units, width), name="recurrent_kernel",
+            initializer="orthogonal" if self.units <= MAX_ORTHOGONAL else "glorot_uniform")
         self.bias = self.add_weight(shape=(width,), name="bias", initializer=_remember)
 
     def project(self, x, first=0):
@@ -91,16 +96,9 @@ class Lstm(layers.Layer):
             zeros = ops.zeros_like(steps[0, :, :self.units])
             state = (zeros, zeros)
 
-        def body(carry, x):
-            gates, keep = x if is_valid is not None else (x, None)
-            new = advance(gates + ops.matmul(carry[0], self.recurrent_kernel), carry[1])
-            if keep is not None:
-                new = [ops.where(keep, after, before)
-                       for after, before in zip(new, carry, strict=True)]
-            return list(new), list(new)
-
-        xs = steps if is_valid is None else (steps, ops.transpose(is_valid)[..., None])
-        state, (outputs, _) = ops.scan(body, list(state), xs, reverse=self.reverse)
+        keep = None if is_valid is None else ops.cast(ops.transpose(is_valid)[..., None],
+                                                      steps.dtype)
+        outputs, *state = recur(steps, self.recurrent_kernel, *state, keep, self.reverse)
         return ops.transpose(outputs, (1, 0, 2)), tuple(state)
 
     def call(self, x, state=None, is_valid=None):

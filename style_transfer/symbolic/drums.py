@@ -6,6 +6,7 @@ import numpy as np
 from keras import ops, tree
 
 from style_transfer.symbolic import encodings
+from style_transfer.symbolic.metrics import log_softmax
 
 DEFAULT_PRIMER = ((36,),)
 
@@ -118,8 +119,8 @@ def _begin(model, encoder, options):
     events = [frozenset(event) for event in options.primer]
     inputs = np.array([encoder.events_to_input(events, i) for i in range(len(events))], np.float32)
     logits, state = model.run(inputs[None])
-    logits = np.asarray(logits)
-    log_probs = _log_softmax(logits[0, :-1] / options.temperature)
+    logits = np.asarray(logits, np.float64)
+    log_probs = log_softmax(logits[0, :-1] / options.temperature)
     labels = [encoder.events_to_label(events, i) for i in range(1, len(events))]
     return _Beam([events], state, logits[:, -1],
                  np.array([log_probs[np.arange(len(labels)), labels].sum()]))
@@ -127,7 +128,7 @@ def _begin(model, encoder, options):
 
 def _extend(model, encoder, beam, temperature, rng):
     """One step more in all tracks of the beam."""
-    log_probs = _log_softmax(beam.logits / temperature)
+    log_probs = log_softmax(beam.logits / temperature)
     classes = (log_probs + rng.gumbel(size=log_probs.shape)).argmax(axis=-1)
     rows = np.arange(len(classes))
     beam.log_likelihood = beam.log_likelihood + log_probs[rows, classes]
@@ -136,7 +137,7 @@ def _extend(model, encoder, beam, temperature, rng):
     inputs = [encoder.events_to_input(events, len(events) - 1) for events in beam.events]
     logits, beam.state = model.step(ops.convert_to_tensor(np.array(inputs, np.float32)),
                                     beam.state)
-    beam.logits = np.asarray(logits)
+    beam.logits = np.asarray(logits, np.float64)
 
 
 def _likeliest(log_likelihood, num_outputs, count):
@@ -144,12 +145,6 @@ def _likeliest(log_likelihood, num_outputs, count):
     of_output = log_likelihood.reshape(num_outputs, -1)
     best = np.argsort(-of_output, axis=1, kind="stable")[:, :count]
     return (best + np.arange(num_outputs)[:, None] * of_output.shape[1]).ravel()
-
-
-def _log_softmax(logits):
-    logits = np.asarray(logits, np.float64)
-    logits = logits - logits.max(axis=-1, keepdims=True)
-    return logits - np.log(np.exp(logits).sum(axis=-1, keepdims=True))
 
 
 def to_sequence(events, config_name, qpm):

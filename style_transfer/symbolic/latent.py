@@ -1,12 +1,13 @@
 """Sequences drawn from a `MusicVae`, and what can be done with those of pieces."""
 
 import functools
+import math
 
 import keras
 import numpy as np
 
 from style_transfer.models import music_vae
-from style_transfer.symbolic import encodings
+from style_transfer.symbolic import encodings, metrics
 
 
 class _Sampler(keras.Model):
@@ -150,13 +151,20 @@ def latent_usage(model, layout, labels, batch_size=128, seed=0):
         seed: Of what is drawn.
 
     Returns:
-        A dict: parts of steps (all tracks) that are right, `accuracy` hearing the truth,
-        `shuffled_accuracy` likewise with the vectors of other sequences, `sampled_accuracy` and
-        `shuffled_sampled_accuracy` hearing itself at temperature 0; `kl_per_dimension` in nats,
-        an array, and how many of its values are above 0.01 as `active_dimensions`.
+        A dict, of which the first three come twice, with the vectors that belong to the sequences
+        and, beginning with `shuffled_`, with those of others: `accuracy`, the part of steps (all
+        tracks) that are right hearing the truth, `sampled_accuracy` hearing itself at temperature
+        0, and `bits_per_step`, the cross-entropy of a step; then `kl_bits` of a sequence,
+        `kl_per_dimension`, bits, an array, and `metrics.describe_divergence` of it.
+
+    Raises:
+        ValueError: There are fewer than two sequences.
     """
     from style_transfer.symbolic.loss import kl_divergence
 
+    if len(labels) < 2:
+        raise ValueError(f"Vectors can be shuffled between two sequences or more, got "
+                         f"{len(labels)}.")
     parts = []
     for begin in range(0, len(labels), batch_size):
         chosen = labels[begin:begin + batch_size]
@@ -167,15 +175,16 @@ def latent_usage(model, layout, labels, batch_size=128, seed=0):
     other = np.roll(mu, np.random.default_rng(seed).integers(1, len(mu)), axis=0)
     found = {}
     for name, z in (("", mu), ("shuffled_", other)):
-        forced, sampled = _accuracies(model, layout, labels, z, batch_size)
-        found |= {f"{name}accuracy": forced, f"{name}sampled_accuracy": sampled}
-    per_dimension = divergence.mean(axis=0)
-    return {**found, "kl_per_dimension": per_dimension,
-            "active_dimensions": int((per_dimension > 0.01).sum())}
+        found |= {f"{name}{key}": value for key, value in
+                  _fit(model, layout, labels, z, batch_size).items()}
+    per_dimension = divergence.mean(axis=0) / math.log(2)
+    return {**found, "kl_bits": float(per_dimension.sum()), "kl_per_dimension": per_dimension,
+            **metrics.describe_divergence(per_dimension)}
 
 
-def _accuracies(model, layout, labels, z, batch_size):
-    right = np.zeros(2)
+def _fit(model, layout, labels, z, batch_size):
+    """How well sequences are written from latent vectors, see `latent_usage`."""
+    right, nats = np.zeros(2), 0.0
     for begin in range(0, len(labels), batch_size):
         chosen = labels[begin:begin + batch_size]
         part = z[begin:begin + batch_size]
@@ -184,4 +193,15 @@ def _accuracies(model, layout, labels, z, batch_size):
         own = decode(model, layout, part, temperature=0)
         for index, classes in enumerate((encodings.classes(logits, layout), own)):
             right[index] += (classes == chosen).sum()
-    return right / labels.size
+        nats += _cross_entropy(logits, chosen, layout)
+    accuracy, sampled = (right / labels.size).tolist()
+    return {"accuracy": accuracy, "sampled_accuracy": sampled,
+            "bits_per_step": nats / math.log(2) / labels[..., 0].size}
+
+
+def _cross_entropy(logits, labels, layout):
+    """Sum over all steps and tracks, nats."""
+    log_probs = [metrics.log_softmax(np.asarray(part, np.float64)) for part in
+                 np.split(logits, np.cumsum(layout.depths)[:-1], axis=-1)]
+    return -sum(np.take_along_axis(one, labels[..., i, None].astype(int), axis=-1).sum()
+                for i, one in enumerate(log_probs))

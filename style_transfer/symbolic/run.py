@@ -5,68 +5,49 @@ options = run.Options(output_dir="out", mode="interpolate", inputs=("a.mid", "b.
 run.generate("cat-mel_2bar_small", model, options)
 """
 
-import ast
 import dataclasses
 import os
 import pathlib
 
 from style_transfer import piano_roll
-from style_transfer.symbolic import drums, encodings
+from style_transfer.symbolic import encodings, reasons
+from style_transfer.symbolic import options as options_lib
+from style_transfer.symbolic.options import DRUMS_RNN, Options
 
-MODES = ("sample", "reconstruct", "interpolate", "attribute")
-DRUMS_RNN = ("one_drum", "drum_kit")
+__all__ = ["Options", "generate", "load"]
 
 
-@dataclasses.dataclass(frozen=True)
-class Options:
-    """The command's flags.
+def load(config_name, checkpoint=None):
+    """The model of a configuration with trained weights.
 
-    Attributes:
-        output_dir: Where the results go.
-        mode: One of `MODES`; of Drums RNN only `sample`.
-        inputs: MIDI files: those to reconstruct, the two to interpolate between, or those that get
-            the attribute.
-        attribute_with: MIDI files that have the attribute.
-        attribute_without: MIDI files that do not.
-        attribute_amount: How much of it is added.
-        num_outputs: How many sequences are drawn, or the steps of an interpolation.
-        num_steps: See `drums.DrumOptions`.
-        primer_drums: Python list of tuples of pitches, such as `[(36, 42), (), (42,)]`.
-        primer_midi: MIDI file that the tracks begin with, in place of `primer_drums`.
-        temperature: What logits are divided by; None for 1.0 of Drums RNN and 0.5 of MusicVAE, as
-            Magenta has them.
-        beam_size: See `drums.DrumOptions`; so the next two.
-        branch_factor: Likewise.
-        steps_per_iteration: Likewise.
-        qpm: Tempo of what is written, quarters per minute.
-        seed: Of what is drawn.
-        overwrite: Whether files that exist are replaced.
-        picture: Whether a PNG is written.
+    Args:
+        config_name: `one_drum`, `drum_kit` or a name in `encodings.LAYOUTS`.
+        checkpoint: See `weights.load`; None for the package's weights of that name.
+
+    Raises:
+        FileNotFoundError: There are no such weights.
+        ValueError: They are of another model.
     """
+    from style_transfer import weights
 
-    output_dir: str
-    mode: str = "sample"
-    inputs: tuple[str, ...] = ()
-    attribute_with: tuple[str, ...] = ()
-    attribute_without: tuple[str, ...] = ()
-    attribute_amount: float = 1.0
-    num_outputs: int = 10
-    num_steps: int = 128
-    primer_drums: str | None = None
-    primer_midi: str | None = None
-    temperature: float | None = None
-    beam_size: int = 1
-    branch_factor: int = 1
-    steps_per_iteration: int = 1
-    qpm: float = encodings.QPM
-    seed: int = 0
-    overwrite: bool = False
-    picture: bool = True
-
-
-def is_symbolic(config_name):
-    """Whether a configuration is one that `generate` knows."""
-    return config_name in DRUMS_RNN or config_name in encodings.LAYOUTS
+    if checkpoint is None and config_name not in weights.names():
+        raise FileNotFoundError(
+            f"The package has no weights of {config_name}: train a model (style_transfer_train "
+            f"--config={config_name}) or import one (style_transfer_import_checkpoint), and give "
+            "its run_dir with --checkpoint.")
+    model = weights.load(checkpoint or config_name)
+    if config_name in DRUMS_RNN:
+        encoder = encodings.drums_rnn_encoder(config_name)
+        expected = {"input_size": encoder.input_size, "num_classes": encoder.num_classes}
+    else:
+        layout = encodings.LAYOUTS[config_name]
+        expected = {"max_seq_len": layout.steps, "input_depth": layout.input_depth,
+                    "output_depths": layout.depths}
+    found = {name: getattr(model, name, None) for name in expected}
+    if found != expected:
+        raise ValueError(f"{checkpoint} is not of {config_name}: it is a {type(model).__name__} "
+                         f"with {found}, expected {expected}.")
+    return model
 
 
 def generate(config_name, model, options, report=print):
@@ -85,48 +66,18 @@ def generate(config_name, model, options, report=print):
         FileNotFoundError: An input is missing.
         ValueError: An option is wrong, an input has nothing to read, or an output exists.
     """
-    if options.num_outputs < 1:
-        raise ValueError(f"num_outputs is {options.num_outputs}, expected at least 1.")
+    options_lib.check(config_name, options)
     if config_name in DRUMS_RNN:
         return _generate_drums(config_name, model, options, report)
-    if options.mode not in MODES:
-        raise ValueError(f"mode is {options.mode!r}, expected one of {', '.join(MODES)}.")
-    if options.temperature is not None and options.temperature < 0:
-        raise ValueError(f"temperature is {options.temperature}, expected at least 0.")
     return _generate_latent(config_name, model, options, report)
 
 
-def parse_primer(text):
-    """Sets of pitches from their spelling on the command line.
-
-    Args:
-        text: A Python list of tuples, such as `[(36, 42), (), (42,)]`.
-
-    Returns:
-        A tuple of tuples.
-
-    Raises:
-        ValueError: It is something else.
-    """
-    try:
-        value = ast.literal_eval(text)
-        primer = tuple(tuple(int(pitch) for pitch in step) for step in value)
-    except (ValueError, SyntaxError, TypeError) as error:
-        raise ValueError(f"{text!r} is no primer, expected a list of tuples of MIDI pitches such "
-                         "as [(36, 42), (), (42,)].") from error
-    if any(not 0 <= pitch <= 127 for step in primer for pitch in step):
-        raise ValueError(f"{text!r} has pitches outside 0 to 127.")
-    return primer
-
-
 def _generate_drums(config_name, model, options, report):
-    if options.primer_drums and options.primer_midi:
-        raise ValueError("Give primer_drums or primer_midi, not both.")
-    if options.mode != "sample":
-        raise ValueError(f"mode is {options.mode!r}, but {config_name} can only sample.")
+    from style_transfer.symbolic import drums
+
     primer = drums.DEFAULT_PRIMER
     if options.primer_drums:
-        primer = parse_primer(options.primer_drums)
+        primer = options_lib.parse_primer(options.primer_drums)
     elif options.primer_midi:
         primer = drums.primer_of(piano_roll.load_midi(options.primer_midi), config_name)
     shared = {field.name: getattr(options, field.name) for field in
@@ -153,19 +104,17 @@ def _generate_latent(config_name, model, options, report):
     if options.mode == "sample":
         drawn = latent.sample(model, layout, options.num_outputs, **how)
     elif options.mode == "reconstruct":
-        originals = _read_all(options.inputs, config_name, report)[:options.num_outputs]
+        originals = _first(_read_all(options.inputs, config_name, report), options, report)
         drawn = latent.reconstruct(model, layout, originals, **how)
     elif options.mode == "interpolate":
-        if len(options.inputs) != 2:
-            raise ValueError(f"An interpolation is between two MIDI files, got "
-                             f"{len(options.inputs)}.")
-        ends = [_read_all([path], config_name, report)[0] for path in options.inputs]
+        ends = [_most_notes(_read_all([path], config_name, report), layout)
+                for path in options.inputs]
         drawn = latent.interpolate(model, layout, *ends, options.num_outputs, **how)
     else:
         vector = latent.attribute_vector(
             model, layout, _read_all(options.attribute_with, config_name, report),
             _read_all(options.attribute_without, config_name, report))
-        originals = _read_all(options.inputs, config_name, report)[:options.num_outputs]
+        originals = _first(_read_all(options.inputs, config_name, report), options, report)
         drawn = latent.with_attribute(model, layout, originals, vector, options.attribute_amount,
                                       **how)
     paths = _midi_paths(options, config_name, len(drawn))
@@ -185,19 +134,37 @@ def _read_all(paths, config_name, report):
     """Sequences of files, in their order; those that have none are named."""
     import numpy as np
 
-    if not paths:
-        raise ValueError("MIDI files are missing: give some to read sequences from.")
-    found = []
+    found, missing = [], []
     for path in paths:
-        labels = encodings.to_labels(piano_roll.load_midi(path), config_name)
+        sequence = piano_roll.load_midi(path)
+        labels = encodings.to_labels(sequence, config_name)
         if not len(labels):
-            layout = encodings.LAYOUTS[config_name]
-            report(f"{path}: no {' and '.join(layout.tracks)} of {layout.bars} bars in 4/4")
+            missing.append(f"{path}: {reasons.why_nothing(sequence, config_name)}")
         found.append(labels)
     result = np.concatenate(found)
     if not len(result):
-        raise ValueError(f"There is nothing for {config_name} in {', '.join(map(str, paths))}.")
+        raise ValueError(f"There is nothing for {config_name} in the MIDI given: "
+                         f"{'; '.join(missing)}.")
+    for line in missing:
+        report(f"skipped {line}")
     return result
+
+
+def _most_notes(sequences, layout):
+    """The sequence in which most begins."""
+    import numpy as np
+
+    begins = [np.where(np.array(layout.tracks) == "drums", one > 0,
+                       one >= encodings.FIRST_NOTE_ON).sum() for one in sequences]
+    return sequences[int(np.argmax(begins))]
+
+
+def _first(sequences, options, report):
+    """As many as are wanted."""
+    if len(sequences) > options.num_outputs:
+        report(f"the first {options.num_outputs} of {len(sequences)} sequences are taken (more "
+               "with --num_outputs)")
+    return sequences[:options.num_outputs]
 
 
 def _midi_paths(options, config_name, count):

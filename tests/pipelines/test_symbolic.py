@@ -12,7 +12,7 @@ pytest.importorskip("apache_beam")
 
 from pipelines import tfrecords  # noqa: E402
 from pipelines.symbolic import conversion, create, inputs  # noqa: E402
-from style_transfer.symbolic import encodings  # noqa: E402
+from style_transfer.symbolic import encodings, reasons  # noqa: E402
 
 LAYOUT = encodings.LAYOUTS["cat-mel_2bar_small"]
 
@@ -94,6 +94,45 @@ def test_a_piece_stays_in_its_split_whatever_else_there_is(tmp_path):
         for name in reversed(first):
             again = convert(piece(name, is_drum=True))[0]
             assert [split for split, records in again.items() if records] == first[name]
+
+
+@pytest.mark.parametrize("config", ["drum_kit", "cat-drums_2bar_small"])
+def test_files_of_a_name_are_for_evaluation_whatever_the_ratio_says(config):
+    convert = conversion.make_converter(config, 0.0, ("*Ravel*", "b.mid"))
+    for name, split in (("asap/Ravel/x.mid", "eval"), ("b.mid", "eval"), ("a/b.mid", "train"),
+                        ("ravel.mid", "train")):
+        sequence = piece(name, is_drum=True)
+        sequence.filename = name
+        assert [s for s, records in convert(sequence)[0].items() if records] == [split]
+
+
+def test_patterns_that_leave_nothing_to_a_split_are_an_error(tmp_path):
+    pieces = [piece(f"drums {i}", is_drum=True, seed=i) for i in range(3)]
+    for one in pieces:
+        one.filename = "all/of/them.mid"
+    changes = {"eval_pieces": ("*them*",)}
+    with pytest.raises(ValueError, match="None of the 3 pieces gives anything to train on"):
+        create.create_dataset(settings(tmp_path, "cat-drums_2bar_small", pieces, changes), silent)
+    with pytest.raises(ValueError, match="None of the 3 pieces gives anything to eval on"):
+        create.create_dataset(settings(tmp_path, "cat-drums_2bar_small", pieces, {
+            "eval_pieces": ("*nobody*",), "eval_ratio": 0.0}), silent)
+
+
+def test_pieces_that_cannot_be_quantized_have_their_reasons():
+    changing, odd, free = piece("changing"), piece("odd"), piece("free")
+    for beat in range(1, 36):
+        changing.tempos.add(qpm=60 + beat, time=beat / 2)
+    odd.time_signatures[0].denominator = 5
+    del free.time_signatures[:]
+    free.time_signatures.add(numerator=7, denominator=8)
+    assert reasons.why_nothing(changing, "cat-mel_2bar_small") == \
+        "no melody long enough between changes of tempo and meter"
+    assert reasons.why_nothing(odd, "cat-mel_2bar_small") == "meter that cannot be quantized"
+    assert reasons.why_nothing(free, "drum_kit") == "no drums"
+    assert reasons.why_nothing(free, "flat-mel_16bar") == "meter other than 4/4"
+    violin = piece("violin", program=40)
+    assert reasons.why_nothing(violin, "cat-mel_2bar_small") == "no melody"
+    assert reasons.why_nothing(violin, "flat-mel_16bar") != "no melody"
 
 
 def test_an_empty_result_is_an_error_that_lists_the_reasons(tmp_path):

@@ -6,6 +6,7 @@ import pytest
 
 from style_transfer.models.music_vae import MusicVae
 from style_transfer.symbolic import encodings, latent, run
+from style_transfer.symbolic import options as options_lib
 
 note_seq = pytest.importorskip("note_seq")
 CONFIG = "cat-mel_2bar_small"
@@ -65,6 +66,24 @@ def test_a_decoder_that_ignores_its_latent_vector_is_found_out():
     found = latent.latent_usage(deaf, LAYOUT, melodies())
     assert found["accuracy"] == found["shuffled_accuracy"]
     assert found["sampled_accuracy"] == found["shuffled_sampled_accuracy"]
+    assert found["bits_per_step"] == pytest.approx(found["shuffled_bits_per_step"])
+
+
+def test_bits_of_a_step_are_those_of_the_loss(model):
+    from style_transfer.symbolic.loss import MusicVaeLoss
+
+    labels = melodies()
+    one_hot = encodings.one_hot(labels, LAYOUT).astype(np.float32)
+    mu, sigma = model.encode(one_hot)
+    terms = MusicVaeLoss().terms(
+        {"outputs": one_hot, "lengths": np.full(len(labels), 32)},
+        {"logits": model.decode(mu, one_hot), "mu": mu, "sigma": sigma})
+    found = latent.latent_usage(model, LAYOUT, labels, batch_size=4)
+    assert found["bits_per_step"] == pytest.approx(
+        float(np.mean(terms["r_loss"])) / 32 / np.log(2), rel=1e-4)
+    assert found["accuracy"] == pytest.approx(float(np.mean(terms["accuracy"])))
+    assert found["kl_bits"] == pytest.approx(float(np.mean(terms["kl_bits"])), rel=1e-4)
+    assert found["kl_per_dimension"].sum() == pytest.approx(found["kl_bits"])
 
 
 def test_dimensions_that_say_nothing_are_not_counted():
@@ -95,18 +114,91 @@ def test_samples_are_written_as_midi_with_a_picture(model, tmp_path):
 @pytest.mark.parametrize(("changes", "message"), [
     ({"mode": "improvise"}, "expected one of sample, reconstruct"),
     ({"mode": "interpolate", "inputs": ("a.mid",)}, "between two MIDI files, got 1"),
-    ({"mode": "reconstruct"}, "MIDI files are missing"), ({"num_outputs": 0}, "num_outputs is 0"),
-    ({"temperature": -1.0}, "expected at least 0")])
-def test_wrong_options_are_refused(model, tmp_path, changes, message):
-    with pytest.raises(ValueError, match=message):
-        run.generate(CONFIG, model, run.Options(str(tmp_path), **changes))
+    ({"mode": "interpolate", "inputs": ("a.mid", "b.mid"), "num_outputs": 1}, "at least 2"),
+    ({"mode": "reconstruct"}, "mode=reconstruct needs inputs"),
+    ({"mode": "attribute", "inputs": ("a.mid",)}, "attribute_with and attribute_without"),
+    ({"inputs": ("a.mid",)}, "not for mode=sample"), ({"num_outputs": 0}, "num_outputs is 0"),
+    ({"temperature": -1.0}, "expected at least 0"), ({"qpm": 0.0}, "qpm=0.0 must be more"),
+    ({"mode": "reconstruct", "inputs": ("nowhere.mid",)}, "no file 'nowhere.mid'")])
+def test_wrong_options_are_refused(tmp_path, changes, message):
+    with pytest.raises((ValueError, FileNotFoundError), match=message):
+        options_lib.check(CONFIG, run.Options(str(tmp_path), **changes))
+
+
+@pytest.mark.parametrize(("changes", "message"), [
+    ({"mode": "reconstruct"}, "drum_kit can only sample"),
+    ({"primer_drums": "[(36,)]", "primer_midi": "a.mid"}, "not both"),
+    ({"primer_drums": "[36]"}, "no primer"), ({"primer_midi": "a.mid"}, "no file 'a.mid'")])
+def test_what_drums_rnn_cannot_do_is_refused(tmp_path, changes, message):
+    with pytest.raises((ValueError, FileNotFoundError), match=message):
+        options_lib.check("drum_kit", run.Options(str(tmp_path), **changes))
+
+
+def test_weights_of_another_model_are_refused(model, monkeypatch):
+    from style_transfer import weights
+
+    monkeypatch.setattr(weights, "load", lambda name: model)
+    assert run.load(CONFIG, "runs/a") is model
+    with pytest.raises(ValueError, match="runs/a is not of flat-mel_16bar: it is a MusicVae"):
+        run.load("flat-mel_16bar", "runs/a")
+    with pytest.raises(ValueError, match="is not of drum_kit"):
+        run.load("drum_kit", "runs/a")
+    monkeypatch.setattr(weights, "names", lambda: ["piano_ddsp"])
+    with pytest.raises(FileNotFoundError, match="train a model .* or import one"):
+        run.load(CONFIG)
+
+
+def midi(path, bars=2, meter=4, is_drum=False, tempos=(120,)):
+    """A scale in quarters; each tempo holds for an equal part."""
+    sequence = note_seq.NoteSequence(ticks_per_quarter=220)
+    secs = 0.5 * meter * bars
+    for index, qpm in enumerate(tempos):
+        sequence.tempos.add(qpm=qpm, time=secs * index / len(tempos))
+    sequence.time_signatures.add(numerator=meter, denominator=4)
+    for beat in range(meter * bars):
+        sequence.notes.add(pitch=36 if is_drum else 60 + beat, velocity=80, start_time=beat / 2,
+                           end_time=beat / 2 + 0.4, is_drum=is_drum, instrument=9 * is_drum)
+    sequence.total_time = secs
+    note_seq.note_sequence_to_midi_file(sequence, str(path))
+    return str(path)
+
+
+@pytest.mark.filterwarnings("ignore")  # of magenta and what it imports
+def test_pieces_are_reconstructed_and_those_that_give_nothing_are_named(model, tmp_path):
+    pytest.importorskip("magenta")
+    good = midi(tmp_path / "good.mid")
+    bad = [midi(tmp_path / "waltz.mid", meter=3, bars=8), midi(tmp_path / "drums.mid",
+                                                               is_drum=True),
+           midi(tmp_path / "rubato.mid", tempos=(120, 60, 90, 110, 70, 100))]
+    lines = []
+    options = run.Options(str(tmp_path / "out"), mode="reconstruct", inputs=(*bad, good))
+    paths = run.generate(CONFIG, model, options, report=lines.append)
+    assert [path.name for path in paths] == [f"{CONFIG}-reconstruct-1.mid",
+                                             f"{CONFIG}-reconstruct.png"]
+    assert lines == [f"skipped {bad[0]}: meter other than 4/4", f"skipped {bad[1]}: no melody",
+                     f"skipped {bad[2]}: no melody long enough between changes of tempo and meter"]
+    with pytest.raises(ValueError, match="nothing for .*waltz.mid: meter other than 4/4; .*"
+                                         "drums.mid: no melody"):
+        run.generate(CONFIG, model, run.Options(str(tmp_path / "out"), mode="reconstruct",
+                                                inputs=tuple(bad[:2])))
+    found = run.generate(CONFIG, model, run.Options(
+        str(tmp_path / "more"), mode="attribute", inputs=(good,), attribute_with=(good,),
+        attribute_without=(midi(tmp_path / "other.mid", bars=4),), num_outputs=1))
+    assert [path.name for path in found] == [f"{CONFIG}-attribute-1.mid",
+                                             f"{CONFIG}-attribute.png"]
+
+
+def test_of_several_sequences_that_with_most_notes_is_taken():
+    few, many = np.ones((2, 32, 1), int)
+    few[:4], many[:5] = 40, 40
+    np.testing.assert_array_equal(run._most_notes(np.stack([few, many]), LAYOUT), many)
 
 
 @pytest.mark.parametrize("text", ["[36]", "36", "[(36,)", "[(200,)]", "[('a',)]"])
 def test_what_is_no_primer_is_refused(text):
     with pytest.raises(ValueError, match="no primer|outside 0 to 127"):
-        run.parse_primer(text)
+        options_lib.parse_primer(text)
 
 
 def test_a_primer_is_a_list_of_sets_of_pitches():
-    assert run.parse_primer("[(36, 42), (), (42,)]") == ((36, 42), (), (42,))
+    assert options_lib.parse_primer("[(36, 42), (), (42,)]") == ((36, 42), (), (42,))

@@ -1,0 +1,62 @@
+"""Melodies of sixteen bars: the flat decoder of MusicVAE against the hierarchical one.
+
+    style_transfer_create_dataset --config=hierdec-mel_16bar --input=notesequences.tfrecord \
+        --output_dir=examples
+    python -m benchmarks.flat_hierarchical --examples_path=examples --work_dir=runs/compared
+
+Trains `flat-mel_16bar` and `hierdec-mel_16bar` on the same records in the same order, with the same
+small sizes, and scores both as `benchmarks.symbolic` does. A run that was stopped goes on.
+"""
+
+import argparse
+import dataclasses
+import os
+
+from benchmarks import symbolic
+
+NAMES = ("flat-mel_16bar", "hierdec-mel_16bar")
+SMALL = {"batch_size": 32, "z_size": 128, "enc_rnn_size": (128,), "dec_rnn_size": (128, 128),
+         "free_bits": 32.0, "decay_rate": 0.999}
+
+
+def parse():
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--examples_path", required=True)
+    parser.add_argument("--work_dir", required=True, help="where the runs go")
+    parser.add_argument("--steps", type=int, default=1200)
+    parser.add_argument("--examples", type=int, default=256, help="that are scored")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--only", choices=NAMES, default=None, help="train and score one of them")
+    return parser.parse_args()
+
+
+def train(name, arguments):
+    """Config and trained model."""
+    import configs
+    from style_transfer import training
+
+    config = configs.get(name)
+    config = dataclasses.replace(config, hparams=dataclasses.replace(config.hparams, **SMALL))
+    options = training.TrainOptions(
+        os.path.join(arguments.work_dir, name), arguments.examples_path, arguments.steps,
+        checkpoint_interval=100, eval_interval=0, log_interval=50, seed=arguments.seed)
+    return config, training.train(config, config.hparams, options)
+
+
+def main():
+    arguments = parse()
+    found = {}
+    for name in [arguments.only] if arguments.only else NAMES:
+        config, model = train(name, arguments)
+        labels, layout = symbolic.labels_of(config, config.hparams, arguments.examples_path,
+                                            count=arguments.examples, seed=arguments.seed)
+        found[name] = symbolic.latent_scores(config, model, labels, layout)
+        print(f"{model.count_params():,} parameters, {arguments.steps} steps of "
+              f"{config.hparams.batch_size} sequences", flush=True)
+    for title, key, form in symbolic.LATENT_ROWS if len(found) > 1 else ():
+        print(f"{title:28}" + "".join(f"{name:>20} {form.format(scores[key])}"
+                                      for name, scores in found.items()))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,58 @@
+"""Why a piece has no sequences for a model of classes."""
+
+import collections
+
+from style_transfer.symbolic import encodings
+
+
+def why_nothing(sequence, config_name):
+    """Why a piece gives no record.
+
+    Args:
+        sequence: A NoteSequence, not quantized.
+        config_name: `one_drum`, `drum_kit` or a name in `encodings.LAYOUTS`.
+
+    Returns:
+        A few words, the same for pieces with the same fault.
+    """
+    from note_seq import sequences_lib
+
+    layout = encodings.LAYOUTS.get(config_name)
+    tracks = layout.tracks if layout else ("drums",)
+    if not sequence.notes:
+        return "no notes"
+    for track in tracks:
+        if not any(_belongs(note, track, layout) for note in sequence.notes):
+            return f"no {track}"
+    faults = collections.Counter(_fault(part, layout is not None) for part in
+                                 sequences_lib.split_note_sequence_on_time_changes(sequence))
+    if None not in faults:
+        return faults.most_common(1)[0][0]
+    return f"no {' and '.join(tracks)} long enough between changes of tempo and meter"
+
+
+def _belongs(note, track, layout):
+    if track == "drums":
+        return note.is_drum
+    # The converters of melodies of 16 bars take all instruments.
+    programs = {"melody": range(128 if layout.tracks == ("melody",) and layout.bars > 2 else 32),
+                "bass": range(32, 40)}
+    return not note.is_drum and note.program in programs[track]
+
+
+def _fault(part, is_cut_into_bars):
+    import note_seq
+
+    try:
+        quantized = note_seq.quantize_note_sequence(part, encodings.STEPS_PER_QUARTER)
+        steps = note_seq.steps_per_bar_in_quantized_sequence(quantized)
+        # Drums RNN takes any meter with whole steps, as Magenta's does.
+        if steps != encodings.STEPS_PER_BAR and (is_cut_into_bars or steps % 1):
+            return "meter other than 4/4"
+    except note_seq.BadTimeSignatureError:
+        return "meter that cannot be quantized"
+    except note_seq.MultipleTempoError:
+        return "changes of tempo"
+    except (note_seq.NegativeTimeError, note_seq.QuantizationStatusError) as error:
+        return f"cannot be quantized ({type(error).__name__})"
+    return None
