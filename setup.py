@@ -35,6 +35,7 @@ LIBRARY = [
     "librosa>=0.10",
     "matplotlib",
     "note-seq==0.0.5",
+    "numba",
     "numpy>=1.26",
     "pretty-midi",
     "scipy",

@@ -16,14 +16,14 @@ from benchmarks import symbolic
 
 NAMES = ("flat-mel_16bar", "hierdec-mel_16bar")
 SMALL = {"batch_size": 32, "z_size": 128, "enc_rnn_size": (128,), "dec_rnn_size": (128, 128),
-         "free_bits": 32.0, "decay_rate": 0.999}
+         "free_bits": 32.0, "learning_rate": 2e-3, "decay_rate": 0.9995}
 
 
 def parse():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--examples_path", required=True)
     parser.add_argument("--work_dir", required=True, help="where the runs go")
-    parser.add_argument("--steps", type=int, default=1200)
+    parser.add_argument("--steps", type=int, default=2000)
     parser.add_argument("--examples", type=int, default=256, help="that are scored")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--only", choices=NAMES, default=None, help="train and score one of them")

@@ -28,6 +28,7 @@ _PLACES = {
     "onsets_frames": "configs.onsets_frames:CONFIG",
     "onsets_frames_small": "configs.onsets_frames:SMALL",
     "piano_ddsp": "configs.piano_ddsp:CONFIG",
+    "wavenet_spectral": "configs.wavenet:SPECTRAL",
 }
 
 

@@ -31,8 +31,6 @@ SPLITS = ("train", "eval", "test")
 MAX_LATE_SECS = 1.0  # how far the last note may lie beyond the end of the recording
 MIN_DURATION_SECS = 1.0
 TUNING_SECS = 60.0  # more of a performance adds time but hardly any accuracy
-_FRAME_SECS = 0.4
-_GATE_DB = -20.0  # below the mean power of a performance: pauses
 _TEXTS = ("id", "timbre_id", "piece_id", "split")
 _NUMBERS = ("sample_rate", "num_samples", "velocity_range", "rms_db")
 _TUNING = ("f0_hz", "inharmonicity")
@@ -108,7 +106,7 @@ def make_example(
         "sample_rate": audio.sample_rate,
         "num_samples": len(audio.samples),
         "velocity_range": np.array([min(velocities), max(velocities)]),
-        "rms_db": sounding_rms_db(audio),
+        "rms_db": audio_lib.sounding_rms_db(audio),
         **measured,
         "sequence": sequence.SerializeToString(),
         "audio": audio_lib.encode_flac(audio),
@@ -152,16 +150,6 @@ def measure_tuning(audio: audio_lib.Audio, table: piano_roll.NoteTable):
         audio = audio_lib.Audio(audio.samples[first : first + count], audio.sample_rate)
         table = table.select((starts >= start) & (starts < start + TUNING_SECS)).shift(-start)
     return analysis.measure_tuning(audio, table)
-
-
-def sounding_rms_db(audio: audio_lib.Audio) -> float:
-    """RMS level without the pauses (0.4 s frames more than 20 dB under the mean), dB full scale."""
-    frame = max(1, int(_FRAME_SECS * audio.sample_rate))
-    padded = np.pad(audio.samples, (0, -len(audio.samples) % frame)).reshape(-1, frame)
-    power = np.mean(np.square(padded, dtype=np.float64), axis=1)
-    loud = power[power >= np.mean(power) * 10 ** (_GATE_DB / 10)]
-    level = 10 * np.log10(np.mean(loud) + 1e-30)
-    return float(max(level, audio_lib.LOUDNESS_FLOOR_DB))
 
 
 def read_references(path: str) -> Iterator[Reference]:

@@ -9,6 +9,8 @@ import numpy as np
 
 SAMPLE_RATE = 24_000
 LOUDNESS_FLOOR_DB = -120.0
+_FRAME_SECS = 0.4
+_GATE_DB = -20.0  # below the mean power of a performance: pauses
 BLOCK_FRAMES = 1 << 18
 SUFFIXES = (".wav", ".flac", ".mp3", ".ogg", ".oga", ".opus", ".aif", ".aiff", ".m4a", ".aac")
 
@@ -48,6 +50,16 @@ class Audio:
             return LOUDNESS_FLOOR_DB
         power = float(np.mean(np.square(self.samples, dtype=np.float64)))
         return max(10 * np.log10(power + 1e-30), LOUDNESS_FLOOR_DB)
+
+
+def sounding_rms_db(audio):
+    """RMS level without the pauses (0.4 s frames more than 20 dB under the mean), dB full scale."""
+    frame = max(1, int(_FRAME_SECS * audio.sample_rate))
+    padded = np.pad(audio.samples, (0, -len(audio.samples) % frame)).reshape(-1, frame)
+    power = np.mean(np.square(padded, dtype=np.float64), axis=1)
+    loud = power[power >= np.mean(power) * 10 ** (_GATE_DB / 10)]
+    level = 10 * np.log10(np.mean(loud) + 1e-30)
+    return float(max(level, LOUDNESS_FLOOR_DB))
 
 
 def load(source, sample_rate=None):

@@ -59,7 +59,7 @@ def test_every_data_file_of_the_library_is_shipped(setup_arguments):
     library = ROOT / "style_transfer"
     patterns = [p.replace("**/*", "*") for p in setup_arguments["package_data"]["style_transfer"]]
     files = [str(path.relative_to(library)) for path in library.rglob("*")
-             if path.is_file() and path.suffix not in (".py", ".pyc")
+             if path.is_file() and path.suffix != ".py" and path.parent.name != "__pycache__"
              and not any(part.startswith(".") for part in path.relative_to(library).parts)]
     assert files, "the trained weights are data files"
     assert not [f for f in files if not any(fnmatch.fnmatch(f, p) for p in patterns)]

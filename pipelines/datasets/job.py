@@ -159,7 +159,7 @@ def make_records(pair: Pair, recipe: Recipe) -> tuple[list[bytes], dict]:
             raise ValueError(f"no part of {recipe.segment_secs[0]:g} s or more has notes")
     row = {"id": pair.id, "split": pair.split, "timbre_id": pair.timbre_id,
            "piece_id": pair.piece_id, "secs": audio.duration_secs, "notes": len(table),
-           "rms_db": examples.sounding_rms_db(audio), "records": len(records)}
+           "rms_db": audio_lib.sounding_rms_db(audio), "records": len(records)}
     return records, row
 
 

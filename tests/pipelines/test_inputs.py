@@ -399,7 +399,7 @@ def test_sounding_level_leaves_out_pauses():
     tone = 0.1 * np.sin(np.arange(4 * RATE) * 0.3)
     both = np.concatenate([tone, np.zeros(12 * RATE)]).astype(np.float32)
     for samples in (tone.astype(np.float32), both):
-        level = examples.sounding_rms_db(audio_lib.Audio(samples, RATE))
+        level = audio_lib.sounding_rms_db(audio_lib.Audio(samples, RATE))
         assert abs(level - 20 * np.log10(0.1 / np.sqrt(2))) < 0.1
 
 

@@ -1,0 +1,253 @@
+"""WaveNets: `midi2wave`, two kinds of it, and `wavenet_spectral`, which makes all samples at once.
+
+What keeps the MIDI heard is set by hparams: `input_noise`, `input_dropout`, `scheduled_sampling`,
+`auxiliary`, `excitation_partials`, and the receptive field by `num_layers` and `dilation_cycle`.
+"""
+
+import dataclasses
+
+from configs import Config
+from configs import hparams as hparams_lib
+
+
+@dataclasses.dataclass(frozen=True)
+class WaveNetHparams(hparams_lib.Hparams):
+    """Hparams of `midi2wave`; the decoder's sizes are the original's.
+
+    Attributes:
+        crop_secs: Length of a training example.
+        crops_per_example: Crops taken of each performance in a pass.
+        eval_crops: Crops taken of each performance in an evaluation.
+        piano: What the model is told of the piano: `none`, `id` or `style`; see
+            `pipelines.datasets.wavenet_crops.WaveNetSettings`.
+        style_secs: Length of the clip that a style vector is made of.
+        global_size: Length of that vector, for `piano=style`.
+        num_pianos: How many pianos there are, for `piano=id`.
+        sample_rate: From here on to `auxiliary`, see `style_transfer.models.wavenet.WaveNet`.
+        auxiliary_weight: From here on, see `style_transfer.wavenet.loss.WaveNetLoss`.
+    """
+
+    batch_size: int = 4
+    learning_rate: float = 1e-3
+    warmup_steps: int = 500
+    decay_steps: int = 500_000
+    clip_norm: float = 1.0
+    ema_momentum: float = 0.9999
+    crop_secs: float = 1.0
+    crops_per_example: int = 1
+    eval_crops: int = 4
+    piano: str = "none"
+    style_secs: float = 8.0
+    global_size: int = 64
+    num_pianos: int = 0
+    sample_rate: int = 16_000
+    roll_rate: int = 250
+    num_layers: int = 22
+    dilation_cycle: int = 12
+    kernel_size: int = 2
+    residual_channels: int = 32
+    gate_channels: int | None = None
+    skip_channels: int = 128
+    hidden_channels: int = 256
+    output: str = "mixture"
+    num_mixtures: int = 10
+    context_layers: int = 6
+    context_cycle: int = 6
+    context_channels: int = 88
+    context_kernel_size: int = 3
+    upsampling: str = "transposed"
+    bottleneck: str | None = None
+    bottleneck_codes: int = 8
+    bottleneck_classes: int = 16
+    bottleneck_hop: int = 4
+    excitation_partials: int = 0
+    input_noise: float = 0.0
+    input_dropout: float = 0.0
+    input_dropout_secs: float = 0.05
+    scheduled_sampling: float = 0.0
+    auxiliary: str = "none"
+    auxiliary_weight: float = 1.0
+    usage_weight: float = 0.1
+    skip_samples: int = 0
+
+
+@dataclasses.dataclass(frozen=True)
+class SpectralHparams(hparams_lib.Hparams):
+    """Hparams of `wavenet_spectral`.
+
+    Attributes:
+        crop_secs: See `WaveNetHparams`; so `crops_per_example` and `eval_crops`.
+        style_secs: Length of the clip that tells of the piano.
+        sample_rate: From here on to `excitation_partials`, see
+            `style_transfer.models.spectral_wavenet.SpectralWaveNet`.
+        floor_db: From here on, see `style_transfer.losses.PianoLoss`.
+    """
+
+    batch_size: int = 8
+    learning_rate: float = 1e-3
+    warmup_steps: int = 200
+    decay_steps: int = 50_000
+    clip_norm: float = 1.0
+    ema_momentum: float = 0.999
+    crop_secs: float = 2.0
+    crops_per_example: int = 1
+    eval_crops: int = 4
+    style_secs: float = 8.0
+    sample_rate: int = 16_000
+    roll_rate: int = 250
+    num_layers: int = 20
+    dilation_cycle: int = 10
+    kernel_size: int = 3
+    channels: int = 32
+    hidden_channels: int = 64
+    context_layers: int = 6
+    context_cycle: int = 6
+    context_channels: int = 64
+    context_kernel_size: int = 3
+    upsampling: str = "linear"
+    style_size: int = 64
+    excitation_partials: int = 16
+    floor_db: float = 60.0
+    soft_floor: bool = True
+    mag_weight: float = 1.0
+    logmag_weight: float = 1.0
+    logmel_weight: float = 4.0
+
+
+SPECTRAL_MODEL_HPARAMS = (
+    "sample_rate", "roll_rate", "num_layers", "dilation_cycle", "kernel_size", "channels",
+    "hidden_channels", "context_layers", "context_cycle", "context_channels",
+    "context_kernel_size", "upsampling", "style_size", "excitation_partials")
+SPECTRAL_LOSS_HPARAMS = ("sample_rate", "floor_db", "soft_floor", "mag_weight", "logmag_weight",
+                         "logmel_weight")
+MODEL_HPARAMS = (
+    "sample_rate", "roll_rate", "num_layers", "dilation_cycle", "kernel_size", "residual_channels",
+    "gate_channels", "skip_channels", "hidden_channels", "output", "num_mixtures",
+    "context_layers", "context_cycle", "context_channels", "context_kernel_size", "upsampling",
+    "bottleneck", "bottleneck_codes", "bottleneck_classes", "bottleneck_hop",
+    "excitation_partials", "input_noise", "input_dropout", "input_dropout_secs",
+    "scheduled_sampling", "auxiliary", "auxiliary_weight")
+LOSS_HPARAMS = ("output", "auxiliary_weight", "usage_weight", "skip_samples")
+
+
+def build_model(hparams: WaveNetHparams):
+    """The model; it takes of the piano what `piano` says."""
+    from style_transfer.models.wavenet import WaveNet
+
+    return WaveNet(global_size=hparams.global_size if hparams.piano == "style" else 0,
+                   num_pianos=hparams.num_pianos if hparams.piano == "id" else 0,
+                   **_chosen(hparams, MODEL_HPARAMS))
+
+
+def build_loss(hparams: WaveNetHparams):
+    """The loss."""
+    from style_transfer.wavenet.loss import WaveNetLoss
+
+    return WaveNetLoss(**_chosen(hparams, LOSS_HPARAMS))
+
+
+def build_dataset(examples_path: str, hparams: WaveNetHparams, split: str, *, seed: int,
+                  skip_batches: int = 0, input_context=None):
+    """Batches, see `pipelines.wavenet_inputs.make_dataset`.
+
+    Raises:
+        ValueError: `piano` is none of those the model can be told, `num_pianos` is missing, or
+            `make_dataset` finds a fault.
+    """
+    if hparams.piano not in ("none", "id", "style"):
+        raise ValueError(f"piano={hparams.piano!r} is unknown; choose none, id or style.")
+    if hparams.piano == "id" and not hparams.num_pianos:
+        raise ValueError("piano=id needs num_pianos, how many pianos the records are of.")
+    return _dataset(examples_path, hparams, split, hparams.piano, seed, skip_batches,
+                    input_context, num_pianos=hparams.num_pianos, style_size=hparams.global_size)
+
+
+def build_probe(hparams: WaveNetHparams, model, loss):
+    """How much the MIDI is heard, and what TensorBoard shows."""
+    from style_transfer.wavenet.conditioning import ConditioningProbe
+
+    del hparams
+    return ConditioningProbe(model, loss)
+
+
+def build_spectral_model(hparams: SpectralHparams):
+    """The model that makes all samples at once."""
+    from style_transfer.models.spectral_wavenet import SpectralWaveNet
+
+    return SpectralWaveNet(**_chosen(hparams, SPECTRAL_MODEL_HPARAMS))
+
+
+def build_spectral_loss(hparams: SpectralHparams):
+    """The project's spectral loss."""
+    from style_transfer.losses import PianoLoss
+
+    return PianoLoss(**_chosen(hparams, SPECTRAL_LOSS_HPARAMS))
+
+
+def build_spectral_dataset(examples_path: str, hparams: SpectralHparams, split: str, *, seed: int,
+                           skip_batches: int = 0, input_context=None):
+    """Batches with a clip of other notes on the same piano; the target is the audio alone."""
+    dataset = _dataset(examples_path, hparams, split, "clip", seed, skip_batches, input_context)
+    return dataset.map(lambda x, y: (
+        {name: value for name, value in x.items() if name != "audio"}, y["audio"]))
+
+
+def _dataset(examples_path, hparams, split, piano, seed, skip_batches, input_context, **sizes):
+    from pipelines import wavenet_inputs
+    from pipelines.datasets.wavenet_crops import WaveNetSettings
+
+    is_training = split == "train"
+    settings = WaveNetSettings(
+        sample_rate=hparams.sample_rate, roll_rate=hparams.roll_rate, crop_secs=hparams.crop_secs,
+        piano=piano, style_secs=hparams.style_secs, with_pieces=not is_training, seed=seed)
+    return wavenet_inputs.make_dataset(
+        examples_path, split, settings=settings, batch_size=hparams.batch_size,
+        crops_per_example=hparams.crops_per_example if is_training else hparams.eval_crops,
+        shuffle=True, repeat=is_training, skip_batches=skip_batches, input_context=input_context,
+        **sizes)
+
+
+def _chosen(hparams, names):
+    return {name: getattr(hparams, name) for name in names}
+
+
+MIDI2WAVE = Config(
+    name="midi2wave",
+    description="MIDI to piano audio, sample by sample: midi2wave's WaveNet.",
+    hparams=WaveNetHparams(),
+    build_model=build_model,
+    build_loss=build_loss,
+    build_optimizer=hparams_lib.build_optimizer,
+    build_dataset=build_dataset,
+    build_probe=build_probe,
+    family="wavenet",
+)
+AUTOENCODER = dataclasses.replace(
+    MIDI2WAVE,
+    name="midi2wave_autoencoder",
+    description="midi2wave whose MIDI goes through discrete codes, an argmax autoencoder.",
+    hparams=dataclasses.replace(MIDI2WAVE.hparams, bottleneck="argmax"),
+)
+# Some 0.3 M parameters, a receptive field of 32 ms, and the pitches laid out as waves: meant to
+# make the roll tell more of what comes than the past does.
+SMALL = dataclasses.replace(
+    MIDI2WAVE,
+    name="midi2wave_small",
+    description="A small WaveNet at 8 kHz that two CPU cores can train.",
+    hparams=dataclasses.replace(
+        MIDI2WAVE.hparams, batch_size=8, learning_rate=2e-3, warmup_steps=200, decay_steps=10_000,
+        ema_momentum=0.999, sample_rate=8_000, num_layers=14, dilation_cycle=7,
+        residual_channels=32, skip_channels=64, hidden_channels=96, num_mixtures=5,
+        context_layers=5, context_cycle=5, context_channels=64, upsampling="linear",
+        excitation_partials=8, input_noise=0.01),
+)
+SPECTRAL = dataclasses.replace(
+    MIDI2WAVE,
+    name="wavenet_spectral",
+    description="MIDI to piano audio at once: sines of the notes, shaped to sound like a clip.",
+    hparams=SpectralHparams(),
+    build_model=build_spectral_model,
+    build_loss=build_spectral_loss,
+    build_dataset=build_spectral_dataset,
+    summaries=("audio", "spectrogram"),
+)

@@ -1,0 +1,1 @@
+"""Generation, losses and measures of WaveNet."""

@@ -1,0 +1,120 @@
+"""How much a model hears of its MIDI, while it is trained: `conditioning_gain`."""
+
+import keras
+import numpy as np
+from keras import ops, tree
+
+from style_transfer.training import summaries
+from style_transfer.wavenet import pictures
+
+MAX_EXAMPLES = 2
+SAMPLE_SEED = 0
+
+
+def derangement(pieces):
+    """Gives each clip of a batch another one, of other music.
+
+    Args:
+        pieces: What music each clip is of, int `[batch]`.
+
+    Returns:
+        Index of the other clip, int `[batch]`, a permutation; and where it is of another piece,
+        boolean `[batch]`: everywhere, unless one piece has more than half of the clips.
+    """
+    pieces = np.asarray(pieces)
+    if not len(pieces):
+        return np.zeros(0, int), np.zeros(0, bool)
+    by_piece = np.argsort(pieces, kind="stable")
+    largest = int(np.bincount(np.unique(pieces, return_inverse=True)[1]).max())
+    order = np.empty(len(pieces), int)
+    order[by_piece] = np.roll(by_piece, -largest)
+    return order, pieces[order] != pieces
+
+
+class Losses(keras.Model):
+    """Loss of each clip for the evaluation of a model: nats per sample where the loss says them.
+
+    Args:
+        model: The built model.
+        loss: Its loss; of one whose `terms` have an `nll`, that alone counts.
+    """
+
+    def __init__(self, model, loss):
+        super().__init__()
+        self.model, self.loss_function = model, loss
+        self.jit_compile = keras.backend.backend() == "jax"
+
+    def call(self, inputs):
+        """`[batch]` of `{"x": inputs, "y": targets}`."""
+        prediction = self.model(inputs["x"])
+        terms = getattr(self.loss_function, "terms", None)
+        found = terms(inputs["y"], prediction) if terms else {}
+        return (found["nll"] if "nll" in found
+                else self.loss_function.call(inputs["y"], prediction))
+
+
+class ConditioningProbe:
+    """Measures `conditioning_gain`, and makes examples to look at; a `configs.Probe`.
+
+    The gain is the loss with another piece's MIDI minus that with the right one, nats per sample.
+    A decoder that has learned to ignore its MIDI has 0.
+
+    Args:
+        model: The built model, called with dicts of `roll` and, from the evaluation data, `piece`.
+        loss: Its loss.
+    """
+
+    def __init__(self, model, loss):
+        self._model, self._losses = model, Losses(model, loss)
+        self._right, self._shuffled = [], []
+        self._batch_size, self._examples = None, None
+
+    def update(self, x, y):
+        """Takes a batch; clips without another piece beside them in it do not count."""
+        x, y = tree.map_structure(np.asarray, (dict(x), y))
+        count = len(x["roll"])
+        self._batch_size = self._batch_size or count
+        if self._examples is None:
+            self._examples = {name: value[:MAX_EXAMPLES] for name, value in x.items()}
+        order, is_other = derangement(x.get("piece", np.arange(count)))
+        if not is_other.any():
+            return
+        right = self._score(x, y, count)
+        shuffled = self._score({**x, "roll": x["roll"][order]}, y, count)
+        self._right.extend(right[is_other])
+        self._shuffled.extend(shuffled[is_other])
+
+    def result(self):
+        """`conditioning_gain`, unless there was never another piece."""
+        if not self._right:
+            return {}
+        return {"conditioning_gain": float(np.mean(self._shuffled) - np.mean(self._right))}
+
+    def write(self, writer, step):
+        """Shows the first clips: roll, recording, what is expected of each sample, free running."""
+        if self._examples is None or not hasattr(self._model, "expected"):
+            return
+        from style_transfer.wavenet import generation
+
+        x, rate = self._examples, self._model.sample_rate
+        expected = ops.convert_to_numpy(self._model.expected(self._model(x)["logits"]))
+        piano = x.get("style", x.get("piano_id"))
+        sampled = generation.generate(self._model, x["roll"], SAMPLE_SEED, 1.0, style=piano)
+        for index, (roll, target) in enumerate(zip(x["roll"], x["audio"], strict=True)):
+            tag = f"example_{index}"
+            clips = [summaries.make_audio(samples, rate) for samples in
+                     (target, expected[index], sampled[index])]
+            for name, clip in zip(("target", "expected", "free_running"), clips, strict=True):
+                writer.audio(step, f"{tag}/{name}", clip)
+            writer.picture(step, f"{tag}/roll", pictures.roll_pixels(roll))
+            for name, clip in zip(("expected", "free_running"), clips[1:], strict=True):
+                writer.picture(step, f"{tag}/target_over_{name}",
+                               summaries.comparison_picture(clips[0], clip))
+
+    def _score(self, x, y, count):
+        """Losses of a batch, which is filled up to the first one's size."""
+        def fill(value):
+            return np.resize(value, (self._batch_size, *value.shape[1:]))
+
+        return np.asarray(self._losses.predict_on_batch(
+            tree.map_structure(fill, {"x": x, "y": y})))[:count]

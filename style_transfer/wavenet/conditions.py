@@ -1,0 +1,74 @@
+"""What conditions each sample, made ahead of them a little at a time."""
+
+import dataclasses
+
+import numpy as np
+from keras import ops
+
+ENCODE_FRAMES = 512  # of the roll; what is held of them grows with the model, not with the piece
+
+
+@dataclasses.dataclass(frozen=True)
+class Block:
+    """Conditions of some frames.
+
+    Attributes:
+        start_frame: Index of the first.
+        frames: Projections of the context for all layers, with one frame more at both ends,
+            `[batch, frames + 2, layers * 2 * gates]`.
+        excitation: Projected, `[batch, frames * hop, residual + skip]`, or None.
+    """
+
+    start_frame: int
+    frames: np.ndarray
+    excitation: np.ndarray | None
+
+    @property
+    def num_frames(self):
+        """Frames, those at both ends not counted."""
+        return self.frames.shape[1] - 2
+
+
+def blocks(model, roll, piano, num_frames=ENCODE_FRAMES):
+    """Conditions of a piece; they equal those of the whole piece at once.
+
+    Args:
+        model: A built `WaveNet`.
+        roll: `[batch, frames, roll_features]`.
+        piano: Dict of what else the context stack reads: `style` or `piano_id`.
+        num_frames: Frames of a block.
+
+    Yields:
+        One `Block` after another.
+    """
+    total = roll.shape[1]
+    # Steps of a bottleneck must begin where they would in the whole piece.
+    grain = model.bottleneck_hop if model.bottleneck else 1
+    for first in range(0, total, num_frames):
+        last = min(first + num_frames, total)
+        begin = max(0, first - 1 - model.context.reach - grain) // grain * grain
+        end = min(total, last + 1 + model.context.reach + grain)
+        projected, _ = model.encode({"roll": roll[:, begin:end], **piano})
+        projected = ops.convert_to_numpy(projected)
+        at = np.clip(np.arange(first - 1, last + 1), 0, total - 1) - begin
+        x = {"roll": roll[:, first:last],
+             "start_sample": np.full(len(roll), first * model.hop, np.int32)}
+        excitation = model.excite(x)
+        yield Block(first, projected[:, at],
+                    None if excitation is None else ops.convert_to_numpy(excitation))
+
+
+def upsampled(model, frames):
+    """Conditions of the samples of some frames, without the layers' biases.
+
+    Args:
+        model: A built `WaveNet`.
+        frames: With one more at both ends, `[batch, frames + 2, layers * 2 * gates]`.
+
+    Returns:
+        `[batch, samples, layers * 2 * gates]`.
+    """
+    taps = ops.convert_to_numpy(ops.convert_to_tensor(model.upsample.taps()))
+    count = frames.shape[1] - 2
+    total = sum(frames[:, tap:tap + count, None] * taps[tap] for tap in range(3))
+    return total.reshape(len(frames), count * model.hop, -1)

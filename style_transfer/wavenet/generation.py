@@ -1,0 +1,119 @@
+"""Audio from a WaveNet, sample by sample, with what its layers have computed kept in rings."""
+
+import numpy as np
+
+from style_transfer.wavenet import conditions
+
+ENGINES = ("numba", "graph")
+STEP_FRAMES = 16  # frames made between two reports
+
+
+def generate(model, roll, seed=0, temperature=1.0, primer=None, teacher_forced=False, style=None,
+             report=None, engine="numba", threads=1):
+    """Plays rolls.
+
+    Args:
+        model: A built `WaveNet`.
+        roll: `[batch, frames, roll_features]`.
+        seed: Of the draws. An item's depend on it and on the item's index, not on the others.
+        temperature: Of the draws, see `mixtures`; 0 takes the likeliest.
+        primer: Recordings `[batch, samples]` that the audio begins with; None begins in silence.
+        teacher_forced: Whether every sample is drawn given the primer's own past, and the primer
+            not given back; it must be as long as the roll.
+        style: Style vectors `[batch, global_size]`, or ids `[batch]` if the model knows pianos by
+            number.
+        report: Called now and then with how many samples of each item are made, and of how many.
+        engine: `numba` (one fused step, the fastest) or `graph` (the backend's loop).
+        threads: The batch is split among so many; `numba` only.
+
+    Returns:
+        float32 `[batch, frames * hop]` in [-1, 1].
+
+    Raises:
+        ValueError: An argument does not fit the model.
+    """
+    roll = np.asarray(roll, np.float32)
+    primer = _checked(model, roll, temperature, primer, teacher_forced, engine)
+    num_samples = roll.shape[1] * model.hop
+    audio = np.empty((len(roll), num_samples), np.float32)
+    draws = [np.random.default_rng([seed, item]) for item in range(len(roll))]
+    num_given = 0 if teacher_forced else primer.shape[1]
+    for first, made, _ in _runs(model, roll, piano_of(model, style), engine, threads, primer,
+                                num_given, draws, temperature, keep_logits=False):
+        audio[:, first:first + made.shape[1]] = made
+        if report is not None:
+            report(first + made.shape[1], num_samples)
+    return audio
+
+
+def predictions(model, roll, audio, style=None, engine="numba", threads=1):
+    """Logits of each sample given those before it, by the steps that `generate` takes.
+
+    Args:
+        model: A built `WaveNet`.
+        roll: `[batch, frames, roll_features]`.
+        audio: `[batch, frames * hop]`.
+        style: See `generate`.
+        engine: See `generate`.
+        threads: See `generate`.
+
+    Returns:
+        `[batch, frames * hop, num_outputs]`; what `model` itself says of all samples at once.
+    """
+    roll = np.asarray(roll, np.float32)
+    audio = _checked(model, roll, 1.0, audio, True, engine)
+    draws = [np.random.default_rng(0)] * len(roll)
+    parts = [logits for _, _, logits in _runs(
+        model, roll, piano_of(model, style), engine, threads, audio, 0, draws, 1.0,
+        keep_logits=True)]
+    return np.concatenate(parts, axis=1)
+
+
+def piano_of(model, style):
+    """What the context stack reads of the piano, by name."""
+    if style is None:
+        return {}
+    if model.num_pianos and not model.global_size:
+        return {"piano_id": np.asarray(style, np.int32)}
+    return {"style": np.asarray(style, np.float32)}
+
+
+def _runs(model, roll, piano, engine, threads, forced, num_given, draws, temperature, keep_logits):
+    """Yields index of the first sample, audio and logits, `STEP_FRAMES` after another."""
+    if engine == "numba":
+        from style_transfer.wavenet.numba_engine import NumbaEngine as Engine
+    else:
+        from style_transfer.wavenet.graph_engine import GraphEngine as Engine
+    stepper = Engine(model, len(roll), temperature, keep_logits, threads)
+    for block in conditions.blocks(model, roll, piano):
+        for frame in range(0, block.num_frames, STEP_FRAMES):
+            until = min(frame + STEP_FRAMES, block.num_frames)
+            first = (block.start_frame + frame) * model.hop
+            count = (until - frame) * model.hop
+            uniforms = np.stack([rng.random((count, 2), np.float32) for rng in draws])
+            excitation = block.excitation
+            if excitation is not None:
+                excitation = excitation[:, frame * model.hop:until * model.hop]
+            yield first, *stepper.run(
+                block.frames[:, frame:until + 2], excitation,
+                forced[:, first:first + count], max(0, min(count, num_given - first)), uniforms)
+
+
+def _checked(model, roll, temperature, primer, teacher_forced, engine):
+    """The primer, or nothing as one."""
+    if engine not in ENGINES:
+        raise ValueError(f"engine is {engine!r}, expected one of {', '.join(ENGINES)}.")
+    if roll.ndim != 3 or roll.shape[2] != model.roll_features:
+        raise ValueError(f"roll is of shape {roll.shape}, expected [batch, frames, "
+                         f"{model.roll_features}].")
+    if temperature < 0:
+        raise ValueError(f"temperature is {temperature}, expected 0 or more.")
+    num_samples = roll.shape[1] * model.hop
+    primer = np.zeros((len(roll), 0)) if primer is None else np.asarray(primer)
+    if primer.ndim != 2 or len(primer) != len(roll) or primer.shape[1] > num_samples:
+        raise ValueError(f"primer is of shape {primer.shape}, expected {len(roll)} of at most "
+                         f"{num_samples} samples, those of the roll.")
+    if teacher_forced and primer.shape[1] != num_samples:
+        raise ValueError(f"The primer has {primer.shape[1]} samples; teacher_forced needs one of "
+                         f"{num_samples}, as long as the roll.")
+    return np.ascontiguousarray(primer, np.float32)

@@ -1,0 +1,96 @@
+"""Runs the fused step, on several threads if asked for."""
+
+import concurrent.futures
+
+import numpy as np
+
+from style_transfer.wavenet import fused
+from style_transfer.wavenet.packing import gate_channels, pack, pad_channels
+
+
+class NumbaEngine:
+    """State of a batch, and the compiled steps.
+
+    Args:
+        model: A built `WaveNet`; its weights are read now.
+        batch: Items.
+        temperature: See `mixtures`.
+        keep_logits: Whether `run` gives logits back.
+        threads: The batch is split among so many.
+    """
+
+    def __init__(self, model, batch, temperature=1.0, keep_logits=False, threads=1):
+        self._model, self._weights = model, pack(model)
+        self._temperature, self._keep_logits = float(temperature), keep_logits
+        groups = np.array_split(np.arange(batch), max(1, min(threads, batch)))
+        self._groups = [(slice(g[0], g[-1] + 1), _State(self._weights, len(g)))
+                        for g in groups]
+
+    def run(self, frames, excitation, forced, num_given, uniforms):
+        """Makes the next samples.
+
+        Args:
+            frames: Conditions of the samples' frames and one more at both ends,
+                `[batch, frames + 2, layers * 2 * gates]`.
+            excitation: `[batch, samples, residual + skip]`, or None.
+            forced: `[batch, up to samples]`, what the net's past holds in place of draws.
+            num_given: So many of these are given back too.
+            uniforms: `[batch, samples, 2]`.
+
+        Returns:
+            Audio `[batch, samples]` and logits `[batch, samples, num_outputs]` or None.
+        """
+        frames = gate_channels(frames, self._model.num_layers)
+
+        def run(group):
+            items, state = group
+            return self._run(state, frames[items],
+                             None if excitation is None else excitation[items], forced[items],
+                             num_given, uniforms[items])
+
+        if len(self._groups) == 1:
+            parts = [run(self._groups[0])]
+        else:
+            with concurrent.futures.ThreadPoolExecutor(len(self._groups)) as pool:
+                parts = list(pool.map(run, self._groups))
+        audio, logits = zip(*parts, strict=True)
+        return np.concatenate(audio), np.concatenate(logits) if self._keep_logits else None
+
+    def _run(self, state, frames, excitation, forced, num_given, uniforms):
+        model, weights = self._model, self._weights
+        batch, samples, _ = uniforms.shape
+        conditions = state.conditions(samples, batch, frames.shape[2])
+        fused.upsample(frames, weights.filter, weights.biases, conditions)
+        audio = np.empty((batch, samples), np.float32)
+        logits = np.empty((batch, samples if self._keep_logits else 0, weights.num_outputs),
+                          np.float32)
+        state.position = fused.run(
+            weights, state.rings, state.previous, state.position, conditions,
+            self._excitation(excitation, batch), np.ascontiguousarray(forced, np.float32),
+            num_given, np.ascontiguousarray(uniforms.swapaxes(0, 1)), self._temperature,
+            model.output_kind == "mixture", model.num_mixtures, audio, logits)
+        return audio, logits[:, :, :model.num_outputs]
+
+    def _excitation(self, excitation, batch):
+        residual = self._model.residual_channels
+        if excitation is None:
+            return np.zeros((0, batch, 1), np.float32)
+        parts = [pad_channels(excitation[..., :residual], 2),
+                 pad_channels(excitation[..., residual:], 2)]
+        return np.ascontiguousarray(np.concatenate(parts, axis=2).swapaxes(0, 1), np.float32)
+
+
+class _State:
+    def __init__(self, weights, batch):
+        self.rings = np.zeros(max(1, weights.history) * batch * weights.num_residual, np.float32)
+        # The full forward pass puts 0 before the first sample, not the class of silence.
+        self.previous = np.zeros(batch, np.float32)
+        self.position = 0
+        self._conditions = np.empty(0, np.float32)
+
+    def conditions(self, *shape):
+        """Memory of this shape, the same again and again."""
+        size = int(np.prod(shape))
+        if self._conditions.size < size:
+            self._conditions = np.empty(size, np.float32)
+        return self._conditions[:size].reshape(shape)

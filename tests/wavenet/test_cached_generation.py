@@ -1,0 +1,164 @@
+import keras
+import numpy as np
+import pytest
+
+from style_transfer import mixtures
+from style_transfer.models.wavenet import WaveNet
+from style_transfer.wavenet import conditions, fused, generation, tiles
+
+SIZES = {"sample_rate": 2000, "num_layers": 5, "dilation_cycle": 3, "residual_channels": 6,
+         "skip_channels": 20, "hidden_channels": 70, "num_mixtures": 3, "context_layers": 2,
+         "context_channels": 8, "upsampling": "linear"}
+CASES = {
+    "one layer": {"num_layers": 1},
+    "deep": {"num_layers": 9, "dilation_cycle": 4, "residual_channels": 17, "gate_channels": 19},
+    "three taps": {"kernel_size": 3, "upsampling": "repeat"},
+    "learned upsampling": {"upsampling": "transposed", "num_layers": 7},
+    "mu-law": {"output": "mulaw", "num_pianos": 4},
+    "excited": {"excitation_partials": 2, "global_size": 3},
+    "codes": {"bottleneck": "argmax", "bottleneck_hop": 5},
+}
+
+
+def built(options):
+    keras.utils.set_random_seed(3)
+    model = WaveNet(**{**SIZES, **options})
+    model.build(None)
+    rng = np.random.default_rng(3)
+    for variable in model.trainable_variables:  # zeros would hide mistakes
+        noise = rng.normal(0, 0.15, variable.shape).astype(np.float32)
+        variable.assign(np.asarray(variable) + noise)
+    return model
+
+
+def clips(model, batch, frames=45, seed=0):
+    rng = np.random.default_rng(seed)
+    roll = rng.uniform(size=(batch, frames, 176)) * (rng.uniform(size=(batch, frames, 176)) < 0.05)
+    audio = rng.uniform(-0.5, 0.5, (batch, frames * model.hop))
+    if model.num_pianos:
+        style = np.arange(batch) % model.num_pianos
+    else:
+        style = rng.normal(size=(batch, 3)).astype("f") if model.global_size else None
+    return roll.astype(np.float32), audio.astype(np.float32), style
+
+
+@pytest.mark.parametrize("engine, batch", [("numba", 1), ("numba", 6), ("graph", 2)])
+@pytest.mark.parametrize("case", CASES)
+def test_cached_generation_equals_full_forward(case, engine, batch):
+    model = built(CASES[case])
+    roll, audio, style = clips(model, batch)
+    full = model({"audio": audio, "roll": roll, **generation.piano_of(model, style)})["logits"]
+    cached = generation.predictions(model, roll, audio, style, engine)
+    assert cached.shape == full.shape
+    assert np.abs(cached - full).max() < 2e-4 * np.abs(full).max()
+
+
+@pytest.mark.parametrize("output", ["mixture", "mulaw"])
+def test_draws_are_the_distributions_for_the_same_uniform_numbers(output):
+    model = built({"output": output})
+    roll, audio, _ = clips(model, 3)
+    made = generation.generate(model, roll, seed=5, primer=audio, teacher_forced=True,
+                               temperature=0.8)
+    logits = generation.predictions(model, roll, audio)
+    uniforms = np.stack([np.random.default_rng([5, item]).random((audio.shape[1], 2), np.float32)
+                         for item in range(3)])
+    wanted = np.asarray(model.sample(logits, uniforms, 0.8))
+    # A draw may lie on the edge of two levels or classes to the last bit.
+    assert np.mean(np.abs(made - wanted) > 2.5 / mixtures.NUM_LEVELS) < 2e-3
+    assert np.std(made) > 0.01
+
+
+@pytest.mark.parametrize("output", ["mixture", "mulaw"])
+def test_free_running_continues_from_its_own_samples(output):
+    model = built({"output": output})
+    roll, _, _ = clips(model, 2)
+    made = generation.generate(model, roll, seed=1)
+    again = generation.generate(model, roll, seed=1, primer=made, teacher_forced=True)
+    assert np.array_equal(made, again)
+
+
+def test_engines_agree_when_running_freely():
+    model = built({})
+    roll, _, _ = clips(model, 2, frames=12)
+    first, second = (generation.generate(model, roll, seed=2, engine=engine)
+                     for engine in generation.ENGINES)
+    assert np.mean(np.abs(first - second) > 1e-3) < 0.02
+
+
+def test_items_and_threads_do_not_change_each_other():
+    model = built({})
+    roll, _, _ = clips(model, 5)
+    together = generation.generate(model, roll, seed=4)
+    assert np.array_equal(generation.generate(model, roll, seed=4, threads=2), together)
+    assert np.array_equal(generation.generate(model, roll[:1], seed=4)[0], together[0])
+    other = generation.generate(model, np.concatenate([roll[:4], roll[:1]]), seed=4)
+    assert np.array_equal(other[:4], together[:4])
+    assert not np.allclose(other[4], together[4], atol=1e-3)
+
+
+def test_seed_roll_and_temperature_matter():
+    model = built({"excitation_partials": 3})
+    roll, _, _ = clips(model, 1)
+    made = generation.generate(model, roll, seed=4)
+    assert np.array_equal(generation.generate(model, roll, seed=4), made)
+    assert not np.allclose(generation.generate(model, roll, seed=5), made, atol=1e-2)
+    assert not np.allclose(generation.generate(model, roll[:, ::-1], seed=4), made, atol=1e-2)
+    still = [generation.generate(model, roll, seed=s, temperature=0.0) for s in (1, 2)]
+    assert np.array_equal(*still)
+
+
+def test_a_primer_is_given_back_and_continued():
+    model = built({})
+    roll, audio, _ = clips(model, 2)
+    made = generation.generate(model, roll, seed=4, primer=audio[:, :150])
+    assert np.array_equal(made[:, :150], audio[:, :150])
+    assert np.all(np.abs(made) <= 1)
+    past = np.concatenate([audio[:, :150], made[:, 150:]], axis=1)
+    forced = generation.generate(model, roll, seed=4, primer=past, teacher_forced=True)
+    assert np.array_equal(forced[:, 150:], made[:, 150:])
+    assert not np.allclose(forced[:, :150], made[:, :150], atol=1e-3)
+
+
+@pytest.mark.parametrize("case", ["learned upsampling", "codes", "excited"])
+def test_conditions_of_blocks_are_those_of_the_whole(case):
+    model = built(CASES[case])
+    roll, _, style = clips(model, 1)
+    piano = generation.piano_of(model, style)
+    whole, = conditions.blocks(model, roll, piano)
+    parts = list(conditions.blocks(model, roll, piano, num_frames=7))
+    assert np.allclose(np.concatenate([part.frames[:, 1:-1] for part in parts], axis=1),
+                       whole.frames[:, 1:-1], atol=1e-5)
+    assert np.allclose(parts[2].frames[:, 0], parts[1].frames[:, -2], atol=1e-5)
+    if whole.excitation is not None:
+        assert np.allclose(np.concatenate([part.excitation for part in parts], axis=1),
+                           whole.excitation, atol=1e-4)
+
+
+def test_progress_is_reported_up_to_the_last_sample():
+    model, told = built({}), []
+    roll, audio, _ = clips(model, 1, frames=40)
+    generation.generate(model, roll, report=lambda done, total: told.append((done, total)))
+    assert told == [(128, 320), (256, 320), (320, 320)]
+    with pytest.raises(ValueError, match="as long as the roll"):
+        generation.generate(model, roll, primer=audio[:, :100], teacher_forced=True)
+    with pytest.raises(ValueError, match="numba, graph"):
+        generation.generate(model, roll, engine="cuda")
+    with pytest.raises(ValueError, match="at most 320"):
+        generation.generate(model, roll, primer=np.zeros((1, 321)))
+
+
+@pytest.mark.parametrize("rows, inputs, outputs", [(1, 16, 16), (3, 48, 80), (9, 64, 128)])
+def test_tiles_are_matrix_products(rows, inputs, outputs):
+    rng = np.random.default_rng(0)
+    x, w, z = (rng.normal(size=shape).astype(np.float32) for shape in
+               ((rows, inputs), (inputs, outputs), (rows, outputs)))
+    wanted = z + x @ w
+    tiles.add_product(z.ravel(), 0, outputs, x.ravel(), 0, inputs, w.ravel(), 0, rows, inputs,
+                      outputs)
+    assert np.allclose(z, wanted, atol=1e-4)
+
+
+def test_fast_tanh_is_tanh():
+    x = np.linspace(-20, 20, 4001).astype(np.float32)
+    found = np.array([fused.tanh(value) for value in x])
+    assert np.abs(found - np.tanh(x.astype(float))).max() < 5e-7
