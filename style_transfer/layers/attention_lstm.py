@@ -3,7 +3,7 @@
 import keras
 from keras import layers, ops
 
-from style_transfer.layers.lstm import Lstm, advance
+from style_transfer.layers.lstm import Lstm, advance, wide_kernel
 from style_transfer.layers.recurrence import NUM_GATES
 
 
@@ -18,18 +18,19 @@ class AttentionLstm(layers.Layer):
     Args:
         units: Size of output and memory.
         attn_length: How many outputs it attends to.
-        kernel_initializer: Of the weights of the LSTM's inputs and of the layer's outputs.
+        kernel_initializer: Of the weights of the LSTM's inputs and of the layer's outputs;
+            `wide_kernel()` by default.
 
     Source: the `AttentionCellWrapper` of TensorFlow 1 as Magenta's RNNs use it, after Bahdanau,
     Cho and Bengio, 2014.
     """
 
-    def __init__(self, units, attn_length, kernel_initializer="glorot_uniform", **kwargs):
+    def __init__(self, units, attn_length, kernel_initializer=None, **kwargs):
         super().__init__(**kwargs)
         self.units, self.attn_length = units, attn_length
         self.input_projection = None
-        self.kernel_initializer = keras.initializers.get(kernel_initializer)
-        self.lstm = Lstm(units, kernel_initializer=self.kernel_initializer, name="lstm")
+        self.kernel_initializer = keras.initializers.get(kernel_initializer or wide_kernel())
+        self.lstm = Lstm(units, kernel_initializer=self.kernel_initializer.clone(), name="lstm")
         self.query = layers.Dense(units, name="query")
         self.output_projection = layers.Dense(units, name="output_projection",
                                               kernel_initializer=self.kernel_initializer)

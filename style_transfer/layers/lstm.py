@@ -14,6 +14,15 @@ from style_transfer.layers.recurrence import NUM_GATES, recur
 MAX_ORTHOGONAL = 512
 
 
+def wide_kernel():
+    """Initial weights of inputs, of three times the standard deviation of Glorot's.
+
+    With those, which Magenta has, three layers leave so little of their inputs that a training
+    predicts the commonest class for hundreds of steps.
+    """
+    return keras.initializers.VarianceScaling(3.6, "fan_in", "uniform")
+
+
 def advance(gates, memory):
     """One step of an LSTM from its four gates before their nonlinearities.
 
@@ -36,13 +45,13 @@ class Lstm(layers.Layer):
     Args:
         units: Size of output and memory.
         reverse: Whether it goes from the last step to the first.
-        kernel_initializer: Of the weights of the inputs.
+        kernel_initializer: Of the weights of the inputs; `wide_kernel()` by default.
     """
 
-    def __init__(self, units, reverse=False, kernel_initializer="glorot_uniform", **kwargs):
+    def __init__(self, units, reverse=False, kernel_initializer=None, **kwargs):
         super().__init__(**kwargs)
         self.units, self.reverse = units, reverse
-        self.kernel_initializer = keras.initializers.get(kernel_initializer)
+        self.kernel_initializer = keras.initializers.get(kernel_initializer or wide_kernel())
 
     def build(self, input_shape):
         """Adds the weights."""

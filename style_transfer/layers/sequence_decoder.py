@@ -5,8 +5,6 @@ from keras import layers, ops
 
 from style_transfer.layers.lstm import Lstm
 
-_NARROW = keras.initializers.RandomNormal(stddev=0.001)
-
 
 @keras.saving.register_keras_serializable(package="style_transfer")
 class Conductor(layers.Layer):
@@ -21,7 +19,7 @@ class Conductor(layers.Layer):
         super().__init__(**kwargs)
         self.rnn_size, self.num_segments = tuple(rnn_size), num_segments
         self.initial_state = layers.Dense(2 * sum(self.rnn_size), activation="tanh",
-                                          kernel_initializer=_NARROW, name="initial_state")
+                                          name="initial_state")
         self.lstms = [Lstm(units, name=f"lstm_{i}") for i, units in enumerate(self.rnn_size)]
 
     def build(self, input_shape):
@@ -55,8 +53,7 @@ class CategoricalDecoder(layers.Layer):
     def __init__(self, rnn_size, output_depth, **kwargs):
         super().__init__(**kwargs)
         self.rnn_size, self.output_depth = tuple(rnn_size), output_depth
-        self.z_to_initial_state = layers.Dense(2 * sum(self.rnn_size), activation="tanh",
-                                               kernel_initializer=_NARROW)
+        self.z_to_initial_state = layers.Dense(2 * sum(self.rnn_size), activation="tanh")
         self.lstms = [Lstm(units, name=f"lstm_{i}") for i, units in enumerate(self.rnn_size)]
         self.output_projection = layers.Dense(output_depth)
 
