@@ -83,6 +83,30 @@ def test_drums_become_magentas_two_files(tmp_path):
         inputs.drums_rnn_batches(tmp_path / "examples", 2, "eval", batch_size=2, seed=0)
 
 
+def test_exchanged_drums_stay_the_same_rhythm_and_follow_each_other(tmp_path):
+    pieces = [piece(f"drums {i}", is_drum=True, seed=i) for i in range(8)]
+    create.create_dataset(settings(tmp_path, "drum_kit", pieces), silent)
+
+    def first(exchange_drums):
+        return next(iter(inputs.drums_rnn_batches(
+            tmp_path / "examples", 518, "train", batch_size=4, seed=0, max_steps=64,
+            exchange_drums=exchange_drums)))
+
+    (x, y), (changed_x, changed_y) = first(0.0), first(1.0)
+    drums, changed = (np.unpackbits(labels.astype(">u2").view(np.uint8).reshape(*labels.shape, 2),
+                                    axis=-1)
+                      for labels in (y["labels"], changed_y["labels"]))
+    np.testing.assert_array_equal(drums.sum(-1), changed.sum(-1))
+    # Each drum's steps are another's now, none are mixed.
+    for row in range(4):
+        assert sorted(map(bytes, drums[row].T)) == sorted(map(bytes, changed[row].T))
+    assert (y["labels"] != changed_y["labels"]).any()
+    for row, length in enumerate(changed_y["lengths"]):
+        np.testing.assert_array_equal(changed_x["inputs"][row, 1:length, :512].argmax(-1),
+                                      changed_y["labels"][row, :length - 1])
+    np.testing.assert_array_equal(x["inputs"][..., 512:], changed_x["inputs"][..., 512:])
+
+
 def test_a_piece_stays_in_its_split_whatever_else_there_is(tmp_path):
     for config in ("drum_kit", "cat-drums_2bar_small"):
         convert = conversion.make_converter(config, 0.5)
