@@ -89,7 +89,7 @@ def test_exchanged_drums_stay_the_same_rhythm_and_follow_each_other(tmp_path):
 
     def first(exchange_drums):
         return next(iter(inputs.drums_rnn_batches(
-            tmp_path / "examples", 518, "train", batch_size=4, seed=0, max_steps=64,
+            tmp_path / "examples", 518, "train", batch_size=4, seed=0, max_steps=512,
             exchange_drums=exchange_drums)))
 
     (x, y), (changed_x, changed_y) = first(0.0), first(1.0)
