@@ -61,6 +61,8 @@ class WaveNetHparams(hparams_lib.Hparams):
     bottleneck_classes: int = 16
     bottleneck_hop: int = 4
     excitation_partials: int = 0
+    predictor_taps: int = 0
+    predictor_partials: int = 24
     input_noise: float = 0.0
     input_dropout: float = 0.0
     input_dropout_secs: float = 0.05
@@ -125,7 +127,8 @@ MODEL_HPARAMS = (
     "gate_channels", "skip_channels", "hidden_channels", "output", "num_mixtures",
     "context_layers", "context_cycle", "context_channels", "context_kernel_size", "upsampling",
     "bottleneck", "bottleneck_codes", "bottleneck_classes", "bottleneck_hop",
-    "excitation_partials", "input_noise", "input_dropout", "input_dropout_secs",
+    "excitation_partials", "predictor_taps", "predictor_partials", "input_noise", "input_dropout",
+    "input_dropout_secs",
     "scheduled_sampling", "auxiliary", "auxiliary_weight")
 LOSS_HPARAMS = ("output", "auxiliary_weight", "usage_weight", "skip_samples")
 

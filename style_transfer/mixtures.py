@@ -60,6 +60,26 @@ def logistic_log_prob(audio, parameters, num_levels=NUM_LEVELS):
     return ops.logsumexp(ops.log_softmax(logits, axis=-1) + log_mass, axis=-1)
 
 
+def around(parameters, centre):
+    """Mixtures whose means are given as distances from a centre, in scales of each logistic.
+
+    Args:
+        parameters: Logits, distances, log scales, shape `[..., 3 * mixtures]`.
+        centre: Shape `[...]`.
+
+    Returns:
+        Logits, means, log scales, of the same shape.
+    """
+    logits, distances, log_scales = split(parameters)
+    means = centre[..., None] + distances * ops.exp(log_scales)
+    return ops.concatenate([logits, means, log_scales], axis=-1)
+
+
+def mu_law_compressed(audio):
+    """Audio through the compression of mu-law, not rounded: `[...]`, in [-1, 1]."""
+    return ops.sign(audio) * ops.log1p(MU * ops.abs(audio)) / math.log1p(MU)
+
+
 def logistic_mean(parameters):
     """Mean of the mixture before rounding and clipping: `[..., 3 * mixtures]` to `[...]`."""
     logits, means, _ = split(parameters)
@@ -116,7 +136,7 @@ def mu_law_encode(audio):
     it.
     """
     audio = ops.clip(audio, -1.0, 1.0)
-    companded = ops.sign(audio) * ops.log1p(MU * ops.abs(audio)) / math.log1p(MU)
+    companded = mu_law_compressed(audio)
     return ops.cast(ops.floor((companded + 1.0) * 0.5 * MU + 0.5), "int32")
 
 

@@ -4,25 +4,43 @@ A context stack reads the piano roll at its own rate, forwards and backwards in 
 conditions every layer of a causal stack that predicts each sample from those before it.
 """
 
+import typing
+
 import keras
 import numpy as np
 from keras import layers, ops
 
 from style_transfer import mixtures
 from style_transfer.layers import wavenet as blocks
+from style_transfer.layers.prediction import HarmonicPredictor
 
 ROLL_FEATURES = 176
 OUTPUTS = ("mixture", "mulaw")
 AUXILIARIES = ("none", "transcription", "spectral")
 BOTTLENECKS = (None, "argmax")
-FIRST_LOG_SCALE = -3.0
+FIRST_LOG_SCALE, FIRST_SPREAD = -3.0, 0.3
+FIRST_PREDICTED_LOG_SCALE, FIRST_PREDICTED_SPREAD = -5.0, 1.0  # the latter in scales
 
 
-def _initial_output_bias(num_mixtures):
+class Encoded(typing.NamedTuple):
+    """What the causal stack is given of the roll.
+
+    Attributes:
+        conditions: Projections for all layers, before they are upsampled, `[batch, frames,
+            num_layers * 2 * gates]`.
+        shares: Of the bottleneck's codes, or None.
+        coefficients: Of the linear predictor, `[batch, frames, predictor_taps]`, or None.
+    """
+
+    conditions: typing.Any
+    shares: typing.Any
+    coefficients: typing.Any
+
+
+def _initial_output_bias(num_mixtures, spread, log_scale):
     def initialize(shape, dtype=None):
-        means = np.linspace(-0.3, 0.3, num_mixtures) if num_mixtures > 1 else np.zeros(1)
-        bias = np.concatenate([np.zeros(num_mixtures), means,
-                               np.full(num_mixtures, FIRST_LOG_SCALE)])
+        means = np.linspace(-spread, spread, num_mixtures) if num_mixtures > 1 else np.zeros(1)
+        bias = np.concatenate([np.zeros(num_mixtures), means, np.full(num_mixtures, log_scale)])
         return ops.convert_to_tensor(bias.reshape(shape), dtype)
     return initialize
 
@@ -57,6 +75,9 @@ class WaveNet(keras.Model):
         bottleneck_hop: Frames of the roll for each step of the bottleneck.
         excitation_partials: Partials of `blocks.excitation` that the causal stack and its output
             net are given; 0 for none.
+        predictor_taps: Past samples from which a `HarmonicPredictor` predicts the next; mixtures
+            then lie around its prediction, which the causal stack reads too. 0 for none.
+        predictor_partials: Partials of a key that it knows.
         input_noise: Standard deviation of noise on past samples while training.
         input_dropout: Probability that a stretch of past samples is zero while training.
         input_dropout_secs: Length of such a stretch, seconds; rounded up to frames.
@@ -76,7 +97,7 @@ class WaveNet(keras.Model):
                  num_mixtures=10, context_layers=6, context_cycle=6, context_channels=88,
                  context_kernel_size=3, upsampling="transposed", global_size=0, num_pianos=0,
                  bottleneck=None, bottleneck_codes=8, bottleneck_classes=16, bottleneck_hop=4,
-                 excitation_partials=0, input_noise=0.0, input_dropout=0.0,
+                 excitation_partials=0, predictor_taps=0, predictor_partials=24, input_noise=0.0, input_dropout=0.0,
                  input_dropout_secs=0.05, scheduled_sampling=0.0, auxiliary="none",
                  auxiliary_weight=1.0, seed=0, **kwargs):
         super().__init__(**kwargs)
@@ -95,6 +116,7 @@ class WaveNet(keras.Model):
         self.bottleneck, self.bottleneck_codes = bottleneck, bottleneck_codes
         self.bottleneck_classes, self.bottleneck_hop = bottleneck_classes, bottleneck_hop
         self.excitation_partials, self.input_noise = excitation_partials, input_noise
+        self.predictor_taps, self.predictor_partials = predictor_taps, predictor_partials
         self.input_dropout, self.input_dropout_secs = input_dropout, input_dropout_secs
         self.scheduled_sampling = scheduled_sampling
         self.auxiliary, self.auxiliary_weight, self.seed = auxiliary, auxiliary_weight, seed
@@ -113,13 +135,18 @@ class WaveNet(keras.Model):
         if excitation_partials:
             self.excitation_projection = layers.Dense(residual_channels + skip_channels,
                                                       use_bias=False, name="excitation_projection")
+        if predictor_taps:
+            self.predictor = HarmonicPredictor(sample_rate, roll_rate, predictor_taps,
+                                               predictor_partials, name="predictor")
         self.stack = blocks.GatedStack(residual_channels, gates,
                                        blocks.dilations(num_layers, dilation_cycle), kernel_size,
                                        name="stack")
         self.skip = layers.Dense(skip_channels, name="skip")
         self.hidden = layers.Dense(hidden_channels, name="hidden")
+        first = ((FIRST_PREDICTED_SPREAD, FIRST_PREDICTED_LOG_SCALE) if predictor_taps
+                 else (FIRST_SPREAD, FIRST_LOG_SCALE))
         self.head = layers.Dense(self.num_outputs, name="head", bias_initializer=(
-            _initial_output_bias(num_mixtures) if output == "mixture" else "zeros"))
+            _initial_output_bias(num_mixtures, *first) if output == "mixture" else "zeros"))
         if auxiliary == "transcription":
             self.transcription = layers.Dense(roll_features, name="transcription")
         self.random = keras.random.SeedGenerator(seed)
@@ -133,9 +160,13 @@ class WaveNet(keras.Model):
                                      ("bottleneck", self.bottleneck, BOTTLENECKS)):
             if value not in choices:
                 raise ValueError(f"{name} is {value!r}, expected one of {choices}.")
-        if self.excitation_partials and self.roll_features != ROLL_FEATURES:
-            raise ValueError(f"excitation needs rolls of {ROLL_FEATURES} features: onsets and "
-                             f"sounding keys; roll_features is {self.roll_features}.")
+        for name in ("excitation_partials", "predictor_taps"):
+            if getattr(self, name) and self.roll_features != ROLL_FEATURES:
+                raise ValueError(f"{name} needs rolls of {ROLL_FEATURES} features: onsets and "
+                                 f"sounding keys; roll_features is {self.roll_features}.")
+        if self.predictor_taps and (self.output_kind != "mixture" or self.bottleneck):
+            raise ValueError("predictor_taps is for output=mixture without a bottleneck: classes "
+                             "have no centre to move, and the roll would pass by the codes.")
 
     @property
     def hop(self):
@@ -150,7 +181,13 @@ class WaveNet(keras.Model):
     @property
     def receptive_field(self):
         """Past samples that a prediction depends on."""
-        return self.stack.receptive_field
+        # What the predictor made of its own past is one of the stack's inputs.
+        return self.stack.receptive_field + self.predictor_taps
+
+    @property
+    def context_reach(self):
+        """Frames before and after a frame that its conditions depend on."""
+        return max(self.context.reach, self.predictor.release if self.predictor_taps else 0)
 
     def build(self, input_shape=None):
         """Builds every layer; lengths do not matter."""
@@ -165,7 +202,9 @@ class WaveNet(keras.Model):
             self.from_codes.build((None, None, self.bottleneck_codes * self.bottleneck_classes))
         self.condition.build(context)
         self.upsample.build((None, None, gates))
-        self.input_projection.build((None, None, 1))
+        self.input_projection.build((None, None, 3 if self.predictor_taps else 1))
+        if self.predictor_taps:
+            self.predictor.build(context)
         if self.excitation_partials:
             self.excitation_projection.build((None, None, 2 * self.excitation_partials))
         self.stack.build()
@@ -183,14 +222,15 @@ class WaveNet(keras.Model):
             x: Dict as `call` has it, without `audio`.
 
         Returns:
-            Projections for all layers `[batch, frames, num_layers * 2 * gates]`, and the codes'
-            shares or None.
+            An `Encoded`.
         """
         context = self.context(x)
-        shares = None
+        shares = coefficients = None
         if self.bottleneck:
             context, shares = self._through_codes(context)
-        return self.condition(context), shares
+        if self.predictor_taps:
+            coefficients = self.predictor(context, x["roll"][:, :, ROLL_FEATURES // 2:])
+        return Encoded(self.condition(context), shares, coefficients)
 
     def _through_codes(self, context):
         frames, hop = context.shape[1], self.bottleneck_hop
@@ -218,27 +258,53 @@ class WaveNet(keras.Model):
             return audio
         return mixtures.mu_law_companded(mixtures.mu_law_encode(audio))
 
-    def decode(self, past, conditions, excitation=None):
+    def decode(self, past, encoded, excitation=None):
         """Runs the causal stack.
 
         Args:
             past: What the net reads at each sample, `[batch, samples]`, samples a whole number of
                 frames.
-            conditions: First of what `encode` returns.
+            encoded: From `encode`.
             excitation: From `excite`.
 
         Returns:
             `logits` `[batch, samples, num_outputs]` and the sum of skips `[.., skip_channels]`.
         """
-        conditioned = self.upsample.adder(conditions, 2 * self.stack.gate_channels)
-        x = self.input_projection(past[..., None])
+        conditioned = self.upsample.adder(encoded.conditions, 2 * self.stack.gate_channels)
+        prediction = None
+        if encoded.coefficients is not None:
+            prediction = self.predictor.predict(past, encoded.coefficients)
+        before = None if prediction is None else ops.pad(prediction, ((0, 0), (1, 0)))[:, :-1]
+        x = self.input_projection(self.stack_inputs(past, prediction, before))
         if excitation is not None:
             x = x + excitation[..., :self.residual_channels]
         skip = self.skip(self.stack(x, condition=conditioned))
         if excitation is not None:
             skip = skip + excitation[..., self.residual_channels:]
         skip = ops.relu(skip)
-        return self.head(ops.relu(self.hidden(skip))), skip
+        return self.logits(skip, prediction), skip
+
+    def stack_inputs(self, past, prediction=None, prediction_before=None):
+        """What the causal stack reads at a sample.
+
+        Args:
+            past: The sample before, as `to_input` gives it, `[...]`.
+            prediction: The predictor's for this sample.
+            prediction_before: Likewise for the sample before.
+
+        Returns:
+            `[..., 1]`; with a predictor `[..., 3]`: past, prediction and error of the last one,
+            with the small made larger by mu-law.
+        """
+        if prediction is None:
+            return past[..., None]
+        return mixtures.mu_law_compressed(
+            ops.stack([past, prediction, past - prediction_before], axis=-1))
+
+    def logits(self, skip, prediction=None):
+        """Parameters of the distributions, of the sum of skips after its ReLU."""
+        outputs = self.head(ops.relu(self.hidden(skip)))
+        return outputs if prediction is None else mixtures.around(outputs, prediction)
 
     def call(self, x, training=False):
         """Distributions of all samples, each given those before it.
@@ -264,13 +330,13 @@ class WaveNet(keras.Model):
         if frames != -(-samples // self.hop):
             raise ValueError(f"{samples} samples and {frames} frames of the roll do not fit: "
                              f"expected {-(-samples // self.hop)} frames of {self.hop} samples.")
-        conditions, shares = self.encode(x)
+        encoded = self.encode(x)
         excitation = self.excite(x)
 
         def run(source, disturb):
             past = ops.pad(self.to_input(source), ((0, 0), (1, frames * self.hop - samples)))
             past = past[:, :-1]
-            return self.decode(self._disturbed(past) if disturb else past, conditions, excitation)
+            return self.decode(self._disturbed(past) if disturb else past, encoded, excitation)
 
         if training and self.scheduled_sampling:
             logits, _ = run(audio, True)
@@ -282,8 +348,8 @@ class WaveNet(keras.Model):
             outputs["transcription"] = self.transcription(ops.mean(pooled, axis=2))
         if self.auxiliary == "spectral":
             outputs["expected"] = self.expected(outputs["logits"])
-        if shares is not None:
-            outputs["code_shares"] = shares
+        if encoded.shares is not None:
+            outputs["code_shares"] = encoded.shares
         return outputs
 
     def expected(self, logits):
@@ -322,7 +388,7 @@ class WaveNet(keras.Model):
             "hidden_channels", "num_mixtures", "context_layers", "context_cycle",
             "context_channels", "context_kernel_size", "upsampling", "global_size", "num_pianos",
             "bottleneck", "bottleneck_codes", "bottleneck_classes", "bottleneck_hop",
-            "excitation_partials", "input_noise", "input_dropout", "input_dropout_secs",
+            "excitation_partials", "predictor_taps", "predictor_partials", "input_noise", "input_dropout", "input_dropout_secs",
             "scheduled_sampling", "auxiliary", "auxiliary_weight", "seed")
         return {**super().get_config(), "output": self.output_kind,
                 **{name: getattr(self, name) for name in names}}

@@ -17,11 +17,13 @@ class Block:
         frames: Projections of the context for all layers, with one frame more at both ends,
             `[batch, frames + 2, layers * 2 * gates]`.
         excitation: Projected, `[batch, frames * hop, residual + skip]`, or None.
+        coefficients: Of the linear predictor, `[batch, frames, predictor_taps]`, or None.
     """
 
     start_frame: int
     frames: np.ndarray
     excitation: np.ndarray | None
+    coefficients: np.ndarray | None = None
 
     @property
     def num_frames(self):
@@ -46,16 +48,17 @@ def blocks(model, roll, piano, num_frames=ENCODE_FRAMES):
     grain = model.bottleneck_hop if model.bottleneck else 1
     for first in range(0, total, num_frames):
         last = min(first + num_frames, total)
-        begin = max(0, first - 1 - model.context.reach - grain) // grain * grain
-        end = min(total, last + 1 + model.context.reach + grain)
-        projected, _ = model.encode({"roll": roll[:, begin:end], **piano})
-        projected = ops.convert_to_numpy(projected)
+        begin = max(0, first - 1 - model.context_reach - grain) // grain * grain
+        end = min(total, last + 1 + model.context_reach + grain)
+        encoded = model.encode({"roll": roll[:, begin:end], **piano})
+        projected = ops.convert_to_numpy(encoded.conditions)
         at = np.clip(np.arange(first - 1, last + 1), 0, total - 1) - begin
         x = {"roll": roll[:, first:last],
              "start_sample": np.full(len(roll), first * model.hop, np.int32)}
-        excitation = model.excite(x)
-        yield Block(first, projected[:, at],
-                    None if excitation is None else ops.convert_to_numpy(excitation))
+        coefficients = encoded.coefficients
+        if coefficients is not None:
+            coefficients = coefficients[:, first - begin:last - begin]
+        yield Block(first, projected[:, at], _array(model.excite(x)), _array(coefficients))
 
 
 def upsampled(model, frames):
@@ -72,3 +75,7 @@ def upsampled(model, frames):
     count = frames.shape[1] - 2
     total = sum(frames[:, tap:tap + count, None] * taps[tap] for tap in range(3))
     return total.reshape(len(frames), count * model.hop, -1)
+
+
+def _array(value):
+    return None if value is None else ops.convert_to_numpy(value)

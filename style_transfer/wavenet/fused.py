@@ -102,8 +102,32 @@ def to_input(sample, is_mixture):
     """A sample as `WaveNet.to_input` gives it to the net."""
     if is_mixture:
         return np.float32(sample)
-    companded = np.sign(sample) * math.log1p(_MU * abs(sample)) / math.log1p(_MU)
+    companded = _compressed(sample)
     return np.float32(math.floor((companded + 1.0) * 0.5 * _MU + 0.5) * (2.0 / _MU) - 1.0)
+
+
+@compiled(error_model="numpy")
+def _compressed(sample):
+    """As `mixtures.mu_law_compressed`."""
+    return np.sign(sample) * math.log1p(_MU * abs(sample)) / math.log1p(_MU)
+
+
+@compiled(fastmath={"contract", "reassoc"})
+def _predict(coefficients, history, count):
+    """The linear predictor's next sample."""
+    total = np.float32(0)
+    for k in range(count):
+        total += coefficients[k] * history[k]
+    return total
+
+
+@compiled(error_model="numpy")
+def _centre(logits, at, count, centre):
+    """Puts a mixture around a prediction, as `mixtures.around` does."""
+    for k in range(at, at + count):
+        log_scale = min(max(logits[k + 2 * count], _MIN_LOG_SCALE), _MAX_LOG_SCALE)
+        logits[k + count] = centre + logits[k + count] * math.exp(log_scale)
+        logits[k + 2 * count] = log_scale
 
 
 @compiled(fastmath=_FAST)
@@ -136,8 +160,8 @@ def upsample(frames, taps, biases, conditions):
 
 
 @compiled(error_model="numpy")
-def run(weights, rings, previous, position, conditions, excitation, forced, num_given, uniforms,
-        temperature, is_mixture, num_mixtures, audio, logits):
+def run(weights, rings, previous, history, errors, position, conditions, excitation, coefficients,
+        forced, num_given, uniforms, temperature, is_mixture, num_mixtures, audio, logits):
     """Makes samples.
 
     Args:
@@ -145,9 +169,14 @@ def run(weights, rings, previous, position, conditions, excitation, forced, num_
         rings: float32, flat: for each layer its last `(taps - 1) * dilation` inputs
             `[steps, batch, residual]`; changed.
         previous: Last sample of each item, as the net reads it; changed.
+        history: Past of the linear predictor, the oldest first, `[batch, predictor_taps +
+            samples]`, of which the first `predictor_taps` hold something; filled.
+        errors: Last error of its predictions, `[batch]`; changed.
         position: Samples made before.
         conditions: From `upsample`.
         excitation: Projected, `[samples, batch, residual + skip]`, or no samples for none.
+        coefficients: Of the linear predictor, those of the oldest sample first, `[frames, batch,
+            predictor_taps]`.
         forced: Samples that take the place of drawn ones in the net's past, `[batch, samples]`.
         num_given: So many of these samples are given back too; the others are drawn.
         uniforms: `[samples, batch, 2]`.
@@ -171,10 +200,22 @@ def run(weights, rings, previous, position, conditions, excitation, forced, num_
     skips = np.empty(batch * skip, np.float32)
     hiddens = np.empty(batch * hidden, np.float32)
     heads = np.empty(batch * outputs, np.float32)
+    order, hop = weights.predictor_taps, num_samples // max(1, coefficients.shape[0])
+    predictions = np.zeros(batch, np.float32)
     for n in range(num_samples):
         for b in range(batch):
+            first = previous[b]
+            if order:
+                predictions[b] = _predict(coefficients[n // hop, b], history[b, n:], order)
+                first = np.float32(_compressed(first))
             for j in range(residual):
-                x[b * residual + j] = weights.input_bias[j] + previous[b] * weights.input_kernel[j]
+                x[b * residual + j] = weights.input_bias[j] + first * weights.input_kernel[j]
+            if order:
+                second = np.float32(_compressed(predictions[b]))
+                third = np.float32(_compressed(errors[b]))
+                for j in range(residual):
+                    x[b * residual + j] += (second * weights.input_kernel[residual + j]
+                                            + third * weights.input_kernel[2 * residual + j])
             if excitation.shape[0]:
                 for j in range(residual):
                     x[b * residual + j] += excitation[n, b, j]
@@ -221,6 +262,8 @@ def run(weights, rings, previous, position, conditions, excitation, forced, num_
         add_product(heads, 0, outputs, hiddens, 0, hidden, weights.head_kernel, 0, batch, hidden,
                     outputs)
         for b in range(batch):
+            if order:
+                _centre(heads, b * outputs, num_mixtures, predictions[b])
             if n < num_given:
                 sample = np.float64(forced[b, n])
             elif is_mixture:
@@ -231,6 +274,9 @@ def run(weights, rings, previous, position, conditions, excitation, forced, num_
             audio[b, n] = sample
             past = np.float64(forced[b, n]) if n < forced.shape[1] else sample
             previous[b] = to_input(past, is_mixture)
+            if order:
+                history[b, order + n] = previous[b]
+                errors[b] = previous[b] - predictions[b]
             if logits.shape[1]:
                 for j in range(outputs):
                     logits[b, n, j] = heads[b * outputs + j]

@@ -91,11 +91,13 @@ def _runs(model, roll, piano, engine, threads, forced, num_given, draws, tempera
             first = (block.start_frame + frame) * model.hop
             count = (until - frame) * model.hop
             uniforms = np.stack([rng.random((count, 2), np.float32) for rng in draws])
-            excitation = block.excitation
+            excitation, coefficients = block.excitation, block.coefficients
             if excitation is not None:
                 excitation = excitation[:, frame * model.hop:until * model.hop]
+            if coefficients is not None:
+                coefficients = coefficients[:, frame:until]
             yield first, *stepper.run(
-                block.frames[:, frame:until + 2], excitation,
+                block.frames[:, frame:until + 2], excitation, coefficients,
                 forced[:, first:first + count], max(0, min(count, num_given - first)), uniforms)
 
 

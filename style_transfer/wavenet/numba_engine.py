@@ -26,13 +26,14 @@ class NumbaEngine:
         self._groups = [(slice(g[0], g[-1] + 1), _State(self._weights, len(g)))
                         for g in groups]
 
-    def run(self, frames, excitation, forced, num_given, uniforms):
+    def run(self, frames, excitation, coefficients, forced, num_given, uniforms):
         """Makes the next samples.
 
         Args:
             frames: Conditions of the samples' frames and one more at both ends,
                 `[batch, frames + 2, layers * 2 * gates]`.
             excitation: `[batch, samples, residual + skip]`, or None.
+            coefficients: Of the linear predictor, `[batch, frames, taps]`, or None.
             forced: `[batch, up to samples]`, what the net's past holds in place of draws.
             num_given: So many of these are given back too.
             uniforms: `[batch, samples, 2]`.
@@ -45,7 +46,8 @@ class NumbaEngine:
         def run(group):
             items, state = group
             return self._run(state, frames[items],
-                             None if excitation is None else excitation[items], forced[items],
+                             None if excitation is None else excitation[items],
+                             None if coefficients is None else coefficients[items], forced[items],
                              num_given, uniforms[items])
 
         if len(self._groups) == 1:
@@ -56,7 +58,7 @@ class NumbaEngine:
         audio, logits = zip(*parts, strict=True)
         return np.concatenate(audio), np.concatenate(logits) if self._keep_logits else None
 
-    def _run(self, state, frames, excitation, forced, num_given, uniforms):
+    def _run(self, state, frames, excitation, coefficients, forced, num_given, uniforms):
         model, weights = self._model, self._weights
         batch, samples, _ = uniforms.shape
         conditions = state.conditions(samples, batch, frames.shape[2])
@@ -64,11 +66,17 @@ class NumbaEngine:
         audio = np.empty((batch, samples), np.float32)
         logits = np.empty((batch, samples if self._keep_logits else 0, weights.num_outputs),
                           np.float32)
+        order = weights.predictor_taps
+        history = np.pad(state.history, ((0, 0), (0, samples)))
+        if coefficients is None:
+            coefficients = np.zeros((batch, 0, order), np.float32)
         state.position = fused.run(
-            weights, state.rings, state.previous, state.position, conditions,
-            self._excitation(excitation, batch), np.ascontiguousarray(forced, np.float32),
-            num_given, np.ascontiguousarray(uniforms.swapaxes(0, 1)), self._temperature,
+            weights, state.rings, state.previous, history, state.errors, state.position,
+            conditions, self._excitation(excitation, batch),
+            np.ascontiguousarray(coefficients[:, :, ::-1].swapaxes(0, 1), np.float32),
+            np.ascontiguousarray(forced, np.float32), num_given, np.ascontiguousarray(uniforms.swapaxes(0, 1)), self._temperature,
             model.output_kind == "mixture", model.num_mixtures, audio, logits)
+        state.history = history[:, samples:]
         return audio, logits[:, :, :model.num_outputs]
 
     def _excitation(self, excitation, batch):
@@ -85,6 +93,8 @@ class _State:
         self.rings = np.zeros(max(1, weights.history) * batch * weights.num_residual, np.float32)
         # The full forward pass puts 0 before the first sample, not the class of silence.
         self.previous = np.zeros(batch, np.float32)
+        self.history = np.zeros((batch, weights.predictor_taps), np.float32)
+        self.errors = np.zeros(batch, np.float32)
         self.position = 0
         self._conditions = np.empty(0, np.float32)
 

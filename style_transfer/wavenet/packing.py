@@ -21,6 +21,7 @@ class Packed(typing.NamedTuple):
         num_hidden: Channels before the output.
         num_outputs: Numbers that describe a distribution, padding included.
         taps: Taps of a layer.
+        predictor_taps: Samples that the linear predictor looks at; 0 for none.
         dilations: int64 `[layers]`.
         filter: Of the conditions' upsampling, float32 `[3, hop, layers * 2 * gates]`, or of one
             channel for all.
@@ -28,7 +29,7 @@ class Packed(typing.NamedTuple):
         kernels: float32, layers, taps, residual, 2 * gates.
         residual_kernels: float32, layers - 1, gates, residual.
         residual_biases: float32, layers - 1, residual.
-        input_kernel: float32, residual.
+        input_kernel: float32, inputs, residual.
         input_bias: float32, residual.
         skip_kernel: float32, layers, gates, skip.
         skip_bias: float32, skip.
@@ -44,6 +45,7 @@ class Packed(typing.NamedTuple):
     num_hidden: int
     num_outputs: int
     taps: int
+    predictor_taps: int
     dilations: np.ndarray
     filter: np.ndarray
     biases: np.ndarray
@@ -76,10 +78,10 @@ def pack(model):
     return Packed(
         padded(residual), padded(gates), padded(model.skip_channels),
         padded(model.hidden_channels), padded(model.num_outputs), stack.kernel_size,
-        np.array(stack.dilations, np.int64), _filter(model),
+        model.predictor_taps, np.array(stack.dilations, np.int64), _filter(model),
         gate_channels(_array(stack.biases).reshape(1, -1), layers).ravel(),
         _flat(kernels, 2, 4), _flat(inner[0], 1, 2),
-        _flat(inner[1], 1), _flat(_array(model.input_projection.kernel)[0], 0),
+        _flat(inner[1], 1), _flat(_array(model.input_projection.kernel), 1),
         _flat(_array(model.input_projection.bias), 0), _flat(skip_kernel, 1, 2),
         _flat(_array(model.skip.bias), 0), _flat(_array(model.hidden.kernel), 0, 1),
         _flat(_array(model.hidden.bias), 0), _flat(_array(model.head.kernel), 0, 1),

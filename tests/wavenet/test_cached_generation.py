@@ -16,6 +16,7 @@ CASES = {
     "learned upsampling": {"upsampling": "transposed", "num_layers": 7},
     "mu-law": {"output": "mulaw", "num_pianos": 4},
     "excited": {"excitation_partials": 2, "global_size": 3},
+    "predicted": {"predictor_taps": 12, "predictor_partials": 6, "upsampling": "transposed"},
     "codes": {"bottleneck": "argmax", "bottleneck_hop": 5},
 }
 
@@ -119,7 +120,7 @@ def test_a_primer_is_given_back_and_continued():
     assert not np.allclose(forced[:, :150], made[:, :150], atol=1e-3)
 
 
-@pytest.mark.parametrize("case", ["learned upsampling", "codes", "excited"])
+@pytest.mark.parametrize("case", ["learned upsampling", "codes", "excited", "predicted"])
 def test_conditions_of_blocks_are_those_of_the_whole(case):
     model = built(CASES[case])
     roll, _, style = clips(model, 1)
@@ -129,6 +130,10 @@ def test_conditions_of_blocks_are_those_of_the_whole(case):
     assert np.allclose(np.concatenate([part.frames[:, 1:-1] for part in parts], axis=1),
                        whole.frames[:, 1:-1], atol=1e-5)
     assert np.allclose(parts[2].frames[:, 0], parts[1].frames[:, -2], atol=1e-5)
+    if whole.coefficients is not None:
+        assert np.allclose(np.concatenate([part.coefficients for part in parts], axis=1),
+                           whole.coefficients, atol=1e-3)
+        assert np.std(whole.coefficients) > 0.01
     if whole.excitation is not None:
         assert np.allclose(np.concatenate([part.excitation for part in parts], axis=1),
                            whole.excitation, atol=1e-4)
