@@ -17,8 +17,8 @@ import time
 import numpy as np
 
 # What `none` lacks, and the seed design's long memory in as many layers.
-WITHOUT = ("excitation_partials=0,input_noise=0,input_dropout=0,scheduled_sampling=0,"
-           "auxiliary=none,dilation_cycle=11")
+WITHOUT = ("excitation_partials=0,predictor_taps=0,input_noise=0,input_dropout=0,"
+           "scheduled_sampling=0,auxiliary=none,dilation_cycle=11")
 REMEDIES = {
     "none": "",
     "noise": "input_noise=0.02",
@@ -28,6 +28,7 @@ REMEDIES = {
     "spectral": "auxiliary=spectral,auxiliary_weight=0.1",
     "short_field": "dilation_cycle=5",
     "excitation": "excitation_partials=8",
+    "predictor": "predictor_taps=128",
 }
 AS_SHIPPED = "as_configured"
 COLUMNS = (("nll", "nats/sample", "{:.3f}"), ("conditioning_gain", "gain", "{:.4f}"),

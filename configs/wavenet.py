@@ -1,7 +1,8 @@
 """WaveNets: `midi2wave`, two kinds of it, and `wavenet_spectral`, which makes all samples at once.
 
 What keeps the MIDI heard is set by hparams: `input_noise`, `input_dropout`, `scheduled_sampling`,
-`auxiliary`, `excitation_partials`, and the receptive field by `num_layers` and `dilation_cycle`.
+`auxiliary`, `excitation_partials`, `predictor_taps`, and the receptive field by `num_layers` and
+`dilation_cycle`.
 """
 
 import dataclasses
@@ -23,6 +24,7 @@ class WaveNetHparams(hparams_lib.Hparams):
         style_secs: Length of the clip that a style vector is made of.
         global_size: Length of that vector, for `piano=style`.
         num_pianos: How many pianos there are, for `piano=id`.
+        listen_clips: Clips that an evaluation makes, transcribes and scores; 0 for none.
         sample_rate: From here on to `auxiliary`, see `style_transfer.models.wavenet.WaveNet`.
         auxiliary_weight: From here on, see `style_transfer.wavenet.loss.WaveNetLoss`.
     """
@@ -40,6 +42,7 @@ class WaveNetHparams(hparams_lib.Hparams):
     style_secs: float = 8.0
     global_size: int = 64
     num_pianos: int = 0
+    listen_clips: int = 8
     sample_rate: int = 16_000
     roll_rate: int = 250
     num_layers: int = 22
@@ -80,6 +83,7 @@ class SpectralHparams(hparams_lib.Hparams):
     Attributes:
         crop_secs: See `WaveNetHparams`; so `crops_per_example` and `eval_crops`.
         style_secs: Length of the clip that tells of the piano.
+        listen_clips: See `WaveNetHparams`.
         sample_rate: From here on to `excitation_partials`, see
             `style_transfer.models.spectral_wavenet.SpectralWaveNet`.
         floor_db: From here on, see `style_transfer.losses.PianoLoss`.
@@ -95,6 +99,7 @@ class SpectralHparams(hparams_lib.Hparams):
     crops_per_example: int = 1
     eval_crops: int = 4
     style_secs: float = 8.0
+    listen_clips: int = 8
     sample_rate: int = 16_000
     roll_rate: int = 250
     num_layers: int = 20
@@ -165,12 +170,11 @@ def build_dataset(examples_path: str, hparams: WaveNetHparams, split: str, *, se
                     input_context, num_pianos=hparams.num_pianos, style_size=hparams.global_size)
 
 
-def build_probe(hparams: WaveNetHparams, model, loss):
+def build_probe(hparams: WaveNetHparams | SpectralHparams, model, loss):
     """How much the MIDI is heard, and what TensorBoard shows."""
     from style_transfer.wavenet.conditioning import ConditioningProbe
 
-    del hparams
-    return ConditioningProbe(model, loss)
+    return ConditioningProbe(model, loss, hparams.listen_clips)
 
 
 def build_spectral_model(hparams: SpectralHparams):
@@ -231,8 +235,8 @@ AUTOENCODER = dataclasses.replace(
     description="midi2wave whose MIDI goes through discrete codes, an argmax autoencoder.",
     hparams=dataclasses.replace(MIDI2WAVE.hparams, bottleneck="argmax"),
 )
-# Some 0.3 M parameters, a receptive field of 32 ms, and the pitches laid out as waves: meant to
-# make the roll tell more of what comes than the past does.
+# Some 0.35 M parameters, a short memory, and a linear predictor whose resonances are the notes':
+# what the past tells of pitch, it tells through the roll.
 SMALL = dataclasses.replace(
     MIDI2WAVE,
     name="midi2wave_small",
@@ -242,7 +246,7 @@ SMALL = dataclasses.replace(
         ema_momentum=0.999, sample_rate=8_000, num_layers=14, dilation_cycle=7,
         residual_channels=32, skip_channels=64, hidden_channels=96, num_mixtures=5,
         context_layers=5, context_cycle=5, context_channels=64, upsampling="linear",
-        excitation_partials=8, input_noise=0.01),
+        predictor_taps=128),
 )
 SPECTRAL = dataclasses.replace(
     MIDI2WAVE,

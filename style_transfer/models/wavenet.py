@@ -97,9 +97,9 @@ class WaveNet(keras.Model):
                  num_mixtures=10, context_layers=6, context_cycle=6, context_channels=88,
                  context_kernel_size=3, upsampling="transposed", global_size=0, num_pianos=0,
                  bottleneck=None, bottleneck_codes=8, bottleneck_classes=16, bottleneck_hop=4,
-                 excitation_partials=0, predictor_taps=0, predictor_partials=24, input_noise=0.0, input_dropout=0.0,
-                 input_dropout_secs=0.05, scheduled_sampling=0.0, auxiliary="none",
-                 auxiliary_weight=1.0, seed=0, **kwargs):
+                 excitation_partials=0, predictor_taps=0, predictor_partials=24, input_noise=0.0,
+                 input_dropout=0.0, input_dropout_secs=0.05, scheduled_sampling=0.0,
+                 auxiliary="none", auxiliary_weight=1.0, seed=0, **kwargs):
         super().__init__(**kwargs)
         # Config
         self.sample_rate, self.roll_rate = sample_rate, roll_rate
@@ -388,8 +388,9 @@ class WaveNet(keras.Model):
             "hidden_channels", "num_mixtures", "context_layers", "context_cycle",
             "context_channels", "context_kernel_size", "upsampling", "global_size", "num_pianos",
             "bottleneck", "bottleneck_codes", "bottleneck_classes", "bottleneck_hop",
-            "excitation_partials", "predictor_taps", "predictor_partials", "input_noise", "input_dropout", "input_dropout_secs",
-            "scheduled_sampling", "auxiliary", "auxiliary_weight", "seed")
+            "excitation_partials", "predictor_taps", "predictor_partials", "input_noise",
+            "input_dropout", "input_dropout_secs", "scheduled_sampling", "auxiliary",
+            "auxiliary_weight", "seed")
         return {**super().get_config(), "output": self.output_kind,
                 **{name: getattr(self, name) for name in names}}
 

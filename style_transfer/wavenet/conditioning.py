@@ -1,4 +1,4 @@
-"""How much a model hears of its MIDI, while it is trained: `conditioning_gain`."""
+"""How much a model hears of its MIDI, while it is trained: `conditioning_gain`, `onset_f1`."""
 
 import keras
 import numpy as np
@@ -54,18 +54,21 @@ class Losses(keras.Model):
 
 
 class ConditioningProbe:
-    """Measures `conditioning_gain`, and makes examples to look at; a `configs.Probe`.
+    """Measures `conditioning_gain` and `onset_f1`, and makes examples; a `configs.Probe`.
 
     The gain is the loss with another piece's MIDI minus that with the right one, nats per sample.
-    A decoder that has learned to ignore its MIDI has 0.
+    A decoder that has learned to ignore its MIDI has 0. Onset F1 is that of free-running audio,
+    transcribed, against its MIDI; see `evaluate.free_running_scores`.
 
     Args:
         model: The built model, called with dicts of `roll` and, from the evaluation data, `piece`.
         loss: Its loss.
+        listen_clips: How many clips are made and listened to; 0 for none.
     """
 
-    def __init__(self, model, loss):
+    def __init__(self, model, loss, listen_clips=0):
         self._model, self._losses = model, Losses(model, loss)
+        self._listen_clips, self._to_hear = listen_clips, []
         self._right, self._shuffled = [], []
         self._batch_size, self._examples = None, None
 
@@ -76,6 +79,10 @@ class ConditioningProbe:
         self._batch_size = self._batch_size or count
         if self._examples is None:
             self._examples = {name: value[:MAX_EXAMPLES] for name, value in x.items()}
+        missing = self._listen_clips - sum(len(part["roll"]) for part in self._to_hear)
+        if missing > 0:
+            self._to_hear.append({name: value[:missing] for name, value in
+                                  {**x, "audio": y["audio"] if isinstance(y, dict) else y}.items()})
         order, is_other = derangement(x.get("piece", np.arange(count)))
         if not is_other.any():
             return
@@ -85,10 +92,19 @@ class ConditioningProbe:
         self._shuffled.extend(shuffled[is_other])
 
     def result(self):
-        """`conditioning_gain`, unless there was never another piece."""
-        if not self._right:
-            return {}
-        return {"conditioning_gain": float(np.mean(self._shuffled) - np.mean(self._right))}
+        """What was measured: the gain unless there was never another piece, F1 if asked for."""
+        found = {}
+        if self._right:
+            found["conditioning_gain"] = float(np.mean(self._shuffled) - np.mean(self._right))
+        if self._to_hear:
+            from style_transfer.wavenet import evaluate
+
+            x = {name: np.concatenate([part[name] for part in self._to_hear])
+                 for name in self._to_hear[0]}
+            scores = evaluate.free_running_scores(self._model, x, seed=SAMPLE_SEED)
+            found.update({name: scores[name] for name in ("onset_f1", "chance_onset_f1")
+                          if np.isfinite(scores[name])})
+        return found
 
     def write(self, writer, step):
         """Shows the first clips: roll, recording, what is expected of each sample, free running."""

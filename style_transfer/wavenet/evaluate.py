@@ -3,6 +3,7 @@
 import warnings
 
 import numpy as np
+from keras import ops
 
 from style_transfer import audio as audio_lib
 from style_transfer import piano_roll
@@ -15,7 +16,7 @@ def free_running_scores(model, x, *, seed=0, temperature=1.0, transcription_mode
     """Onset F1 of what a model makes of rolls, beside chance and beside the recordings.
 
     Args:
-        model: A `WaveNet`.
+        model: A `WaveNet`, or a `SpectralWaveNet`, which has no `seed` nor `temperature`.
         x: Inputs of evaluation data: `roll` `[clips, frames, 176]`, `audio` of the recordings,
             `piece`, what music each is, and what the model is told of the piano.
         seed: Of the sampling.
@@ -28,11 +29,15 @@ def free_running_scores(model, x, *, seed=0, temperature=1.0, transcription_mode
         same audio against the MIDI of other pieces), `recording_onset_f1` (the recordings against
         theirs: what the transcriber hears at this rate), and the `audio` made.
     """
-    from style_transfer.wavenet import generation
+    if hasattr(model, "sample"):
+        from style_transfer.wavenet import generation
 
-    piano = x.get("style", x.get("piano_id"))
-    made = generation.generate(model, np.asarray(x["roll"]), seed, temperature,
-                               style=None if piano is None else np.asarray(piano), report=report)
+        piano = x.get("style", x.get("piano_id"))
+        made = generation.generate(
+            model, np.asarray(x["roll"]), seed, temperature,
+            style=None if piano is None else np.asarray(piano), report=report)
+    else:
+        made = ops.convert_to_numpy(model(x))
     tables = [inputs.table_of_roll(roll, model.roll_rate) for roll in np.asarray(x["roll"])]
     pieces = np.asarray(x.get("piece", np.arange(len(tables))))
     scores = onset_scores(made, tables, pieces, model.sample_rate, transcription_model)

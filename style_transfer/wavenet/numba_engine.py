@@ -74,7 +74,8 @@ class NumbaEngine:
             weights, state.rings, state.previous, history, state.errors, state.position,
             conditions, self._excitation(excitation, batch),
             np.ascontiguousarray(coefficients[:, :, ::-1].swapaxes(0, 1), np.float32),
-            np.ascontiguousarray(forced, np.float32), num_given, np.ascontiguousarray(uniforms.swapaxes(0, 1)), self._temperature,
+            np.ascontiguousarray(forced, np.float32), num_given,
+            np.ascontiguousarray(uniforms.swapaxes(0, 1)), self._temperature,
             model.output_kind == "mixture", model.num_mixtures, audio, logits)
         state.history = history[:, samples:]
         return audio, logits[:, :, :model.num_outputs]

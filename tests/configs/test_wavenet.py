@@ -15,7 +15,7 @@ RATE = tiny_pairs.RATE
 NAMES = ("midi2wave", "midi2wave_autoencoder", "midi2wave_small")
 TINY = (f"batch_size=3,sample_rate={RATE},crop_secs=0.25,num_layers=3,dilation_cycle=3,"
         "residual_channels=4,skip_channels=4,hidden_channels=4,num_mixtures=2,context_layers=2,"
-        "context_channels=4,warmup_steps=1,eval_crops=2,style_secs=2")
+        "context_channels=4,warmup_steps=1,eval_crops=2,style_secs=2,listen_clips=0")
 
 
 @pytest.fixture(scope="module")
@@ -29,7 +29,9 @@ def folder(tmp_path_factory):
 
 def tiny(name, text=""):
     config = configs.get(name)
-    return config, configs.parse_hparams(text, configs.parse_hparams(TINY, config.hparams))
+    taps = min(8, config.hparams.predictor_taps)
+    hparams = configs.parse_hparams(f"{TINY},predictor_taps={taps}", config.hparams)
+    return config, configs.parse_hparams(text, hparams)
 
 
 def test_hparams_default_to_the_model_of_the_seed():
@@ -82,7 +84,7 @@ def test_training_measures_the_gain_and_shows_examples(folder, tmp_path, name):
 
 @pytest.mark.parametrize("text", [
     "input_noise=0.1", "input_dropout=0.5", "scheduled_sampling=0.5", "auxiliary=transcription",
-    "auxiliary=spectral", "output=mulaw", "excitation_partials=2"])
+    "auxiliary=spectral", "output=mulaw", "excitation_partials=2", "predictor_taps=5"])
 def test_every_remedy_trains(folder, text):
     config, hparams = tiny("midi2wave", text)
     x, y = next(iter(config.build_dataset(folder, hparams, "train", seed=0)))
@@ -121,7 +123,7 @@ def test_wrong_pianos_are_errors(folder):
 
 SPECTRAL = (f"batch_size=2,sample_rate={RATE},crop_secs=0.5,style_secs=2,num_layers=2,"
             "dilation_cycle=2,channels=4,hidden_channels=4,context_layers=2,context_channels=4,"
-            "style_size=4,excitation_partials=2,warmup_steps=1,eval_crops=2")
+            "style_size=4,excitation_partials=2,warmup_steps=1,eval_crops=2,listen_clips=0")
 
 
 def test_spectral_data_have_a_clip_of_the_piano_and_the_model_takes_them(folder):

@@ -72,6 +72,37 @@ def test_clips_that_have_no_other_piece_beside_them_do_not_count():
     assert probe.result() == {}
 
 
+class Player(keras.Model):
+    """Makes the same audio whatever the roll says; at once, as `SpectralWaveNet` does."""
+
+    roll_rate, sample_rate = 250, RATE
+
+    def __init__(self, audio):
+        super().__init__()
+        self.audio = audio
+
+    def call(self, x):
+        return ops.convert_to_tensor(self.audio[:x["roll"].shape[0]])
+
+
+def test_a_probe_listens_to_as_many_clips_as_it_is_told():
+    tables = [tiny_pairs.table(2.5, seed=seed, step_secs=0.2) for seed in range(3)]
+    audio = np.stack([tiny_pairs.sound(table, 2.5, RATE).samples for table in tables])
+    roll = np.stack([inputs.roll(table, 0, 625, 250) for table in tables])
+    level = np.zeros((3, 1), np.float32)
+
+    def result(model, clips):
+        probe = conditioning.ConditioningProbe(model, Squares(), clips)
+        for part in (slice(2), slice(2, 3)):
+            probe.update({"roll": roll[part], "piece": np.arange(3)[part]},
+                         {"audio": audio[part], "level": level[part]})
+        return probe.result()
+
+    assert set(result(Player(audio), 0)) == {"conditioning_gain"}
+    heard = result(Player(np.stack([audio[0], audio[2], audio[1]])), 2)
+    assert heard["onset_f1"] == pytest.approx((result(Player(audio), 1)["onset_f1"]) / 2, abs=0.2)
+
+
 def test_audio_that_plays_its_notes_scores_above_chance():
     tables = [tiny_pairs.table(2.5, seed=seed, step_secs=0.2) for seed in range(3)]
     clips = np.stack([tiny_pairs.sound(table, 2.5, RATE).samples for table in tables])
