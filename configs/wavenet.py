@@ -25,6 +25,7 @@ class WaveNetHparams(hparams_lib.Hparams):
         global_size: Length of that vector, for `piano=style`.
         num_pianos: How many pianos there are, for `piano=id`.
         listen_clips: Clips that an evaluation makes, transcribes and scores; 0 for none.
+        edge_share: See `WaveNetSettings`; of training examples only.
         sample_rate: From here on to `auxiliary`, see `style_transfer.models.wavenet.WaveNet`.
         auxiliary_weight: From here on, see `style_transfer.wavenet.loss.WaveNetLoss`.
     """
@@ -43,6 +44,7 @@ class WaveNetHparams(hparams_lib.Hparams):
     global_size: int = 64
     num_pianos: int = 0
     listen_clips: int = 8
+    edge_share: float = 0.1
     sample_rate: int = 16_000
     roll_rate: int = 250
     num_layers: int = 22
@@ -206,7 +208,8 @@ def _dataset(examples_path, hparams, split, piano, seed, skip_batches, input_con
     is_training = split == "train"
     settings = WaveNetSettings(
         sample_rate=hparams.sample_rate, roll_rate=hparams.roll_rate, crop_secs=hparams.crop_secs,
-        piano=piano, style_secs=hparams.style_secs, with_pieces=not is_training, seed=seed)
+        piano=piano, style_secs=hparams.style_secs, with_pieces=not is_training, seed=seed,
+        edge_share=getattr(hparams, "edge_share", 0.0) if is_training else 0.0)
     return wavenet_inputs.make_dataset(
         examples_path, split, settings=settings, batch_size=hparams.batch_size,
         crops_per_example=hparams.crops_per_example if is_training else hparams.eval_crops,
@@ -246,7 +249,7 @@ SMALL = dataclasses.replace(
         ema_momentum=0.999, sample_rate=8_000, num_layers=14, dilation_cycle=7,
         residual_channels=32, skip_channels=64, hidden_channels=96, num_mixtures=5,
         context_layers=5, context_cycle=5, context_channels=64, upsampling="linear",
-        predictor_taps=128),
+        predictor_taps=128, skip_samples=384),
 )
 SPECTRAL = dataclasses.replace(
     MIDI2WAVE,

@@ -31,6 +31,9 @@ class WaveNetSettings:
             pianos in the records; `style`, the vector that `piano_ddsp` makes of a clip of other
             notes of it, one for each performance; `clip`, such a clip itself, another each time.
         style_secs: Length of that clip.
+        edge_share: Share of the examples that hold the beginning of a performance or its end and
+            silence after it, which random crops seldom do and generation always does; for `none`
+            and `id`: others must not share notes with the clip that tells of the piano.
         with_pieces: Whether inputs hold `piece`, equal for crops of the same music.
         seed: Of everything random.
     """
@@ -40,6 +43,7 @@ class WaveNetSettings:
     crop_secs: float = 1.0
     piano: str = "none"
     style_secs: float = 8.0
+    edge_share: float = 0.0
     with_pieces: bool = False
     seed: int = 0
 
@@ -134,6 +138,8 @@ class WaveNetCrops:
             start, piano["style"] = self._with_style(index, rng)
         else:
             start = int(rng.integers(self._latest(index) + 1))
+        if settings.edge_share and settings.piano in ("none", "id"):
+            start = self._edge(index, rng, start)
         reference = self.references[index]
         if settings.piano == "id":
             piano["piano_id"] = np.int32(self.pianos.index(reference.timbre_id))
@@ -150,6 +156,15 @@ class WaveNetCrops:
         """The last frame at which a crop fits."""
         spare = self.references[index].num_samples - self.settings.crop_samples
         return max(0, spare // self.settings.hop)
+
+    def _edge(self, index, rng, start):
+        """Sometimes the first frame, or one from which a crop ends behind its recording."""
+        draw, beyond = rng.uniform(size=2)
+        if draw < self.settings.edge_share / 2:
+            return 0
+        if draw < self.settings.edge_share:
+            return self._latest(index) + int(beyond * self.settings.num_frames / 2)
+        return start
 
     def _frame_of(self, window):
         """The frame at which the crop that begins in it is taken."""

@@ -5,7 +5,7 @@ import numpy as np
 from style_transfer.wavenet import conditions
 
 ENGINES = ("numba", "graph")
-STEP_FRAMES = 16  # frames made between two reports
+STEP_FRAMES = 128  # frames made between two reports, and before threads wait for each other
 
 
 def generate(model, roll, seed=0, temperature=1.0, primer=None, teacher_forced=False, style=None,

@@ -52,6 +52,9 @@ class WaveNetLoss(keras.losses.Loss):
         """
         truth = y_true if isinstance(y_true, dict) else {"audio": y_true}
         audio = truth["audio"]
+        if audio.shape[1] <= self.skip_samples:
+            raise ValueError(f"A clip has {audio.shape[1]} samples, of which skip_samples leaves "
+                             f"out {self.skip_samples}: make crop_secs longer or that smaller.")
         log_prob = (mixtures.logistic_log_prob if self.output == "mixture"
                     else mixtures.mu_law_log_prob)
         likelihood = log_prob(audio[:, self.skip_samples:],

@@ -8,6 +8,9 @@ from style_transfer.wavenet import fused
 from style_transfer.wavenet.packing import gate_channels, pack, pad_channels
 
 
+CHUNK_FRAMES = 16  # whose conditions are held for all samples: few, so that they stay in cache
+
+
 class NumbaEngine:
     """State of a batch, and the compiled steps.
 
@@ -59,6 +62,18 @@ class NumbaEngine:
         return np.concatenate(audio), np.concatenate(logits) if self._keep_logits else None
 
     def _run(self, state, frames, excitation, coefficients, forced, num_given, uniforms):
+        hop, parts = self._model.hop, []
+        for frame in range(0, frames.shape[1] - 2, CHUNK_FRAMES):
+            until = min(frame + CHUNK_FRAMES, frames.shape[1] - 2)
+            samples = slice(frame * hop, until * hop)
+            parts.append(self._chunk(
+                state, frames[:, frame:until + 2],
+                None if excitation is None else excitation[:, samples],
+                None if coefficients is None else coefficients[:, frame:until],
+                forced[:, samples], max(0, num_given - frame * hop), uniforms[:, samples]))
+        return [np.concatenate(part, axis=1) for part in zip(*parts, strict=True)]
+
+    def _chunk(self, state, frames, excitation, coefficients, forced, num_given, uniforms):
         model, weights = self._model, self._weights
         batch, samples, _ = uniforms.shape
         conditions = state.conditions(samples, batch, frames.shape[2])

@@ -77,7 +77,8 @@ def test_a_tone_is_predicted_by_the_roll_that_holds_it_and_not_by_another(predic
 def test_predictions_are_weighted_sums_of_the_past(predictor):
     rng = np.random.default_rng(0)
     past, weights = rng.normal(size=(2, 96)), rng.normal(size=(2, 3, TAPS))
-    found = np.asarray(predictor.predict(past.astype("f"), ops.convert_to_tensor(weights, "float32")))
+    weights = weights.astype(np.float32)
+    found = np.asarray(predictor.predict(past.astype(np.float32), ops.convert_to_tensor(weights)))
     padded = np.pad(past, ((0, 0), (TAPS - 1, 0)))
     for n in (0, 31, 32, 95):
         wanted = np.sum(padded[:, n:n + TAPS][:, ::-1] * weights[:, n // 32], axis=1)

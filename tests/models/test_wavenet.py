@@ -214,10 +214,13 @@ def test_first_samples_can_be_left_out_of_the_loss():
     outputs["logits"][:, :40] += 3
     assert float(WaveNetLoss(skip_samples=40)(x, outputs)) == pytest.approx(before)
     assert float(WaveNetLoss()(x["audio"], outputs)) != pytest.approx(before)
+    with pytest.raises(ValueError, match="make crop_secs longer"):
+        WaveNetLoss(skip_samples=x["audio"].shape[1])(x, outputs)
 
 
 @pytest.mark.parametrize("options", [{"output": "mulaw"}, {"bottleneck": "argmax"},
-                                     {"excitation_partials": 2, "global_size": 4}])
+                                     {"excitation_partials": 2, "global_size": 4},
+                                     {"predictor_taps": 7}])
 def test_saving_keeps_outputs_and_weights_load_without_an_example(options, tmp_path):
     from style_transfer import weights
 
@@ -234,7 +237,9 @@ def test_saving_keeps_outputs_and_weights_load_without_an_example(options, tmp_p
 
 @pytest.mark.parametrize("options, message", [
     ({"sample_rate": 2001}, "multiple of roll_rate"), ({"output": "linear"}, "mixture"),
-    ({"upsampling": "cubic"}, "transposed"), ({"context_kernel_size": 2}, "odd")])
+    ({"upsampling": "cubic"}, "transposed"), ({"context_kernel_size": 2}, "odd"),
+    ({"predictor_taps": 4, "output": "mulaw"}, "no centre to move"),
+    ({"predictor_taps": 4, "roll_features": 88}, "predictor_taps needs rolls of 176")])
 def test_options_that_cannot_be_say_so(options, message):
     with pytest.raises(ValueError, match=message):
         WaveNet(**{**TINY, **options})

@@ -54,6 +54,22 @@ def folder(tmp_path_factory):
     return str(root)
 
 
+def test_edges_are_taken_as_often_as_asked_for(folder):
+    never, often = (crops_of(folder, edge_share=share) for share in (0.0, 0.6))
+    last = round((6.0 - SIZES["crop_secs"]) * RATE)
+    starts = {crops: [] for crops in (never, often)}
+    for crops, found in starts.items():
+        for epoch in range(60):
+            x, y = crops.make(0, epoch)
+            found.append(int(x["start_sample"]))
+            assert not x["audio"][max(0, 6 * RATE - found[-1]):].any()
+            assert x["audio"].shape == y["audio"].shape == (SIZES["crop_secs"] * RATE,)
+    assert max(starts[never]) <= last and starts[never].count(0) < 3
+    assert 8 < starts[often].count(0) < 30
+    assert 8 < sum(start >= last for start in starts[often]) < 30
+    assert max(starts[often]) > last and all(start % HOP == 0 for start in starts[often])
+
+
 def crops_of(folder, split="train", **changes):
     return wavenet_inputs.load_crops(folder, split, WaveNetSettings(**{**SIZES, **changes}))
 

@@ -139,7 +139,8 @@ def test_conditions_of_blocks_are_those_of_the_whole(case):
                            whole.excitation, atol=1e-4)
 
 
-def test_progress_is_reported_up_to_the_last_sample():
+def test_progress_is_reported_up_to_the_last_sample(monkeypatch):
+    monkeypatch.setattr(generation, "STEP_FRAMES", 16)
     model, told = built({}), []
     roll, audio, _ = clips(model, 1, frames=40)
     generation.generate(model, roll, report=lambda done, total: told.append((done, total)))
