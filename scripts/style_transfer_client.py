@@ -2,7 +2,8 @@
 
 The piano is estimated once; with --adapt it is fitted to the recording, which only
 style_transfer_serve can do. --save_parameters keeps it for later, --parameters takes it.
---transcribe asks a transcription model for the notes of recordings instead.
+--transcribe asks a transcription model for the notes of recordings instead, --wavenet plays with a
+model of midi2wave's kind or wavenet_spectral.
 """
 
 import pathlib
@@ -18,7 +19,8 @@ flags.DEFINE_string("server", None, "host:port; by default this machine and the 
                     "port.")
 flags.DEFINE_enum("protocol", "rest", list(PORTS), "How to talk to it.")
 flags.DEFINE_string("model_name", None, "The model's name on the server; by default piano_ddsp, "
-                    "with --transcribe onsets_frames_small.")
+                    "with --transcribe onsets_frames_small, with --wavenet midi2wave_small or "
+                    "wavenet_spectral.")
 flags.DEFINE_integer("model_version", None, "Its version; by default the newest.", lower_bound=1)
 flags.DEFINE_list("content", None, "The pieces: MIDI files or serialized NoteSequences, separated "
                   "by commas.")
@@ -29,6 +31,13 @@ flags.DEFINE_bool("adapt", False, "Whether the piano is fitted to the recording.
 flags.DEFINE_string("style_midi", None, "Notes of the recording, in its time, for --adapt; by "
                     "default the server transcribes it.")
 flags.DEFINE_integer("adapt_steps", None, "Gradient steps of that fit.", lower_bound=0)
+flags.DEFINE_enum("wavenet", None, ["sampled", "spectral"], "Instead of piano_ddsp the model is a "
+                  "WaveNet: sampled as midi2wave, for which --style is given only if it was "
+                  "trained so, or wavenet_spectral, which needs --style.")
+flags.DEFINE_integer("seed", 0, "Of the samples that --wavenet=sampled draws.")
+flags.DEFINE_float("temperature", 1.0, "Likewise; 0 takes the likeliest.", lower_bound=0.0)
+flags.DEFINE_integer("piano_id", None, "Number of the piano, for a --wavenet=sampled that was "
+                     "trained so.", lower_bound=0)
 flags.DEFINE_string("parameters", None, "Instead of --style: what --save_parameters wrote.")
 flags.DEFINE_string("save_parameters", None, "Where to keep the piano's parameters, *.npz.")
 flags.DEFINE_string("output_dir", None, "Where the WAV or MIDI files go.")
@@ -50,7 +59,7 @@ def main(argv):
     from style_transfer.serving import client as client_lib
 
     address = FLAGS.server or f"127.0.0.1:{PORTS[FLAGS.protocol]}"
-    name = FLAGS.model_name or ("onsets_frames_small" if FLAGS.transcribe else "piano_ddsp")
+    name = FLAGS.model_name or _default_name()
     with client_lib.connect(
             FLAGS.protocol, address, model=name, version=FLAGS.model_version,
             token=_token(), deadline_secs=FLAGS.deadline_secs,
@@ -62,11 +71,20 @@ def main(argv):
         if FLAGS.transcribe:
             _for_each(FLAGS.transcribe, ".mid", lambda path: _transcribed(client, path))
             return
+        if FLAGS.wavenet:
+            _for_each(FLAGS.content, ".wav", lambda path: _sounding(_by_wavenet(client, path)))
+            return
         piano = _piano(client, client_lib)
         if FLAGS.save_parameters:
             _save(FLAGS.save_parameters, piano)
         if FLAGS.content:
             _for_each(FLAGS.content, ".wav", lambda path: _played(client, piano, path))
+
+
+def _default_name():
+    if FLAGS.wavenet:
+        return "wavenet_spectral" if FLAGS.wavenet == "spectral" else "midi2wave_small"
+    return "onsets_frames_small" if FLAGS.transcribe else "piano_ddsp"
 
 
 def _check_flags():
@@ -77,7 +95,9 @@ def _check_flags():
         raise ValueError("--content is required; see --help.")
     if FLAGS.content and not FLAGS.output_dir:
         raise ValueError("--output_dir is required; see --help.")
-    if bool(FLAGS.style) == bool(FLAGS.parameters):
+    if FLAGS.wavenet:
+        _check_wavenet_flags()
+    elif bool(FLAGS.style) == bool(FLAGS.parameters):
         raise ValueError("Give --style or --parameters, one of them.")
     if (FLAGS.adapt_steps is not None or FLAGS.style_midi) and not FLAGS.adapt:
         raise ValueError("--style_midi and --adapt_steps belong to --adapt; give it too.")
@@ -91,8 +111,18 @@ def _check_flags():
         raise ValueError(f"--save_parameters must end in .npz, got {FLAGS.save_parameters!r}.")
 
 
+def _check_wavenet_flags():
+    for name in ("parameters", "save_parameters", "adapt"):
+        if getattr(FLAGS, name):
+            raise ValueError(f"--{name} has nothing to do with --wavenet; give one of them.")
+    if FLAGS.wavenet == "spectral" and not FLAGS.style:
+        raise ValueError("--wavenet=spectral plays on the piano of a recording: give --style.")
+    if FLAGS.wavenet == "spectral" and FLAGS.piano_id is not None:
+        raise ValueError("--piano_id belongs to --wavenet=sampled.")
+
+
 def _check_transcribe_flags():
-    for name in ("content", "style", "parameters", "save_parameters", "adapt"):
+    for name in ("content", "style", "parameters", "save_parameters", "adapt", "wavenet"):
         if getattr(FLAGS, name):
             raise ValueError(f"--{name} has nothing to do with --transcribe; give one of them.")
     if not FLAGS.output_dir:
@@ -137,9 +167,18 @@ def _for_each(paths, suffix, make):
 
 
 def _played(client, piano, path):
+    return _sounding(client.play(piano, path))
+
+
+def _by_wavenet(client, path):
+    if FLAGS.wavenet == "spectral":
+        return client.transfer(FLAGS.style, path)
+    return client.generate(path, FLAGS.seed, FLAGS.temperature, FLAGS.style, FLAGS.piano_id)
+
+
+def _sounding(result):
     from style_transfer import audio
 
-    result = client.play(piano, path)
     return lambda target: audio.save(target, result), f"{result.duration_secs:.1f} s of audio"
 
 

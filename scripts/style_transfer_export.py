@@ -1,4 +1,11 @@
-"""Exports a trained model for TensorFlow Serving."""
+"""Exports a trained model for TensorFlow Serving: what each kind can be asked for.
+
+piano_ddsp: serving_default, transfer, encode_style, play. Transcribers: serving_default, rolls,
+transcribe. MusicVAE: serving_default, encode, sample; drums: serving_default. midi2wave and its
+kind: serving_default plays NoteSequences (content_bytes, seed, temperature, and style_bytes or
+piano_id where the model is told of the piano), generate plays piano rolls. wavenet_spectral:
+serving_default (style_bytes, content_bytes) and transfer.
+"""
 
 import time
 
@@ -15,7 +22,9 @@ flags.DEFINE_string("export_dir", None, "The model's base folder, named as reque
 flags.DEFINE_integer("version", None, "Number of the version, instead of the next.", lower_bound=1)
 flags.DEFINE_bool("warm_up", True, "Whether requests are included that a server runs before it is "
                   "ready.")
-flags.DEFINE_float("max_content_secs", 1200.0, "Longest piece that is played, seconds.",
+flags.DEFINE_float("max_content_secs", None, "Longest piece that is played or recording that is "
+                   "transcribed, seconds; by default 1200, of wavenet_spectral 300, and of models "
+                   "that make one sample after the other as long as 240,000 samples last.",
                    lower_bound=1.0)
 flags.DEFINE_integer("max_notes", 30_000, "Most notes of a piece.", lower_bound=1)
 

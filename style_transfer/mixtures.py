@@ -114,19 +114,26 @@ def choose(logits, uniforms, temperature=1.0):
     Args:
         logits: Shape `[..., classes]`.
         uniforms: Shape `[...]`, in [0, 1).
-        temperature: Of the classes; 0 takes the likeliest.
+        temperature: Of the classes, a number or a tensor `[...]`; 0 takes the likeliest.
 
     Returns:
         One-hot, shape `[..., classes]`.
     """
     num_classes = logits.shape[-1]
+    if ops.is_tensor(temperature):
+        is_cold = temperature[..., None] == 0.0
+        drawn = _draw(logits / ops.where(is_cold, 1.0, temperature[..., None]), uniforms)
+        return ops.where(is_cold, choose(logits, uniforms, 0.0), drawn)
     if not temperature:
         return ops.one_hot(ops.argmax(logits, axis=-1), num_classes)
-    probabilities = ops.softmax(logits / temperature, axis=-1)
-    cumulative = ops.cumsum(probabilities, axis=-1)
+    return _draw(logits / temperature, uniforms)
+
+
+def _draw(logits, uniforms):
+    cumulative = ops.cumsum(ops.softmax(logits, axis=-1), axis=-1)
     # The last cumulative probability need not be 1 to the last bit.
     is_past = ops.cast(cumulative[..., :-1] <= uniforms[..., None], "int32")
-    return ops.one_hot(ops.sum(is_past, axis=-1), num_classes)
+    return ops.one_hot(ops.sum(is_past, axis=-1), logits.shape[-1])
 
 
 def mu_law_encode(audio):

@@ -96,6 +96,16 @@ class SpectralWaveNet(keras.Model):
         self.head.build((None, None, self.hidden_channels))
         self.built = True
 
+    @property
+    def reach(self):
+        """Frames before and after a frame that its audio depends on."""
+        # One more, since conditions are upsampled between a frame and its neighbours.
+        return self.context.reach + -(-self.stack.receptive_field // (2 * self.hop)) + 1
+
+    def noise(self, num_samples):
+        """The noise of a piece while it is not trained, `[1, num_samples]`."""
+        return keras.random.normal((1, num_samples), seed=self.seed)
+
     def excite(self, x, training=False):
         """Excitations `[batch, frames * hop, num_excitations]`; see `call`."""
         roll = x["roll"]
@@ -103,24 +113,29 @@ class SpectralWaveNet(keras.Model):
         start = ops.zeros_like(roll[:, 0, 0]) if start is None else start
         waves = blocks.excitation(roll[:, :, 88:], ops.cast(start, "int32") // self.hop, self.hop,
                                   self.sample_rate, self.excitation_partials)
-        shape = (ops.shape(roll)[0], roll.shape[1] * self.hop, 1)
-        noise = keras.random.normal(shape, seed=self.random if training else self.seed)
-        return ops.concatenate([waves, noise], axis=-1)
+        shape = (ops.shape(roll)[0], roll.shape[1] * self.hop)
+        if training:
+            noise = keras.random.normal(shape, seed=self.random)
+        else:
+            noise = x["noise"] if "noise" in x else self.noise(shape[1])
+        return ops.concatenate([waves, ops.broadcast_to(noise, shape)[..., None]], axis=-1)
 
     def call(self, x, training=False):
         """Plays.
 
         Args:
             x: Dict of `roll` `[batch, frames, 176]`; `style_audio` `[batch, clip samples]`, the
-                piano to sound like; optionally `start_sample` int `[batch]`, where in the piece
-                the roll begins, and `audio`, of which only the length counts.
+                piano to sound like, or its vector `style` `[batch, style_size]`; optionally
+                `start_sample` int `[batch]`, where in the piece the roll begins, `noise`
+                `[batch, frames * hop]`, its part of the piece's `noise`, and `audio`, of which
+                only the length counts.
             training: Whether each call has another noise.
 
         Returns:
             Audio `[batch, frames * hop]`, or as long as `audio`.
         """
         excitation = self.excite(x, training)
-        style = self.style_encoder(x["style_audio"])
+        style = x["style"] if "style" in x else self.style_encoder(x["style_audio"])
         context = self.context({"roll": x["roll"], "style": style})
         add = self.upsample.adder(self.condition(context), 2 * self.channels)
         activations = self.stack(self.input_projection(excitation), condition=add)

@@ -17,6 +17,9 @@ import numpy as np
 
 DEFAULT_DEADLINE_SECS = 120.0
 FIRST_WAIT_SECS, LONGEST_WAIT_SECS = 0.2, 5.0
+# What signatures with one output call it: REST gives that one without its name.
+ONLY_OUTPUTS = {"serving_default": "audio_bytes", "play": "audio_bytes", "generate": "audio",
+                "transfer": "audio", "encode_style": "style"}
 PIANO_NAMES = ("style", "f0_hz", "inharmonicity", "loudness_db", "by_key", "by_velocity", "room")
 
 
@@ -76,6 +79,27 @@ class Client:
         """
         return _audio(self.predict("serving_default", {
             "style_bytes": [_wav(style)], "content_bytes": [_sequence(content)]}))
+
+    def generate(self, content, seed=0, temperature=1.0, style=None, piano_id=None):
+        """Plays a piece with a served `WaveNet`, sample by sample.
+
+        Args:
+            content: The piece, as `piano_roll.load_midi` takes it.
+            seed: Of the draws.
+            temperature: Of the draws; 0 takes the likeliest.
+            style: A recording of the piano, for a model that is told of it so.
+            piano_id: Its number, likewise.
+
+        Returns:
+            An `Audio`.
+        """
+        inputs = {"content_bytes": [_sequence(content)], "seed": np.array([seed], np.int32),
+                  "temperature": np.array([temperature], np.float32)}
+        if style is not None:
+            inputs["style_bytes"] = [_wav(style)]
+        if piano_id is not None:
+            inputs["piano_id"] = np.array([piano_id], np.int32)
+        return _audio(self.predict("serving_default", inputs))
 
     def encode_style(self, style):
         """The parameters of a recording's piano: dict of arrays for `play`."""
@@ -344,8 +368,7 @@ def _to_json(value):
 def _outputs(value, signature):
     """A column answer as arrays; the only output comes without its name."""
     if not isinstance(value, dict):
-        value = {"audio_bytes": value} if signature in ("serving_default", "play") else {
-            "output": value}
+        value = {ONLY_OUTPUTS.get(signature, "output"): value}
     return {name: _from_json(item) for name, item in value.items()}
 
 

@@ -9,6 +9,7 @@ VERSION_FILE = "saved_model.pb"
 WARMUP_FILE = "assets.extra/tf_serving_warmup_requests"
 WEIGHTS_FOLDER = "assets.extra/style_transfer"
 WARMUP_SECS = 2.0
+MAX_CONTENT_SECS = 1200.0
 # Registered in the wheel, but they need the Python process that made the graph.
 PYTHON_OPS = frozenset({"PyFunc", "PyFuncStateless", "EagerPyFunc"})
 
@@ -22,8 +23,8 @@ def export(model, export_dir, *, version=None, warm_up=True, report=lambda line:
         version: A number; None is one above the highest there is.
         warm_up: Whether requests are included that the server runs before it is ready.
         report: Called with a line of text for each step.
-        **limits: `max_content_secs` and `max_notes` of `signatures.PianoServing`; recordings
-            that are transcribed may be as long.
+        **limits: `max_content_secs`, the longest piece that is played or recording that is
+            transcribed, and `max_notes`; None for `longest_secs` and 30,000.
 
     Returns:
         Path of the version's folder.
@@ -111,7 +112,7 @@ def is_core_op(name):
 
 
 def write_warm_up(version_dir, model_name, signatures):
-    """Writes one short request for each signature that takes nothing but files.
+    """Writes `warm_up_requests` where a server looks for them.
 
     Args:
         version_dir: Folder of the version.
@@ -139,16 +140,20 @@ def write_warm_up(version_dir, model_name, signatures):
 
 
 def warm_up_requests(signatures):
-    """A dict of inputs for each signature that takes nothing but files.
+    """A dict of inputs for each signature that takes files, and numbers at most beside them.
 
     Args:
         signatures: Concrete functions by name.
     """
+    import numpy as np
+
     recording, content = warm_up_inputs()
-    known = {"style_bytes": [recording], "audio_bytes": [recording], "content_bytes": [content]}
+    files = {"style_bytes": [recording], "audio_bytes": [recording], "content_bytes": [content]}
+    known = {**files, "seed": np.zeros(1, np.int32), "temperature": np.ones(1, np.float32),
+             "piano_id": np.zeros(1, np.int32)}
     wanted = {name: input_specs(function) for name, function in signatures.items()}
     return {name: {key: known[key] for key in inputs} for name, inputs in wanted.items()
-            if inputs.keys() <= known.keys()}
+            if inputs.keys() <= known.keys() and inputs.keys() & files.keys()}
 
 
 def input_specs(function):
@@ -191,10 +196,17 @@ def serving_module(model, **limits):
     from style_transfer.models.music_vae import MusicVae
     from style_transfer.models.piano_ddsp import PianoDDSP
 
+    limits = {name: value for name, value in limits.items() if value is not None}
     if isinstance(model, PianoDDSP):
         from style_transfer.serving.signatures import PianoServing
 
         return PianoServing(model, **limits)
+    if _is_wavenet(model):
+        from style_transfer.serving import wavenets
+
+        kind = (wavenets.WaveNetServing if hasattr(model, "receptive_field")
+                else wavenets.SpectralServing)
+        return kind(model, **limits)
     if hasattr(model, "heads"):
         from style_transfer.serving.transcribing import TranscriberServing
 
@@ -206,3 +218,19 @@ def serving_module(model, **limits):
         kind = symbolic.MusicVaeServing if isinstance(model, MusicVae) else symbolic.DrumsServing
         return kind(model)
     raise TypeError(f"{type(model).__name__} has no serving signatures.")
+
+
+def longest_secs(model):
+    """Longest piece or recording that an exported model takes by default, seconds."""
+    if _is_wavenet(model):
+        from style_transfer.serving import wavenets
+
+        return wavenets.longest_secs(model)
+    return MAX_CONTENT_SECS
+
+
+def _is_wavenet(model):
+    from style_transfer.models.spectral_wavenet import SpectralWaveNet
+    from style_transfer.models.wavenet import WaveNet
+
+    return isinstance(model, (WaveNet, SpectralWaveNet))

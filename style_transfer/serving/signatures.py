@@ -109,16 +109,7 @@ class PianoServing(tf.Module):
 
         def played(item):
             samples, count, rate, table = item
-            with tf.control_dependencies([require(
-                    (count > 0) & (count <= tf.size(samples)), "style_samples is", count,
-                    "but style_audio has", tf.size(samples), "samples.")]):
-                samples = samples[:count]
-            with tf.control_dependencies([
-                    require((rate >= wav.MIN_RATE) & (rate <= wav.MAX_RATE), "sample_rate is",
-                            rate, "Hz; expected 8000 to 192000."),
-                    require(tf.reduce_all(tf.math.is_finite(samples)),
-                            "style_audio holds NaN or infinite samples.")]):
-                samples = tf.identity(samples)
+            samples = wav.counted(samples, count, rate, "style_audio", "style_samples")
             piano = self._encode(samples, rate)
             return self._player(piano, self._checked(_table(table)))
 
@@ -143,14 +134,7 @@ class PianoServing(tf.Module):
         return wav.encode(audio, self.model.sample_rate)
 
     def _checked(self, table):
-        end, count = tf.reduce_max(table.damped_secs), tf.size(table.key)
-        with tf.control_dependencies([
-                require(end <= self.max_content_secs, "The piece lasts", end, "s; at most",
-                        f"{self.max_content_secs:g} s are played. Cut it into parts."),
-                require(count <= self.max_notes, "The piece has", count, "notes; at most",
-                        f"{self.max_notes} are played. Cut it into parts.")]):
-            return table._replace(key=tf.identity(table.key), damped_secs=tf.identity(
-                table.damped_secs))
+        return notes_lib.within_limits(table, self.max_content_secs, self.max_notes)
 
 
 def _table(columns):

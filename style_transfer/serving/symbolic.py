@@ -7,11 +7,10 @@ import keras
 import tensorflow as tf
 
 from style_transfer.serving.graph.batches import each, named, same_batch
-from style_transfer.serving.graph.checks import require
+from style_transfer.serving.graph.checks import require, require_temperature
 from style_transfer.symbolic.encodings import NUM_DRUMS
 
 MAX_STEPS = 4096
-MAX_TEMPERATURE = 100.0
 
 
 class _GivenSeed(keras.random.SeedGenerator):
@@ -61,7 +60,7 @@ class MusicVaeServing(tf.Module):
         """Latent vectors -> classes, drawn at a temperature; 0 for the likeliest."""
         same_batch(z, temperature, seed)
         require(tf.reduce_all(tf.math.is_finite(z)), "z holds NaN or infinite values.")
-        _check_temperature(temperature)
+        require_temperature(temperature)
 
         def one(item):
             z, temperature, seed = item
@@ -116,7 +115,7 @@ class DrumsServing(tf.Module):
         """
         same_batch(primer, primer_steps, num_steps, temperature, seed)
         longest = tf.reduce_max(tf.concat([num_steps, [0]], axis=0))
-        _check_temperature(temperature, above_zero=True)
+        require_temperature(temperature, above_zero=True)
         for good, message in (
                 (tf.reduce_all((primer >= 0) & (primer < self.model.num_classes)),
                  f"primer must hold classes from 0 to {self.model.num_classes - 1}."),
@@ -140,9 +139,10 @@ class DrumsServing(tf.Module):
                                             tf.stack([seed, 0]), 1e-20, 1.0)
         gumbel = -tf.math.log(-tf.math.log(noise))
         classes = tf.TensorArray(tf.int32, size=num_steps, element_shape=()).write(0, primer[0])
+        fixed = self.model.fixed_weights()
 
         def step(place, last, state, likelihood, classes):
-            logits, state = self.model.step(self._features(last, place - 1)[None], state)
+            logits, state = self.model.step(self._features(last, place - 1)[None], state, fixed)
             log_probs = tf.nn.log_softmax(logits[0] / temperature)
             drawn = tf.argmax(log_probs + gumbel[place], output_type=tf.int32)
             given = primer[tf.minimum(place, tf.size(primer) - 1)]
@@ -161,9 +161,3 @@ class DrumsServing(tf.Module):
         counter = tf.bitwise.right_shift(place + 1, bits) % 2
         return tf.concat([tf.one_hot(label, self.model.num_classes),
                           tf.cast(2 * counter - 1, tf.float32)], axis=0)
-
-
-def _check_temperature(temperature, above_zero=False):
-    low = temperature > 0 if above_zero else temperature >= 0
-    require(tf.reduce_all(low & (temperature <= MAX_TEMPERATURE)), "temperature must lie between 0"
-            f"{' (itself excluded)' * above_zero} and {MAX_TEMPERATURE:g}.")

@@ -6,7 +6,6 @@ import tensorflow as tf
 
 from style_transfer.serving.graph import decoding, hearing, sequences, wav
 from style_transfer.serving.graph.batches import each, named, padded_to_longest, same_batch
-from style_transfer.serving.graph.checks import require
 from style_transfer.transcription.decoding import Thresholds
 
 MAX_RECORDING_SECS = 1200.0
@@ -68,16 +67,7 @@ class TranscriberServing(tf.Module):
 
         def one(item):
             samples, count, rate = item
-            with tf.control_dependencies([require(
-                    (count > 0) & (count <= tf.size(samples)), "num_samples is", count,
-                    "but audio has", tf.size(samples), "samples.")]):
-                samples = samples[:count]
-            with tf.control_dependencies([
-                    require((rate >= wav.MIN_RATE) & (rate <= wav.MAX_RATE), "sample_rate is",
-                            rate, "Hz; expected 8000 to 192000."),
-                    require(tf.reduce_all(tf.math.is_finite(samples)),
-                            "audio holds NaN or infinite samples.")]):
-                return self._hear(tf.identity(samples), rate)
+            return self._hear(wav.counted(samples, count, rate, "audio", "num_samples"), rate)
 
         return self._each(one, (audio, num_samples, sample_rate))
 

@@ -79,7 +79,7 @@ def style_vectors(clips, sample_rate, weights=None):
     Returns:
         float32 `[clips, style_size]`.
     """
-    model = _encoder(weights)
+    model = style_model(weights)
     found = []
     for first in range(0, len(clips), STYLE_BATCH):
         batch = [audio_lib.resample(audio_lib.Audio(clip, sample_rate), model.sample_rate).samples
@@ -89,7 +89,8 @@ def style_vectors(clips, sample_rate, weights=None):
 
 
 @functools.lru_cache(2)
-def _encoder(name):
+def style_model(name):
+    """The `piano_ddsp` model that makes style vectors, loaded once; see `style_vectors`."""
     from style_transfer import weights
 
     return weights.load(name)

@@ -7,7 +7,6 @@ import numpy as np
 from style_transfer.wavenet import fused
 from style_transfer.wavenet.packing import gate_channels, pack, pad_channels
 
-
 CHUNK_FRAMES = 16  # whose conditions are held for all samples: few, so that they stay in cache
 
 

@@ -189,13 +189,14 @@ def _generate_batch(model, pieces, piano, options, report):
 
 def _at_once(model, rolls, pianos, report):
     """Audio of a `SpectralWaveNet`, in parts that overlap by all that a sample depends on."""
-    hop, total = model.hop, rolls.shape[1]
-    margin = model.context.reach + -(-model.stack.receptive_field // (2 * hop)) + 1
+    hop, total, margin = model.hop, rolls.shape[1], model.reach
+    noise = np.repeat(model.noise(total * hop), len(rolls), axis=0)
     parts = []
     for first in range(0, total, SPECTRAL_FRAMES):
         last = min(first + SPECTRAL_FRAMES, total)
         begin, end = max(0, first - margin), min(total, last + margin)
         x = {"roll": rolls[:, begin:end], "style_audio": pianos,
+             "noise": noise[:, begin * hop:end * hop],
              "start_sample": np.full(len(rolls), begin * hop, np.int32)}
         parts.append(np.asarray(model(x))[:, (first - begin) * hop:(last - begin) * hop])
         report(f"{last} of {total} frames", again=True)

@@ -33,6 +33,10 @@ def run(command, *arguments):
     ("style_transfer_client", ["--transcribe=no.wav", "--output_dir=o"], "no file 'no.wav'"),
     ("style_transfer_client", ["--transcribe=a.wav", "--style=b.wav", "--output_dir=o"],
      "nothing to do with --transcribe"),
+    ("style_transfer_client", ["--content=a.mid", "--output_dir=o", "--wavenet=spectral"],
+     "give --style"),
+    ("style_transfer_client", ["--content=a.mid", "--output_dir=o", "--wavenet=sampled",
+                               "--adapt"], "nothing to do with --wavenet"),
     ("style_transfer_serve", ["--weights=a,b", "--model_name=c"], "names one model"),
 ])
 def test_wrong_flags_are_refused_with_what_to_do(command, arguments, message):

@@ -2,6 +2,8 @@
 
 import tensorflow as tf
 
+MAX_TEMPERATURE = 100.0
+
 
 def require(condition, *message):
     """Fails with INVALID_ARGUMENT unless `condition` holds.
@@ -17,3 +19,11 @@ def require(condition, *message):
     text = tf.strings.join([part if isinstance(part, str) else tf.strings.as_string(part)
                             for part in message], " ")
     return tf.debugging.Assert(condition, [text], summarize=1)
+
+
+def require_temperature(temperature, above_zero=False):
+    """Fails unless temperatures lie between 0 and `MAX_TEMPERATURE`; an op as `require`."""
+    low = temperature > 0 if above_zero else temperature >= 0
+    return require(tf.reduce_all(low & (temperature <= MAX_TEMPERATURE)),
+                   "temperature must lie between 0"
+                   f"{' (itself excluded)' * above_zero} and {MAX_TEMPERATURE:g}.")

@@ -78,6 +78,27 @@ def note_table(data):
                        for times, values in pedals))
 
 
+def within_limits(table, max_secs, max_notes):
+    """A table that is not too long.
+
+    Args:
+        table: A `Table`.
+        max_secs: When the last damper falls at the latest.
+        max_notes: How many notes at most.
+
+    Raises:
+        InvalidArgumentError: It is longer, or has more.
+    """
+    end, count = tf.reduce_max(table.damped_secs), tf.size(table.key)
+    with tf.control_dependencies([
+            require(end <= max_secs, "The piece lasts", end, "s; at most", f"{max_secs:g} s are "
+                    "played. Cut it into parts."),
+            require(count <= max_notes, "The piece has", count, "notes; at most",
+                    f"{max_notes} are played. Cut it into parts.")]):
+        return table._replace(key=tf.identity(table.key),
+                              damped_secs=tf.identity(table.damped_secs))
+
+
 def roll(table, num_frames, frames_per_second=piano_roll.FRAMES_PER_SECOND):
     """`piano_roll.roll` from time 0 on.
 

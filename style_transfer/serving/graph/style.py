@@ -25,6 +25,17 @@ def encode(model, samples, rate):
     Raises:
         InvalidArgumentError: The clip is too short, too long, or silent.
     """
+    samples = checked(samples, rate)
+    loudness_db = player.rms_db(samples)
+    samples = _excerpt(wav.resample(samples, rate, model.sample_rate), model.sample_rate)
+    f0_hz, inharmonicity = tuning.measure_tuning(samples, model.sample_rate)
+    vector = model.encode_style(player.at_loudness(samples, transfer.TRAINING_RMS_DB)[None])[0]
+    return {"style": vector, "f0_hz": f0_hz, "inharmonicity": inharmonicity,
+            "loudness_db": tf.cast(loudness_db, tf.float32), **no_corrections(model)}
+
+
+def checked(samples, rate):
+    """A style clip that one can hear something in; `encode` says what is refused."""
     count, peak = tf.size(samples), tf.reduce_max(tf.abs(samples))
     with tf.control_dependencies([
             require(tf.cast(count, tf.float32) >= MIN_CLIP_SECS * tf.cast(rate, tf.float32),
@@ -34,12 +45,26 @@ def encode(model, samples, rate):
                     f"{MAX_CLIP_SECS} s. Cut it; 10 to 60 s are good."),
             require(peak >= 10 ** (SILENCE_PEAK_DB / 20), "The style clip is silent. Was the right "
                     "input recorded?")]):
-        loudness_db = player.rms_db(samples)
-    samples = _excerpt(wav.resample(samples, rate, model.sample_rate), model.sample_rate)
-    f0_hz, inharmonicity = tuning.measure_tuning(samples, model.sample_rate)
-    vector = model.encode_style(player.at_loudness(samples, transfer.TRAINING_RMS_DB)[None])[0]
-    return {"style": vector, "f0_hz": f0_hz, "inharmonicity": inharmonicity,
-            "loudness_db": tf.cast(loudness_db, tf.float32), **no_corrections(model)}
+        return tf.identity(samples)
+
+
+def clip(samples, rate, to_rate, level_db):
+    """A style clip at a rate and a level, as `wavenet.run` reads it.
+
+    Args:
+        samples: float32 `[num_samples]`, finite.
+        rate: Scalar int32 tensor, Hz.
+        to_rate: Hz, an int.
+        level_db: RMS, dB full scale.
+
+    Returns:
+        float32 `[num_samples]`.
+
+    Raises:
+        InvalidArgumentError: As `encode`.
+    """
+    resampled = wav.resample(checked(samples, rate), rate, to_rate)
+    return player.at_loudness(resampled, level_db)
 
 
 def no_corrections(model):

@@ -74,6 +74,34 @@ def decode(data, name="style_bytes"):
         return tf.identity(samples), rate
 
 
+def counted(samples, count, rate, name, count_name):
+    """The samples of a row of float audio that count, checked.
+
+    Args:
+        samples: float32 `[padded]`.
+        count: How many there are, scalar int32.
+        rate: Scalar int32, Hz.
+        name: Of the input, for errors.
+        count_name: Likewise of `count`.
+
+    Returns:
+        float32 `[count]`.
+
+    Raises:
+        InvalidArgumentError: Count or rate is out of range, or samples are not finite.
+    """
+    with tf.control_dependencies([require(
+            (count > 0) & (count <= tf.size(samples)), count_name, "is", count, "but", name, "has",
+            tf.size(samples), "samples.")]):
+        samples = samples[:count]
+    with tf.control_dependencies([
+            require((rate >= MIN_RATE) & (rate <= MAX_RATE), "sample_rate is", rate,
+                    f"Hz; expected {MIN_RATE} to {MAX_RATE}."),
+            require(tf.reduce_all(tf.math.is_finite(samples)), name,
+                    "holds NaN or infinite samples.")]):
+        return tf.identity(samples)
+
+
 def encode(samples, sample_rate):
     """The bytes of a 16 bit mono WAV file; samples beyond full scale are limited to it."""
     return tf.audio.encode_wav(tf.clip_by_value(samples, -1.0, 1.0)[:, None], sample_rate)

@@ -202,8 +202,8 @@ def from_weights(name, weights_path, limits):
 
 def from_model(name, model, limits):
     """A `ServedModel` of a Keras model in memory, version 1."""
-    module = export.serving_module(model, max_content_secs=limits.content_secs,
-                                   max_notes=limits.notes)
+    longest = min(limits.content_secs, export.longest_secs(model))
+    module = export.serving_module(model, max_content_secs=longest, max_notes=limits.notes)
     return ServedModel(name, 1, module.signatures(), limits, model=lambda: model, owner=module)
 
 
