@@ -1,7 +1,7 @@
 """What trained Drums RNN and MusicVAE models have learned, on the evaluation part of a data set.
 
     python -m benchmarks.symbolic --config=cat-mel_2bar_small --run_dir=runs/mel \
-        --examples_path=examples [--examples=1000]
+        --examples_path=examples [--examples=1000] [--max_steps=512]
 
 MusicVAE: parts of steps written right hearing the truth and hearing itself, with the latent vector
 of the sequence and with another's, and how many bits the dimensions hold. Drums RNN: likelihood of
@@ -10,6 +10,7 @@ some probability a step is as a bar before.
 """
 
 import argparse
+import dataclasses
 import math
 import pathlib
 import time
@@ -28,6 +29,8 @@ def parse():
                         "package; by default the package's of the configuration")
     parser.add_argument("--examples_path", required=True)
     parser.add_argument("--examples", type=int, default=1000, help="at most so many, in any order")
+    parser.add_argument("--max_steps", type=int, default=None, help="Drums RNN: so many steps of "
+                        "each track, from its beginning; by default those of the training")
     parser.add_argument("--seed", type=int, default=0)
     return parser.parse_args()
 
@@ -85,7 +88,9 @@ def drum_scores(config, hparams, model, examples_path, count):
 
 def _training_tracks(config, hparams, examples_path):
     """As many as there are, each once and possibly in part."""
-    data = config.build_dataset(examples_path, hparams, "train", seed=0)
+    # The predictors know the drums as they are, whatever a training made of them.
+    data = config.build_dataset(examples_path, dataclasses.replace(hparams, exchange_drums=0.0),
+                                "train", seed=0)
     tracks = []
     for _, y in data:
         tracks += [labels[:length] for labels, length in zip(y["labels"], y["lengths"],
@@ -143,6 +148,8 @@ def main():
     hparams = configs.from_dict(record["hparams"], config.hparams) if record else config.hparams
     model = run.load(config.name, arguments.run_dir)
     if config.family == "drums_rnn":
+        if arguments.max_steps:
+            hparams = dataclasses.replace(hparams, max_steps=arguments.max_steps)
         drum_scores(config, hparams, model, arguments.examples_path, arguments.examples)
         return
     labels, layout = labels_of(config, hparams, arguments.examples_path, count=arguments.examples,

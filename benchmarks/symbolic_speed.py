@@ -79,12 +79,22 @@ def ours(arguments):
     fitted = FittedModel(model, config.build_loss(config.hparams))
     fitted.compile(optimizer=config.build_optimizer(config.hparams), jit_compile=False)
     found = {"training": least(lambda: fitted.train_on_batch(x, y), arguments.repeats)}
-    if config.family == "music_vae":
+    if config.family == "drums_rnn":
+        from style_transfer.symbolic import drums
+
+        options = drums.DrumOptions(num_steps=DRUM_STEPS, num_outputs=1, beam_size=batch,
+                                    steps_per_iteration=DRUM_STEPS)
+
+        def sample():
+            return drums.generate(model, config.name, options)
+    else:
         from style_transfer.symbolic import encodings, latent
 
         layout, z = encodings.LAYOUTS[config.name], random_vectors(batch, model.z_size)
-        found["sampling"] = least(lambda: latent.decode(model, layout, z), arguments.repeats)
-    return found
+
+        def sample():
+            return latent.decode(model, layout, z)
+    return {**found, "sampling": least(sample, arguments.repeats)}
 
 
 def magenta(arguments):
@@ -128,7 +138,14 @@ def magenta(arguments):
 
 
 def _magenta_drums(tf, arguments):
-    """Drums RNN: only training, whose graph is fed by placeholders in place of its queue."""
+    """Drums RNN; the graph of training is fed by placeholders in place of its queue.
+
+    Both sides sample as many tracks at once as a beam holds, and keep the likeliest.
+    """
+    import note_seq
+    from tensorflow.python.framework import indexed_slices, ops
+
+    ops.IndexedSlices = indexed_slices.IndexedSlices  # tf_slim looks for it where it was
     from magenta.models.drums_rnn import drums_rnn_model
     from magenta.models.shared import events_rnn_graph
 
@@ -146,7 +163,16 @@ def _magenta_drums(tf, arguments):
         step = tf.get_collection("train_op")[0]
         feed = dict(zip(places, (inputs, labels, np.full(arguments.batch, DRUM_STEPS)),
                         strict=True))
-        return {"training": _least_of_session(tf, step, feed, arguments.repeats)}
+        found = {"training": _least_of_session(tf, step, feed, arguments.repeats)}
+    model = drums_rnn_model.DrumsRnnModel(config)
+    with tf.Graph().as_default(), _one_thread(tf) as session:
+        model._build_graph_for_generation()
+        session.run(tf.global_variables_initializer())
+        model._session = session
+        found["sampling"] = least(lambda: model.generate_drum_track(
+            DRUM_STEPS, note_seq.DrumTrack([frozenset([36])]), beam_size=arguments.batch,
+            steps_per_iteration=DRUM_STEPS), arguments.repeats)
+    return found
 
 
 def _clipped_step(tf, optimizer, loss, norm):
@@ -157,10 +183,14 @@ def _clipped_step(tf, optimizer, loss, norm):
 
 
 def _least_of_session(tf, fetch, feed, repeats):
-    one_thread = tf.ConfigProto(intra_op_parallelism_threads=1, inter_op_parallelism_threads=1)
-    with tf.Session(config=one_thread) as session:
+    with _one_thread(tf) as session:
         session.run(tf.global_variables_initializer())
         return least(lambda: session.run(fetch, feed), repeats)
+
+
+def _one_thread(tf):
+    return tf.Session(config=tf.ConfigProto(intra_op_parallelism_threads=1,
+                                            inter_op_parallelism_threads=1))
 
 
 def run_side(side, arguments):

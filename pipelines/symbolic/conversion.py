@@ -2,18 +2,20 @@
 
 import collections
 import fnmatch
+import functools
 import hashlib
 import random
 import types
 
-from style_transfer.symbolic import encodings
+from style_transfer.symbolic import encodings, reasons
 
 DRUMS_RNN_STEPS_PER_QUARTER = {"one_drum": 2, "drum_kit": 4}
 CONFIGS = (*DRUMS_RNN_STEPS_PER_QUARTER, *encodings.LAYOUTS)
 SPLITS = ("train", "eval")
+OTHER_METER = "parts left out, meter other than 4/4"
 
 
-def make_converter(config_name, eval_ratio, eval_pieces=()):
+def make_converter(config_name, eval_ratio, eval_pieces=(), any_meter=False):
     """A function from a NoteSequence to `(records, statistics)`.
 
     Records are bytes by split, statistics counts by name. A piece goes to one split only, which
@@ -23,8 +25,10 @@ def make_converter(config_name, eval_ratio, eval_pieces=()):
         config_name: One of `CONFIGS`.
         eval_ratio: Part of the pieces that are for evaluation.
         eval_pieces: Patterns (fnmatch) of the names of files that are for evaluation anyway.
+        any_meter: Whether Drums RNN learns from meters other than 4/4 too, as Magenta's does.
     """
-    convert = (_drums_rnn if config_name in DRUMS_RNN_STEPS_PER_QUARTER else _music_vae)
+    convert = (functools.partial(_drums_rnn, any_meter=any_meter)
+               if config_name in DRUMS_RNN_STEPS_PER_QUARTER else _music_vae)
     by_hash, to_eval = convert(config_name, eval_ratio), convert(config_name, 1.0)
 
     def choose(sequence):
@@ -34,7 +38,7 @@ def make_converter(config_name, eval_ratio, eval_pieces=()):
     return choose
 
 
-def _drums_rnn(config_name, eval_ratio):
+def _drums_rnn(config_name, eval_ratio, any_meter):
     pipeline = encodings.magenta_module("drums_rnn/drums_rnn_pipeline.py").get_pipeline(
         types.SimpleNamespace(encoder_decoder=encodings.drums_rnn_encoder(config_name),
                               steps_per_quarter=DRUMS_RNN_STEPS_PER_QUARTER[config_name]),
@@ -42,13 +46,37 @@ def _drums_rnn(config_name, eval_ratio):
     outputs = {"train": "training_drum_tracks", "eval": "eval_drum_tracks"}
 
     def convert(sequence):
-        random.seed(_number(sequence))  # Magenta draws the split
-        found = pipeline.transform(sequence)
-        records = {split: [example.SerializeToString() for example in found[name]]
-                   for split, name in outputs.items()}
-        return records, _magenta_statistics(pipeline)
+        parts, statistics = [sequence], collections.Counter()
+        if not any_meter:
+            parts, statistics = _parts_in_four(sequence)
+        records = {split: [] for split in outputs}
+        for part in parts:
+            random.seed(_number(sequence))  # Magenta draws the split
+            found = pipeline.transform(part)
+            for split, name in outputs.items():
+                records[split] += [example.SerializeToString() for example in found[name]]
+            statistics.update(_magenta_statistics(pipeline))
+        return records, statistics
 
     return convert
+
+
+def _parts_in_four(sequence):
+    """What Magenta's pipeline, which takes any meter, gets of a piece; and how much it does not.
+
+    Returns:
+        A list of NoteSequences, of which that of a piece in 4/4 is the piece itself; and a count of
+        the parts with drums that are left out.
+    """
+    from note_seq import sequences_lib
+
+    parts = sequences_lib.split_note_sequence_on_time_changes(sequence)
+    others = [part for part in parts if not reasons.is_in_four(part)]
+    if not others:
+        return [sequence], collections.Counter()
+    left_out = sum(any(note.is_drum for note in part.notes) for part in others)
+    return ([part for part in parts if reasons.is_in_four(part)],
+            collections.Counter({OTHER_METER: left_out}))
 
 
 def _music_vae(config_name, eval_ratio):

@@ -3,17 +3,26 @@
 import keras
 from keras import layers, ops
 
-from style_transfer.layers.lstm import Lstm, advance, wide_kernel
-from style_transfer.layers.recurrence import NUM_GATES
+from style_transfer.layers.attention_loop import (
+    AttentionState,
+    AttentionWeights,
+    attend,
+    attend_all,
+)
+from style_transfer.layers.lstm import Lstm, wide_kernel
+
+# What is heard of the history goes back into it without a nonlinearity. With more than 1, outputs
+# would grow with every `attn_length / 2` steps or so, without end.
+HISTORY_GAIN = 0.8
 
 
 @keras.saving.register_keras_serializable(package="style_transfer")
 class AttentionLstm(layers.Layer):
     """LSTM that mixes its outputs with an average of the latest ones, weighted by what it needs.
 
-    A state is `(output, memory, attended, history)`: the first two of the LSTM inside, the average
-    `[batch, units]`, and the latest outputs of the layer `[batch, attn_length, units]`, oldest
-    first, zeros before the start.
+    A state is `(output, memory, attended, keys, history)`: the first two of the LSTM inside, the
+    average `[batch, units]`, and the latest outputs of the layer `[batch, attn_length, units]`,
+    oldest first, zeros before the start, with what they are compared by before them.
 
     Args:
         units: Size of output and memory.
@@ -33,10 +42,7 @@ class AttentionLstm(layers.Layer):
         self.lstm = Lstm(units, kernel_initializer=self.kernel_initializer.clone(), name="lstm")
         self.query = layers.Dense(units, name="query")
         self.output_projection = layers.Dense(units, name="output_projection",
-                                              kernel_initializer=self.kernel_initializer)
-        self.loop = layers.RNN(_Cell(self._advance, units, attn_length), return_sequences=True,
-                               return_state=True)
-        self._kernel = None
+                                              kernel_initializer=self._output_kernel)
 
     def build(self, input_shape):
         """Adds the weights."""
@@ -49,12 +55,18 @@ class AttentionLstm(layers.Layer):
         self.key_kernel = self.add_weight(shape=(self.units, self.units), name="key_kernel")
         self.scale = self.add_weight(shape=(self.units,), name="scale",
                                      initializer=keras.initializers.RandomUniform(-0.1, 0.1))
-        self.loop.build((None, None, NUM_GATES * self.units))
+
+    def _output_kernel(self, shape, dtype=None):
+        """Initial weights of the layer's outputs."""
+        from_output = self.kernel_initializer(shape, dtype)[:self.units]
+        from_attended = keras.initializers.Orthogonal(HISTORY_GAIN)((self.units, self.units), dtype)
+        return ops.concatenate([from_output, from_attended])
 
     def initial_state(self, batch_size):
         """State before the first step."""
         zeros = ops.zeros((batch_size, self.units))
-        return zeros, zeros, zeros, ops.zeros((batch_size, self.attn_length, self.units))
+        queue = ops.zeros((batch_size, self.attn_length, self.units))
+        return zeros, zeros, zeros, queue, queue
 
     def call(self, x, state=None):
         """Runs over all steps.
@@ -67,55 +79,34 @@ class AttentionLstm(layers.Layer):
             Outputs `[batch, steps, units]` and the state after the last step.
         """
         state = self.initial_state(ops.shape(x)[0]) if state is None else state
-        self._kernel = self.attended_kernel()  # once, not in every step of the loop
-        try:
-            outputs, *state = self.loop(self.project(x),
-                                        initial_state=[*state, self._keys(state[3])])
-        finally:
-            self._kernel = None
-        return outputs, tuple(state[:4])
+        kernel, bias, weights = self.fixed_weights()
+        outputs, state = attend_all(ops.matmul(x, kernel) + bias, _turned(state), weights)
+        return outputs, _turned_back(state)
 
-    def step(self, projected, state):
+    def step(self, x, state, fixed=None):
         """One step.
 
         Args:
-            projected: From `project`, shape `[batch, 4 * units]`.
+            x: Shape `[batch, features]`.
             state: The state before it.
+            fixed: `fixed_weights()`, so that they are not computed again in every step.
 
         Returns:
             Output `[batch, units]` and the state after it.
         """
-        output, state = self._advance(projected, (*state, self._keys(state[3])))
-        return output, tuple(state[:4])
+        kernel, bias, weights = fixed or self.fixed_weights()
+        output, state, _ = attend(ops.matmul(x, kernel) + bias, _turned(state), weights)
+        return output, _turned_back(state)
 
-    def project(self, x):
-        """What inputs `[..., features]` add to the gates by way of the input projection."""
-        kernel = ops.matmul(self.input_projection.kernel[:x.shape[-1]], self.lstm.kernel)
-        bias = ops.matmul(self.input_projection.bias[None], self.lstm.kernel)[0]
-        return ops.matmul(x, kernel) + bias + self.lstm.bias
-
-    def attended_kernel(self):
-        """From the average of the step before and the output to the gates."""
-        size = self.input_projection.units
-        attended = ops.matmul(self.input_projection.kernel[size:], self.lstm.kernel)
-        return ops.concatenate([attended, self.lstm.recurrent_kernel])
-
-    def _keys(self, outputs):
-        """What outputs are compared by; they stay the same while they are attended to."""
-        return ops.matmul(outputs, self.key_kernel)
-
-    def _advance(self, projected, state):
-        output, memory, attended, history, keys = state
-        kernel = self.attended_kernel() if self._kernel is None else self._kernel
-        gates = projected + ops.matmul(ops.concatenate([attended, output], axis=-1), kernel)
-        output, memory = advance(gates, memory)
-        query = self.query(ops.concatenate([memory, output], axis=-1))
-        scores = ops.sum(self.scale * ops.tanh(keys + query[:, None]), axis=-1)
-        attended = ops.sum(ops.softmax(scores, axis=-1)[..., None] * history, axis=1)
-        result = self.output_projection(ops.concatenate([output, attended], axis=-1))
-        history = ops.concatenate([history[:, 1:], result[:, None]], axis=1)
-        keys = ops.concatenate([keys[:, 1:], self._keys(result)[:, None]], axis=1)
-        return result, [output, memory, attended, history, keys]
+    def fixed_weights(self):
+        """What is the same in all steps: kernel and bias from inputs to gates, and the others."""
+        first, size = self.input_projection, self.input_projection.units
+        from_input, from_attended, bias = (ops.matmul(value, self.lstm.kernel) for value in (
+            first.kernel[:size], first.kernel[size:], first.bias[None]))
+        return from_input, bias[0] + self.lstm.bias, AttentionWeights(
+            ops.concatenate([from_attended, self.lstm.recurrent_kernel]), self.query.kernel,
+            self.query.bias, self.scale, self.output_projection.kernel,
+            self.output_projection.bias, self.key_kernel)
 
     def get_config(self):
         """Constructor arguments."""
@@ -123,16 +114,12 @@ class AttentionLstm(layers.Layer):
                 "kernel_initializer": keras.initializers.serialize(self.kernel_initializer)}
 
 
-class _Cell(layers.Layer):
-    """The layer's step as `keras.layers.RNN` calls it."""
+def _turned(state):
+    """For the loop, in which steps come before the batch."""
+    *lstm, keys, history = state
+    return AttentionState(*lstm, ops.transpose(history, (1, 0, 2)), ops.transpose(keys, (1, 0, 2)))
 
-    def __init__(self, advance_layer, units, attn_length):
-        super().__init__()
-        self._advance_layer = advance_layer
-        self.state_size = [units, units, units, (attn_length, units), (attn_length, units)]
-        self.output_size = units
 
-    def call(self, projected, states, training=False):
-        """Output and states after a step."""
-        del training
-        return self._advance_layer(projected, states)
+def _turned_back(state):
+    return (*state[:3], ops.transpose(state.keys, (1, 0, 2)),
+            ops.transpose(state.history, (1, 0, 2)))

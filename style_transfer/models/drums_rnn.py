@@ -79,21 +79,31 @@ class DrumsRnn(keras.Model):
             x = self.dropout(x, training=training)
         return self.fully_connected(x), tuple(found)
 
-    def step(self, inputs, state):
+    def fixed_weights(self):
+        """What `step` needs of the weights and would otherwise compute anew each time."""
+        return [layer.fixed_weights() if isinstance(layer, AttentionLstm) else None
+                for layer in self.rnn]
+
+    def step(self, inputs, state, fixed=None):
         """One step.
 
         Args:
             inputs: Shape `[batch, input_size]`.
             state: The state before it.
+            fixed: From `fixed_weights`.
 
         Returns:
             Logits `[batch, num_classes]` and the state after it.
         """
         x, found = inputs, []
-        for layer, before in zip(self.rnn, state, strict=True):
-            after = layer.step(layer.project(x), before)
-            found.append(tuple(after[1] if isinstance(layer, AttentionLstm) else after))
-            x = after[0]
+        fixed = fixed or [None] * len(self.rnn)
+        for layer, before, its_fixed in zip(self.rnn, state, fixed, strict=True):
+            if isinstance(layer, AttentionLstm):
+                x, after = layer.step(x, before, its_fixed)
+            else:
+                after = tuple(layer.step(layer.project(x), before))
+                x = after[0]
+            found.append(after)
         return self.fully_connected(x), tuple(found)
 
     def call(self, x, training=False):

@@ -81,13 +81,14 @@ def generate(model, config_name, options):
     rng = np.random.default_rng(options.seed)
     beam = _begin(model, encoder, options)
     beam = beam.choose(np.zeros(options.num_outputs * options.beam_size, int))
+    fixed = model.fixed_weights()
     left = options.num_steps - len(options.primer)
     # As Magenta: all turns but the first are of the same length.
     turn = (left - 1) % options.steps_per_iteration + 1
     while left:
         beam = beam.choose(np.repeat(np.arange(len(beam.events)), options.branch_factor))
         for _ in range(turn):
-            _extend(model, encoder, beam, options.temperature, rng)
+            _extend(model, fixed, encoder, beam, options.temperature, rng)
         left -= turn
         turn = options.steps_per_iteration
         beam = beam.choose(_likeliest(beam.log_likelihood, options.num_outputs,
@@ -126,7 +127,7 @@ def _begin(model, encoder, options):
                  np.array([log_probs[np.arange(len(labels)), labels].sum()]))
 
 
-def _extend(model, encoder, beam, temperature, rng):
+def _extend(model, fixed, encoder, beam, temperature, rng):
     """One step more in all tracks of the beam."""
     log_probs = log_softmax(beam.logits / temperature)
     classes = (log_probs + rng.gumbel(size=log_probs.shape)).argmax(axis=-1)
@@ -136,7 +137,7 @@ def _extend(model, encoder, beam, temperature, rng):
         events.append(encoder.class_index_to_event(int(chosen), events))
     inputs = [encoder.events_to_input(events, len(events) - 1) for events in beam.events]
     logits, beam.state = model.step(ops.convert_to_tensor(np.array(inputs, np.float32)),
-                                    beam.state)
+                                    beam.state, fixed)
     beam.logits = np.asarray(logits, np.float64)
 
 

@@ -24,8 +24,8 @@ def why_nothing(sequence, config_name):
     for track in tracks:
         if not any(_belongs(note, track, layout) for note in sequence.notes):
             return f"no {track}"
-    faults = collections.Counter(_fault(part, layout is not None) for part in
-                                 sequences_lib.split_note_sequence_on_time_changes(sequence))
+    faults = collections.Counter(map(
+        _fault, sequences_lib.split_note_sequence_on_time_changes(sequence)))
     if None not in faults:
         return faults.most_common(1)[0][0]
     return f"no {' and '.join(tracks)} long enough between changes of tempo and meter"
@@ -40,14 +40,17 @@ def _belongs(note, track, layout):
     return not note.is_drum and note.program in programs[track]
 
 
-def _fault(part, is_cut_into_bars):
+def is_in_four(part):
+    """Whether a NoteSequence without changes of meter has bars of 4/4, or as long as those."""
+    return all(meter.numerator == meter.denominator for meter in part.time_signatures)
+
+
+def _fault(part):
     import note_seq
 
     try:
         quantized = note_seq.quantize_note_sequence(part, encodings.STEPS_PER_QUARTER)
-        steps = note_seq.steps_per_bar_in_quantized_sequence(quantized)
-        # Drums RNN takes any meter with whole steps, as Magenta's does.
-        if steps != encodings.STEPS_PER_BAR and (is_cut_into_bars or steps % 1):
+        if note_seq.steps_per_bar_in_quantized_sequence(quantized) != encodings.STEPS_PER_BAR:
             return "meter other than 4/4"
     except note_seq.BadTimeSignatureError:
         return "meter that cannot be quantized"

@@ -83,6 +83,31 @@ def test_drums_become_magentas_two_files(tmp_path):
         inputs.drums_rnn_batches(tmp_path / "examples", 2, "eval", batch_size=2, seed=0)
 
 
+def test_drums_in_other_meters_are_left_out_and_counted(tmp_path):
+    """Magenta's pipeline takes them, in bars of another length."""
+    turning = piece("turning", is_drum=True)
+    waltz = piece("waltz part", meter=3, is_drum=True)
+    turning.time_signatures.add(numerator=3, denominator=4, time=turning.total_time)
+    for note in waltz.notes:
+        turning.notes.add(pitch=note.pitch, velocity=80, is_drum=True, instrument=9,
+                          start_time=turning.total_time + note.start_time,
+                          end_time=turning.total_time + note.end_time)
+    turning.total_time += waltz.total_time
+    records, statistics = conversion.make_converter("drum_kit", 0.0)(turning)
+    only_four, _ = conversion.make_converter("drum_kit", 0.0)(piece("turning", is_drum=True))
+    assert records == only_four
+    assert len(records["train"]) == 1
+    assert statistics[conversion.OTHER_METER] == 1
+    pieces = [turning, piece("waltz", meter=3, is_drum=True)]
+    found = create.create_dataset(settings(tmp_path, "drum_kit", pieces, {"eval_ratio": 0.0}),
+                                  silent)
+    assert (found["written"], found["skipped_because"]) == (1, {"meter other than 4/4": 1})
+    assert found["statistics"][conversion.OTHER_METER] == 2
+    with pytest.raises(ValueError, match="on \\(meter other than 4/4: 1\\)"):
+        create.create_dataset(settings(tmp_path, "drum_kit", pieces[1:], {
+            "output_dir": str(tmp_path / "none")}), silent)
+
+
 def test_exchanged_drums_stay_the_same_rhythm_and_follow_each_other(tmp_path):
     pieces = [piece(f"drums {i}", is_drum=True, seed=i) for i in range(8)]
     create.create_dataset(settings(tmp_path, "drum_kit", pieces), silent)
