@@ -1,7 +1,9 @@
 """Drum tracks written by a `DrumsRnn`, one step after the other."""
 
 import dataclasses
+import functools
 
+import keras
 import numpy as np
 from keras import ops, tree
 
@@ -61,9 +63,22 @@ class _Beam:
     log_likelihood: np.ndarray
 
     def choose(self, rows):
+        """The beam of these rows; itself if they are its own in order."""
+        if np.array_equal(rows, np.arange(len(self.events))):
+            return self
         return _Beam([list(self.events[row]) for row in rows],
                      tree.map_structure(lambda x: ops.take(x, rows, axis=0), self.state),
                      self.logits[rows], self.log_likelihood[rows])
+
+
+@functools.lru_cache(2)
+def _compiled(model):
+    """`model.step`, compiled where the backend can without a model around it."""
+    if keras.backend.backend() != "tensorflow":
+        return model.step
+    import tensorflow as tf
+
+    return tf.function(model.step, autograph=False)
 
 
 def generate(model, config_name, options):
@@ -81,14 +96,14 @@ def generate(model, config_name, options):
     rng = np.random.default_rng(options.seed)
     beam = _begin(model, encoder, options)
     beam = beam.choose(np.zeros(options.num_outputs * options.beam_size, int))
-    fixed = model.fixed_weights()
+    step, fixed = _compiled(model), model.fixed_weights()
     left = options.num_steps - len(options.primer)
     # As Magenta: all turns but the first are of the same length.
     turn = (left - 1) % options.steps_per_iteration + 1
     while left:
         beam = beam.choose(np.repeat(np.arange(len(beam.events)), options.branch_factor))
         for _ in range(turn):
-            _extend(model, fixed, encoder, beam, options.temperature, rng)
+            _extend(step, fixed, encoder, beam, options.temperature, rng)
         left -= turn
         turn = options.steps_per_iteration
         beam = beam.choose(_likeliest(beam.log_likelihood, options.num_outputs,
@@ -127,7 +142,7 @@ def _begin(model, encoder, options):
                  np.array([log_probs[np.arange(len(labels)), labels].sum()]))
 
 
-def _extend(model, fixed, encoder, beam, temperature, rng):
+def _extend(step, fixed, encoder, beam, temperature, rng):
     """One step more in all tracks of the beam."""
     log_probs = log_softmax(beam.logits / temperature)
     classes = (log_probs + rng.gumbel(size=log_probs.shape)).argmax(axis=-1)
@@ -136,14 +151,16 @@ def _extend(model, fixed, encoder, beam, temperature, rng):
     for events, chosen in zip(beam.events, classes, strict=True):
         events.append(encoder.class_index_to_event(int(chosen), events))
     inputs = [encoder.events_to_input(events, len(events) - 1) for events in beam.events]
-    logits, beam.state = model.step(ops.convert_to_tensor(np.array(inputs, np.float32)),
-                                    beam.state, fixed)
+    logits, beam.state = step(ops.convert_to_tensor(np.array(inputs, np.float32)), beam.state,
+                              fixed)
     beam.logits = np.asarray(logits, np.float64)
 
 
 def _likeliest(log_likelihood, num_outputs, count):
     """Rows of the `count` likeliest of each output."""
     of_output = log_likelihood.reshape(num_outputs, -1)
+    if count == of_output.shape[1]:
+        return np.arange(log_likelihood.size)
     best = np.argsort(-of_output, axis=1, kind="stable")[:, :count]
     return (best + np.arange(num_outputs)[:, None] * of_output.shape[1]).ravel()
 
