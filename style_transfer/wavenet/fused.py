@@ -32,17 +32,28 @@ _FAST = {"contract", "nsz", "arcp"}
 def tanh(x):
     """Hyperbolic tangent, float32."""
     x = min(max(x, -_BOUND), _BOUND)
-    s = x * x
-    p = (((_P4 * s + _P3) * s + _P2) * s + _P1) * s + _P0
-    q = (((_Q4 * s + _Q3) * s + _Q2) * s + _Q1) * s + _Q0
-    return x * p / q
+    return x * _numerator(x * x) / _denominator(x * x)
+
+
+@compiled(fastmath=_FAST)
+def _numerator(s):
+    return (((_P4 * s + _P3) * s + _P2) * s + _P1) * s + _P0
+
+
+@compiled(fastmath=_FAST)
+def _denominator(s):
+    return (((_Q4 * s + _Q3) * s + _Q2) * s + _Q1) * s + _Q0
 
 
 @compiled(fastmath=_FAST, error_model="numpy")
 def _gate(gates, gates_at, activations, activations_at, width):
+    """`tanh(a) sigmoid(b)`, with `sigmoid(b) = (1 + tanh(b / 2)) / 2`, in a single division."""
     for j in range(width):
-        gate = _HALF + _HALF * tanh(_HALF * gates[gates_at + width + j])
-        activations[activations_at + j] = tanh(gates[gates_at + j]) * gate
+        a = min(max(gates[gates_at + j], -_BOUND), _BOUND)
+        b = min(max(_HALF * gates[gates_at + width + j], -_BOUND), _BOUND)
+        bottom = _denominator(b * b)
+        top = a * _numerator(a * a) * (bottom + b * _numerator(b * b))
+        activations[activations_at + j] = _HALF * top / (_denominator(a * a) * bottom)
 
 
 @compiled()
@@ -59,8 +70,8 @@ def _relu(values):
 
 
 @compiled(error_model="numpy")
-def _choose(logits, at, count, uniform, temperature):
-    """Index of a class, as `mixtures.choose` chooses it."""
+def _choose(logits, at, count, uniform, temperature, shares):
+    """Index of a class, as `mixtures.choose` chooses it; `shares` is for its own use."""
     best = 0
     for k in range(1, count):
         if logits[at + k] > logits[at + best]:
@@ -69,19 +80,20 @@ def _choose(logits, at, count, uniform, temperature):
         return best
     total = 0.0
     for k in range(count):
-        total += math.exp((logits[at + k] - logits[at + best]) / temperature)
+        shares[k] = math.exp((logits[at + k] - logits[at + best]) / temperature)
+        total += shares[k]
     cumulative = 0.0
     for k in range(count - 1):
-        cumulative += math.exp((logits[at + k] - logits[at + best]) / temperature) / total
-        if cumulative > uniform:
+        cumulative += shares[k]
+        if cumulative > uniform * total:
             return k
     return count - 1
 
 
 @compiled(error_model="numpy")
-def draw_mixture(logits, at, count, first, second, temperature):
+def draw_mixture(logits, at, count, first, second, temperature, shares):
     """A sample as `mixtures.logistic_sample` draws it."""
-    k = _choose(logits, at, count, first, temperature)
+    k = _choose(logits, at, count, first, temperature, shares)
     log_scale = min(max(logits[at + 2 * count + k], _MIN_LOG_SCALE), _MAX_LOG_SCALE)
     u = _MARGIN + (1.0 - 2.0 * _MARGIN) * second
     noise = math.log(u) - math.log1p(-u)
@@ -91,9 +103,9 @@ def draw_mixture(logits, at, count, first, second, temperature):
 
 
 @compiled(error_model="numpy")
-def draw_mu_law(logits, at, first, temperature):
+def draw_mu_law(logits, at, first, temperature, shares):
     """A sample as `mixtures.mu_law_sample` draws it."""
-    companded = _choose(logits, at, _MU + 1, first, temperature) * (2.0 / _MU) - 1.0
+    companded = _choose(logits, at, _MU + 1, first, temperature, shares) * (2.0 / _MU) - 1.0
     return np.sign(companded) * math.expm1(abs(companded) * math.log1p(_MU)) / _MU
 
 
@@ -199,7 +211,7 @@ def run(weights, rings, previous, history, errors, position, conditions, excitat
     activations = np.empty(batch * num_layers * gates, np.float32)
     skips = np.empty(batch * skip, np.float32)
     hiddens = np.empty(batch * hidden, np.float32)
-    heads = np.empty(batch * outputs, np.float32)
+    heads, shares = np.empty(batch * outputs, np.float32), np.empty(outputs)
     order, hop = weights.predictor_taps, num_samples // max(1, coefficients.shape[0])
     predictions = np.zeros(batch, np.float32)
     for n in range(num_samples):
@@ -268,9 +280,9 @@ def run(weights, rings, previous, history, errors, position, conditions, excitat
                 sample = np.float64(forced[b, n])
             elif is_mixture:
                 sample = draw_mixture(heads, b * outputs, num_mixtures, uniforms[n, b, 0],
-                                      uniforms[n, b, 1], temperature)
+                                      uniforms[n, b, 1], temperature, shares)
             else:
-                sample = draw_mu_law(heads, b * outputs, uniforms[n, b, 0], temperature)
+                sample = draw_mu_law(heads, b * outputs, uniforms[n, b, 0], temperature, shares)
             audio[b, n] = sample
             past = np.float64(forced[b, n]) if n < forced.shape[1] else sample
             previous[b] = to_input(past, is_mixture)
