@@ -113,7 +113,7 @@ class HarmonicPredictor(layers.Layer):
         """Autocorrelation of bands of noise that cover the spectrum evenly."""
         lag = np.arange(self.num_taps + 1)
         centre = (np.arange(NOISE_BANDS) + 0.5) / NOISE_BANDS / 2
-        spread = 0.35 / NOISE_BANDS / 2 * 2
+        spread = 0.35 / NOISE_BANDS
         shape = np.exp(-0.5 * (2 * np.pi * spread * lag) ** 2)
         return (np.cos(2 * np.pi * centre[:, None] * lag) * shape).astype(np.float32)
 

@@ -5,7 +5,7 @@ from keras import layers, ops
 
 from style_transfer.layers import wavenet as blocks
 from style_transfer.models.piano_ddsp import StyleEncoder
-from style_transfer.models.wavenet import ROLL_FEATURES, ContextStack
+from style_transfer.models.wavenet import ROLL_FEATURES
 
 
 @keras.saving.register_keras_serializable(package="style_transfer")
@@ -57,7 +57,7 @@ class SpectralWaveNet(keras.Model):
         # Layers
         self.style_encoder = StyleEncoder(style_size, sample_rate=sample_rate,
                                           name="style_encoder")
-        self.context = ContextStack(
+        self.context = blocks.ContextStack(
             context_channels, blocks.dilations(context_layers, context_cycle),
             context_kernel_size, style_size, name="context")
         self.condition = layers.Dense(num_layers * 2 * channels, name="condition")

@@ -123,7 +123,7 @@ class WaveNet(keras.Model):
         self._check()
         # Layers
         gates = gate_channels or residual_channels
-        self.context = ContextStack(
+        self.context = blocks.ContextStack(
             context_channels, blocks.dilations(context_layers, context_cycle),
             context_kernel_size, global_size, num_pianos, name="context")
         if bottleneck:
@@ -393,68 +393,3 @@ class WaveNet(keras.Model):
             "auxiliary_weight", "seed")
         return {**super().get_config(), "output": self.output_kind,
                 **{name: getattr(self, name) for name in names}}
-
-
-@keras.saving.register_keras_serializable(package="style_transfer")
-class ContextStack(layers.Layer):
-    """Reads a piano roll in both directions, and knows the piano.
-
-    Args:
-        channels: Channels of the stack and of its output.
-        dilations: Of its layers.
-        kernel_size: Taps of its layers, odd.
-        global_size: Length of the piano's vector `style`; 0 for none.
-        num_pianos: How many `piano_id` there are; 0 for none.
-    """
-
-    def __init__(self, channels, dilations, kernel_size=3, global_size=0, num_pianos=0, **kwargs):
-        super().__init__(**kwargs)
-        self.channels, self.dilations = channels, tuple(dilations)
-        self.kernel_size, self.global_size = kernel_size, global_size
-        self.num_pianos = num_pianos
-        self.input_projection = layers.Dense(channels, name="input_projection")
-        self.stack = blocks.GatedStack(channels, channels, self.dilations, kernel_size,
-                                       causal=False, name="stack")
-        self.output_projection = layers.Dense(channels, name="output_projection")
-        self.globals = {}
-        if global_size:
-            self.globals["style"] = layers.Dense(2 * channels, name="style")
-        if num_pianos:
-            self.globals["piano_id"] = layers.Embedding(num_pianos, 2 * channels, name="piano_id")
-
-    @property
-    def reach(self):
-        """Frames before and after a frame that its context depends on."""
-        return (self.stack.receptive_field - 1) // 2
-
-    def build(self, input_shape):
-        """Builds every layer."""
-        if self.built:
-            return
-        self.input_projection.build(input_shape)
-        self.stack.build()
-        self.output_projection.build((None, None, len(self.dilations) * self.channels))
-        for layer in self.globals.values():
-            layer.build((None, self.global_size))
-        self.built = True
-
-    def call(self, x):
-        """Context `[batch, frames, channels]` of a dict as `WaveNet.call` has it.
-
-        Raises:
-            ValueError: What tells of the piano is missing.
-        """
-        hidden = self.input_projection(x["roll"])
-        piano = 0.0
-        for name, layer in self.globals.items():
-            if name not in x:
-                raise ValueError(f"The model is conditioned on {name!r}, which is not among "
-                                 f"{sorted(x)}.")
-            piano = piano + layer(x[name])[:, None]
-        before, after = (0.0, 0.0) if not self.globals else ops.split(piano, 2, axis=-1)
-        return self.output_projection(self.stack(hidden + before)) + after
-
-    def get_config(self):
-        """Constructor arguments."""
-        names = ("channels", "dilations", "kernel_size", "global_size", "num_pianos")
-        return {**super().get_config(), **{name: getattr(self, name) for name in names}}

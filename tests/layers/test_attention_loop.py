@@ -8,6 +8,7 @@ from keras import ops
 from style_transfer.layers import attention_loop
 from style_transfer.layers.attention_loop import AttentionState, AttentionWeights
 from style_transfer.layers.attention_lstm import AttentionLstm
+from tests.layers.automatic import gradients
 
 BATCH, UNITS, LENGTH = 3, 5, 4
 STATE = [(BATCH, UNITS)] * 3 + [(LENGTH, BATCH, UNITS)] * 2
@@ -22,20 +23,6 @@ def plain(gates, state, weights):
         result, state, _ = attention_loop.attend(gates[:, step], state, weights)
         results.append(result)
     return ops.stack(results, axis=1), state
-
-
-def gradients(function, values):
-    if keras.backend.backend() == "jax":
-        import jax
-
-        return jax.grad(lambda values: function(*values))([ops.convert_to_tensor(v)
-                                                           for v in values])
-    import tensorflow as tf
-
-    variables = [tf.Variable(value) for value in values]
-    with tf.GradientTape() as tape:
-        result = function(*(v + 0.0 for v in variables))
-    return tape.gradient(result, variables)
 
 
 @pytest.mark.parametrize("steps", [1, 11])

@@ -1,11 +1,11 @@
 """The loop of an LSTM has the gradients that going back through its steps gives."""
 
-import keras
 import numpy as np
 import pytest
 from keras import ops
 
 from style_transfer.layers import recurrence
+from tests.layers.automatic import gradients
 
 STEPS, BATCH, UNITS = 7, 3, 5
 
@@ -13,20 +13,6 @@ STEPS, BATCH, UNITS = 7, 3, 5
 def arrays(rng):
     shapes = [(STEPS, BATCH, 4 * UNITS), (UNITS, 4 * UNITS), (BATCH, UNITS), (BATCH, UNITS)]
     return [rng.normal(size=shape).astype(np.float32) for shape in shapes]
-
-
-def gradients(function, values):
-    if keras.backend.backend() == "jax":
-        import jax
-
-        return jax.grad(lambda values: function(*values))([ops.convert_to_tensor(v)
-                                                           for v in values])
-    import tensorflow as tf
-
-    variables = [tf.Variable(value) for value in values]
-    with tf.GradientTape() as tape:
-        result = function(*(v + 0.0 for v in variables))
-    return tape.gradient(result, variables)
 
 
 @pytest.mark.parametrize("reverse", [False, True])
