@@ -1,9 +1,10 @@
 """Samples per second of a WaveNet of midi2wave's sizes: this project's step against PyTorch's.
 
-    python -m benchmarks.wavenet [--threads=1] [--secs=1] [--repeats=3] [--graph]
+    python -m benchmarks.wavenet [--threads=N] [--secs=1] [--repeats=3] [--graph]
 
-All get the same random weights, roll and uniform numbers. The limit is the multiply-adds of a
-sample at the rate at which BLAS multiplies the same matrices with a vector, nothing else done.
+All get the same random weights, roll and uniform numbers, and as many threads as
+`style_transfer_generate` takes, unless told otherwise: all cores. The limit is the multiply-adds
+of a sample at the rate at which BLAS multiplies the same matrices with a vector, nothing else done.
 PyTorch is no requirement of this project: `pip install torch` to have it compared.
 """
 
@@ -21,7 +22,7 @@ TORCH_SAMPLES = 400
 
 def parse():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--threads", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--secs", type=float, default=1.0, help="of audio that is made")
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--graph", action="store_true", help="measure the Keras backend's loop too")

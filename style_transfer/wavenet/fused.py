@@ -9,51 +9,16 @@ import math
 import numpy as np
 
 from style_transfer import mixtures
-from style_transfer.wavenet.tiles import add_product, compiled
+from style_transfer.wavenet.gates import gate
+from style_transfer.wavenet.tiles import add_product
+from style_transfer.wavenet.vectors import compiled
 
-# tanh(x) = x p(x^2) / q(x^2) on [-9, 9], fitted to its relative error by reweighted least squares;
-# in float32 it is at most 4e-7 off, and a loop of it compiles to vector instructions.
-_P = [np.float32(c) for c in (1.0, 0.13381020723773407, 0.003495581913739443,
-                              2.0608977138181217e-05, 1.335451127459919e-08)]
-_Q = [np.float32(c) for c in (1.0, 0.46714335680007935, 0.025876957923173904,
-                              0.00032856245525181293, 7.776498023304157e-07)]
-_P0, _P1, _P2, _P3, _P4 = _P
-_Q0, _Q1, _Q2, _Q3, _Q4 = _Q
-_BOUND, _HALF, _ONE = np.float32(9.0), np.float32(0.5), np.float32(1.0)
 _MIN_LOG_SCALE = mixtures.MIN_LOG_SCALE
 _MAX_LOG_SCALE = mixtures.MAX_LOG_SCALE
 _MARGIN = mixtures.UNIFORM_MARGIN
 _STEPS = (mixtures.NUM_LEVELS - 1) / 2
 _MU = mixtures.MU
 _FAST = {"contract", "nsz", "arcp"}
-
-
-@compiled(fastmath=_FAST, error_model="numpy")
-def tanh(x):
-    """Hyperbolic tangent, float32."""
-    x = min(max(x, -_BOUND), _BOUND)
-    return x * _numerator(x * x) / _denominator(x * x)
-
-
-@compiled(fastmath=_FAST)
-def _numerator(s):
-    return (((_P4 * s + _P3) * s + _P2) * s + _P1) * s + _P0
-
-
-@compiled(fastmath=_FAST)
-def _denominator(s):
-    return (((_Q4 * s + _Q3) * s + _Q2) * s + _Q1) * s + _Q0
-
-
-@compiled(fastmath=_FAST, error_model="numpy")
-def _gate(gates, gates_at, activations, activations_at, width):
-    """`tanh(a) sigmoid(b)`, with `sigmoid(b) = (1 + tanh(b / 2)) / 2`, in a single division."""
-    for j in range(width):
-        a = min(max(gates[gates_at + j], -_BOUND), _BOUND)
-        b = min(max(_HALF * gates[gates_at + width + j], -_BOUND), _BOUND)
-        bottom = _denominator(b * b)
-        top = a * _numerator(a * a) * (bottom + b * _numerator(b * b))
-        activations[activations_at + j] = _HALF * top / (_denominator(a * a) * bottom)
 
 
 @compiled()
@@ -143,36 +108,25 @@ def _centre(logits, at, count, centre):
 
 
 @compiled(fastmath=_FAST)
-def upsample(frames, taps, biases, conditions):
-    """Conditions of each sample.
-
-    Args:
-        frames: Those of frames, with one more at both ends, `[batch, frames + 2, channels]`.
-        taps: `Packed.filter`.
-        biases: Added to all, `[channels]`.
-        conditions: `[frames * hop, batch, channels]`, filled.
-    """
-    batch, num_frames, channels = frames.shape
-    hop, is_shared = taps.shape[1], taps.shape[2] == 1
-    for f in range(num_frames - 2):
-        for n in range(hop):
-            for b in range(batch):
-                before, same, after = frames[b, f], frames[b, f + 1], frames[b, f + 2]
-                result = conditions[f * hop + n, b]
-                if is_shared:
-                    first, second, third = taps[0, n, 0], taps[1, n, 0], taps[2, n, 0]
-                    for c in range(channels):
-                        result[c] = (biases[c] + before[c] * first + same[c] * second
-                                     + after[c] * third)
-                else:
-                    first_taps, second_taps, third_taps = taps[0, n], taps[1, n], taps[2, n]
-                    for c in range(channels):
-                        result[c] = (biases[c] + before[c] * first_taps[c]
-                                     + same[c] * second_taps[c] + after[c] * third_taps[c])
+def _upsample(frames, taps, biases, frame, n, conditions):
+    """Conditions of all layers at sample `n` of a frame, as `run` describes them."""
+    batch, _, channels = frames.shape
+    for b in range(batch):
+        before, same, after = frames[b, frame], frames[b, frame + 1], frames[b, frame + 2]
+        result = conditions[b * channels:(b + 1) * channels]
+        if taps.shape[2] == 1:
+            first, second, third = taps[0, n, 0], taps[1, n, 0], taps[2, n, 0]
+            for c in range(channels):
+                result[c] = (biases[c] + before[c] * first + same[c] * second + after[c] * third)
+        else:
+            first_taps, second_taps, third_taps = taps[0, n], taps[1, n], taps[2, n]
+            for c in range(channels):
+                result[c] = (biases[c] + before[c] * first_taps[c] + same[c] * second_taps[c]
+                             + after[c] * third_taps[c])
 
 
 @compiled(error_model="numpy")
-def run(weights, rings, previous, history, errors, position, conditions, excitation, coefficients,
+def run(weights, rings, previous, history, errors, position, frames, excitation, coefficients,
         forced, num_given, uniforms, temperature, is_mixture, num_mixtures, audio, logits):
     """Makes samples.
 
@@ -185,7 +139,7 @@ def run(weights, rings, previous, history, errors, position, conditions, excitat
             samples]`, of which the first `predictor_taps` hold something; filled.
         errors: Last error of its predictions, `[batch]`; changed.
         position: Samples made before.
-        conditions: From `upsample`.
+        frames: Conditions of frames, one more at both ends, `[batch, frames + 2, channels]`.
         excitation: Projected, `[samples, batch, residual + skip]`, or no samples for none.
         coefficients: Of the linear predictor, those of the oldest sample first, `[frames, batch,
             predictor_taps]`.
@@ -204,15 +158,16 @@ def run(weights, rings, previous, history, errors, position, conditions, excitat
     residual, gates, skip = weights.num_residual, weights.num_gates, weights.num_skip
     hidden, outputs, taps = weights.num_hidden, weights.num_outputs, weights.taps
     dilations, kernels = weights.dilations, weights.kernels
-    num_samples, batch, _ = conditions.shape
-    num_layers = dilations.size
+    batch, num_samples = audio.shape
+    num_layers, hop = dilations.size, weights.filter.shape[1]
+    width = num_layers * 2 * gates
     x = np.empty(batch * residual, np.float32)
-    z = np.empty(batch * 2 * gates, np.float32)
+    z = np.empty(batch * width, np.float32)
     activations = np.empty(batch * num_layers * gates, np.float32)
     skips = np.empty(batch * skip, np.float32)
     hiddens = np.empty(batch * hidden, np.float32)
     heads, shares = np.empty(batch * outputs, np.float32), np.empty(outputs)
-    order, hop = weights.predictor_taps, num_samples // max(1, coefficients.shape[0])
+    order = weights.predictor_taps
     predictions = np.zeros(batch, np.float32)
     for n in range(num_samples):
         for b in range(batch):
@@ -231,18 +186,16 @@ def run(weights, rings, previous, history, errors, position, conditions, excitat
             if excitation.shape[0]:
                 for j in range(residual):
                     x[b * residual + j] += excitation[n, b, j]
+        _upsample(frames, weights.filter, weights.biases, n // hop, n % hop, z)
         ring_at = 0
         for i in range(num_layers):
-            for b in range(batch):
-                for j in range(2 * gates):
-                    z[b * 2 * gates + j] = conditions[n, b, i * 2 * gates + j]
-            length = (taps - 1) * dilations[i]
+            z_at, length = i * 2 * gates, (taps - 1) * dilations[i]
             for tap in range(taps - 1):
                 slot = (position + n + tap * dilations[i]) % length
-                add_product(z, 0, 2 * gates, rings, (ring_at + slot) * batch * residual, residual,
+                add_product(z, z_at, width, rings, (ring_at + slot) * batch * residual, residual,
                             kernels, (i * taps + tap) * residual * 2 * gates, batch, residual,
                             2 * gates)
-            add_product(z, 0, 2 * gates, x, 0, residual, kernels,
+            add_product(z, z_at, width, x, 0, residual, kernels,
                         (i * taps + taps - 1) * residual * 2 * gates, batch, residual, 2 * gates)
             oldest = (ring_at + (position + n) % length) * batch * residual if taps > 1 else 0
             if taps > 1:
@@ -250,7 +203,7 @@ def run(weights, rings, previous, history, errors, position, conditions, excitat
                     rings[oldest + j] = x[j]
             ring_at += length
             for b in range(batch):
-                _gate(z, b * 2 * gates, activations, (b * num_layers + i) * gates, gates)
+                gate(z, b * width + z_at, activations, (b * num_layers + i) * gates, gates)
             if i < num_layers - 1:
                 for b in range(batch):
                     for j in range(residual):

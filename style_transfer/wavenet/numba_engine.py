@@ -7,8 +7,6 @@ import numpy as np
 from style_transfer.wavenet import fused
 from style_transfer.wavenet.packing import gate_channels, pack, pad_channels
 
-CHUNK_FRAMES = 16  # whose conditions are held for all samples: few, so that they stay in cache
-
 
 class NumbaEngine:
     """State of a batch, and the compiled steps.
@@ -61,22 +59,8 @@ class NumbaEngine:
         return np.concatenate(audio), np.concatenate(logits) if self._keep_logits else None
 
     def _run(self, state, frames, excitation, coefficients, forced, num_given, uniforms):
-        hop, parts = self._model.hop, []
-        for frame in range(0, frames.shape[1] - 2, CHUNK_FRAMES):
-            until = min(frame + CHUNK_FRAMES, frames.shape[1] - 2)
-            samples = slice(frame * hop, until * hop)
-            parts.append(self._chunk(
-                state, frames[:, frame:until + 2],
-                None if excitation is None else excitation[:, samples],
-                None if coefficients is None else coefficients[:, frame:until],
-                forced[:, samples], max(0, num_given - frame * hop), uniforms[:, samples]))
-        return [np.concatenate(part, axis=1) for part in zip(*parts, strict=True)]
-
-    def _chunk(self, state, frames, excitation, coefficients, forced, num_given, uniforms):
         model, weights = self._model, self._weights
         batch, samples, _ = uniforms.shape
-        conditions = state.conditions(samples, batch, frames.shape[2])
-        fused.upsample(frames, weights.filter, weights.biases, conditions)
         audio = np.empty((batch, samples), np.float32)
         logits = np.empty((batch, samples if self._keep_logits else 0, weights.num_outputs),
                           np.float32)
@@ -86,7 +70,7 @@ class NumbaEngine:
             coefficients = np.zeros((batch, 0, order), np.float32)
         state.position = fused.run(
             weights, state.rings, state.previous, history, state.errors, state.position,
-            conditions, self._excitation(excitation, batch),
+            frames, self._excitation(excitation, batch),
             np.ascontiguousarray(coefficients[:, :, ::-1].swapaxes(0, 1), np.float32),
             np.ascontiguousarray(forced, np.float32), num_given,
             np.ascontiguousarray(uniforms.swapaxes(0, 1)), self._temperature,
@@ -111,11 +95,3 @@ class _State:
         self.history = np.zeros((batch, weights.predictor_taps), np.float32)
         self.errors = np.zeros(batch, np.float32)
         self.position = 0
-        self._conditions = np.empty(0, np.float32)
-
-    def conditions(self, *shape):
-        """Memory of this shape, the same again and again."""
-        size = int(np.prod(shape))
-        if self._conditions.size < size:
-            self._conditions = np.empty(size, np.float32)
-        return self._conditions[:size].reshape(shape)

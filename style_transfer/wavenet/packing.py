@@ -8,7 +8,7 @@ import typing
 import numpy as np
 from keras import ops
 
-from style_transfer.wavenet.tiles import LANES
+from style_transfer.wavenet.vectors import LANES
 
 
 class Packed(typing.NamedTuple):

@@ -1,36 +1,16 @@
 """Products of small matrices and vectors in compiled code, with their sums in registers.
 
-A matrix of a WaveNet's layer is too small for the call of a BLAS to pay, and LLVM cannot tell that
-result and matrix do not overlap, so that a plain loop stores each partial sum. Here tiles of the
-result are vector registers by construction.
+A matrix of a WaveNet's layer is too small for the call of a BLAS to pay.
 """
 
-import llvmlite.binding
-import numba
 from llvmlite import ir
 from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-_HAS_WIDE_REGISTERS = llvmlite.binding.get_host_cpu_features().get("avx512f", False)
-LANES = 16 if _HAS_WIDE_REGISTERS else 8
+from style_transfer.wavenet.vectors import LANES, VECTOR, Registers, compiled
+
 TILE_ROWS = 4
-_FLOAT, _INT32 = ir.FloatType(), ir.IntType(32)
-_VECTOR = ir.VectorType(_FLOAT, LANES)
-
-
-def compiled(**options):
-    """`numba.njit` that keeps what it compiled for the next process, where it finds a place to.
-
-    Numba looks at the file of a function only: whoever changes `tiles.py` removes what was kept
-    of `fused.py`, in `__pycache__`.
-    """
-    def decorate(function):
-        try:
-            return numba.njit(nogil=True, cache=True, **options)(function)
-        except RuntimeError:  # no folder can be written to
-            return numba.njit(nogil=True, **options)(function)
-    return decorate
 
 
 def _tile(rows, vectors):
@@ -46,48 +26,29 @@ def _tile(rows, vectors):
         signature = types.void(z, z_at, z_stride, x, x_at, x_stride, w, w_at, w_stride, num_inputs)
 
         def generate(context, builder, signature, args):
-            def pointer(index, offset, kind=_FLOAT):
-                array = context.make_array(signature.args[index])(context, builder, args[index])
-                return builder.bitcast(builder.gep(array.data, [offset]), kind.as_pointer())
-
-            def at(start, *steps):
-                for count, stride in steps:
-                    start = builder.add(start, builder.mul(count, stride))
-                return start
-
+            lanes = Registers(context, builder, signature, args)
             size = args[1].type
-            sums = [[cgutils.alloca_once_value(builder, ir.Constant(_VECTOR, None))
+            sums = [[cgutils.alloca_once_value(builder, ir.Constant(VECTOR, None))
                      for _ in range(vectors)] for _ in range(rows)]
             with cgutils.for_range(builder, args[9]) as loop:
-                row = at(args[7], (loop.index, args[8]))
-                weights = [builder.load(pointer(6, builder.add(row, ir.Constant(
-                    size, v * LANES)), _VECTOR), align=4) for v in range(vectors)]
+                row = lanes.index(args[7], (loop.index, args[8]))
+                weights = [lanes.load(6, lanes.later(row, v * LANES)) for v in range(vectors)]
                 for r in range(rows):
-                    offset = builder.add(loop.index, at(args[4], (ir.Constant(size, r), args[5])))
-                    value = _broadcast(builder, builder.load(pointer(3, offset)))
+                    at = lanes.index(args[4], (ir.Constant(size, r), args[5]))
+                    value = lanes.load_one(3, builder.add(loop.index, at))
                     for v in range(vectors):
-                        product = builder.fmul(value, weights[v], flags=("contract",))
-                        total = builder.fadd(builder.load(sums[r][v]), product,
-                                             flags=("contract",))
+                        total = lanes.add(builder.load(sums[r][v]), lanes.mul(value, weights[v]))
                         builder.store(total, sums[r][v])
             for r in range(rows):
-                start = at(args[1], (ir.Constant(size, r), args[2]))
+                start = lanes.index(args[1], (ir.Constant(size, r), args[2]))
                 for v in range(vectors):
-                    place = pointer(0, builder.add(start, ir.Constant(size, v * LANES)), _VECTOR)
-                    total = builder.fadd(builder.load(place, align=4), builder.load(sums[r][v]))
-                    builder.store(total, place, align=4)
+                    at = lanes.later(start, v * LANES)
+                    lanes.store(builder.fadd(lanes.load(0, at), builder.load(sums[r][v])), 0, at)
             return context.get_dummy_value()
 
         return signature, generate
 
     return tile
-
-
-def _broadcast(builder, scalar):
-    undefined = ir.Constant(_VECTOR, ir.Undefined)
-    first = builder.insert_element(undefined, scalar, ir.Constant(_INT32, 0))
-    mask = ir.Constant(ir.VectorType(_INT32, LANES), [0] * LANES)
-    return builder.shuffle_vector(first, undefined, mask)
 
 
 _many_4, _many_2, _many_1 = (_tile(TILE_ROWS, vectors) for vectors in (4, 2, 1))

@@ -4,7 +4,7 @@ import pytest
 
 from style_transfer import mixtures
 from style_transfer.models.wavenet import WaveNet
-from style_transfer.wavenet import conditions, fused, generation, tiles
+from style_transfer.wavenet import conditions, gates, generation, tiles
 
 SIZES = {"sample_rate": 2000, "num_layers": 5, "dilation_cycle": 3, "residual_channels": 6,
          "skip_channels": 20, "hidden_channels": 70, "num_mixtures": 3, "context_layers": 2,
@@ -164,7 +164,13 @@ def test_tiles_are_matrix_products(rows, inputs, outputs):
     assert np.allclose(z, wanted, atol=1e-4)
 
 
-def test_fast_tanh_is_tanh():
-    x = np.linspace(-20, 20, 4001).astype(np.float32)
-    found = np.array([fused.tanh(value) for value in x])
-    assert np.abs(found - np.tanh(x.astype(float))).max() < 5e-7
+def test_gates_are_tanh_and_sigmoid():
+    rng = np.random.default_rng(0)
+    z = rng.uniform(-20, 20, 200 * gates.LANES).astype(np.float32)
+    found = np.zeros(100 * gates.LANES, np.float32)
+    gates.gate(z, 0, found, 0, found.size)
+    a, b = np.split(z.astype(float), 2)
+    assert np.abs(found - np.tanh(a) / (1 + np.exp(-b))).max() < 5e-7
+    z[3] = np.nan
+    gates.gate(z, 0, found, 0, found.size)
+    assert np.flatnonzero(np.isnan(found)).tolist() == [3]
