@@ -36,6 +36,8 @@ flags.DEFINE_enum("wavenet", None, ["sampled", "spectral"], "Instead of piano_dd
                   "trained so, or wavenet_spectral, which needs --style.")
 flags.DEFINE_integer("seed", 0, "Of the samples that --wavenet=sampled draws.")
 flags.DEFINE_float("temperature", 1.0, "Likewise; 0 takes the likeliest.", lower_bound=0.0)
+flags.DEFINE_float("sustain_temperature", None, "Likewise, while notes ring; by default 0.65 of "
+                   "--temperature.", lower_bound=0.0)
 flags.DEFINE_integer("piano_id", None, "Number of the piano, for a --wavenet=sampled that was "
                      "trained so.", lower_bound=0)
 flags.DEFINE_string("parameters", None, "Instead of --style: what --save_parameters wrote.")
@@ -173,7 +175,11 @@ def _played(client, piano, path):
 def _by_wavenet(client, path):
     if FLAGS.wavenet == "spectral":
         return client.transfer(FLAGS.style, path)
-    return client.generate(path, FLAGS.seed, FLAGS.temperature, FLAGS.style, FLAGS.piano_id)
+    from style_transfer.wavenet import options
+
+    sustain = options.sustain_temperature(FLAGS.temperature, FLAGS.sustain_temperature)
+    return client.generate(path, FLAGS.seed, FLAGS.temperature, sustain, FLAGS.style,
+                           FLAGS.piano_id)
 
 
 def _sounding(result):

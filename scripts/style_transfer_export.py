@@ -2,9 +2,9 @@
 
 piano_ddsp: serving_default, transfer, encode_style, play. Transcribers: serving_default, rolls,
 transcribe. MusicVAE: serving_default, encode, sample; drums: serving_default. midi2wave and its
-kind: serving_default plays NoteSequences (content_bytes, seed, temperature, and style_bytes or
-piano_id where the model is told of the piano), generate plays piano rolls. wavenet_spectral:
-serving_default (style_bytes, content_bytes) and transfer.
+kind: serving_default plays NoteSequences (content_bytes, seed, temperature, sustain_temperature,
+and style_bytes or piano_id where the model is told of the piano), generate plays piano rolls.
+wavenet_spectral: serving_default (style_bytes, content_bytes) and transfer.
 """
 
 import time

@@ -67,6 +67,8 @@ flags.DEFINE_string("primer_drums", None, "Of Drums RNN: what tracks begin with,
 flags.DEFINE_string("primer_midi", None, "Of Drums RNN: MIDI file that tracks begin with.")
 flags.DEFINE_float("temperature", None, "Of MusicVAE (default 0.5), Drums RNN and WaveNets (1.0): "
                    "more is less predictable.", lower_bound=0.0)
+flags.DEFINE_float("sustain_temperature", None, "Of WaveNets: the same while notes ring; by "
+                   "default 0.65 of --temperature.", lower_bound=0.0)
 flags.DEFINE_integer("beam_size", 1, "Of Drums RNN: beginnings pursued for each track.",
                      lower_bound=1)
 flags.DEFINE_integer("branch_factor", 1, "Of Drums RNN: continuations tried for each of them.",
@@ -93,7 +95,8 @@ LATENT_FLAGS = (*SHARED_FLAGS, "picture", "mode", "input_midi", "attribute_with"
 PIANO_FLAGS = (*SHARED_FLAGS, "content", "style", "style_midi", "adapt_steps", "sample_rate",
                "format", "loudness", "save_piano", "transcribe_style", "transcriber",
                "soft_pedal_db", "picture", *_flags.THRESHOLDS)
-WAVENET_FLAGS = (*SHARED_FLAGS, "content", "style", "picture", "temperature", "seconds",
+WAVENET_FLAGS = (*SHARED_FLAGS, "content", "style", "picture", "temperature",
+                 "sustain_temperature", "seconds",
                  "primer_audio", "primer_seconds", "teacher_forced", "piano_id")
 FLAGS_OF = {"piano": PIANO_FLAGS, "wavenet": WAVENET_FLAGS, "drums_rnn": DRUMS_FLAGS,
             "music_vae": LATENT_FLAGS}

@@ -31,9 +31,10 @@ class WaveNetSettings:
             pianos in the records; `style`, the vector that `piano_ddsp` makes of a clip of other
             notes of it, one for each performance; `clip`, such a clip itself, another each time.
         style_secs: Length of that clip.
-        edge_share: Share of the examples that hold the beginning of a performance or its end and
-            silence after it, which random crops seldom do and generation always does; for `none`
-            and `id`: others must not share notes with the clip that tells of the piano.
+        edge_share: Share of the examples that hold the beginning of a performance and silence
+            before it, or its end and silence after it, which random crops seldom do and generation
+            always does; for `none` and `id`: others must not share notes with the clip that tells
+            of the piano.
         with_pieces: Whether inputs hold `piece`, equal for crops of the same music.
         seed: Of everything random.
     """
@@ -121,7 +122,8 @@ class WaveNetCrops:
 
         Returns:
             Inputs: `audio` `[crop_samples]` in [-1, 1], every piano at the same level; `roll`
-            `[num_frames, 176]`; `start_sample`, place of the crop in its recording; and what
+            `[num_frames, 176]`; `start_sample`, place of the crop in its recording, negative if it
+            begins before it; and what
             `piano` says: `piano_id`, `style` or `style_audio` `[style_samples]`. Targets:
             `audio` and `roll`.
 
@@ -158,13 +160,12 @@ class WaveNetCrops:
         return max(0, spare // self.settings.hop)
 
     def _edge(self, index, rng, start):
-        """Sometimes the first frame, or one from which a crop ends behind its recording."""
+        """Sometimes a frame from which a crop begins before its recording or ends behind it."""
         draw, beyond = rng.uniform(size=2)
-        if draw < self.settings.edge_share / 2:
-            return 0
-        if draw < self.settings.edge_share:
-            return self._latest(index) + int(beyond * self.settings.num_frames / 2)
-        return start
+        if draw >= self.settings.edge_share:
+            return start
+        frames = int(beyond * self.settings.num_frames / 2)
+        return -frames if draw < self.settings.edge_share / 2 else self._latest(index) + frames
 
     def _frame_of(self, window):
         """The frame at which the crop that begins in it is taken."""

@@ -76,7 +76,7 @@ class HarmonicPredictor(layers.Layer):
 
     def autocorrelation(self, context, sounding):
         """Expected autocorrelation of each frame, 1 at lag 0: `[batch, frames, num_taps + 1]`."""
-        ringing = _held(sounding, self.release)
+        ringing = held(sounding, self.release)
         energy = ops.square(ringing) * ops.exp(ops.clip(self.energies(context), -12.0, 8.0))
         dark, bright = self._lines()
         tilt = ops.sigmoid(self.brightness(context))
@@ -141,15 +141,15 @@ class HarmonicPredictor(layers.Layer):
                 "num_partials": self.num_partials}
 
 
-def _held(sounding, frames):
-    """Largest velocity in each frame and some before it."""
-    length = sounding.shape[1]
-    held, reach = sounding, 0
+def held(values, frames):
+    """Largest value in each frame and so many before it, of `[batch, frames, channels]` >= 0."""
+    length = ops.shape(values)[1]
+    result, reach = values, 0
     while reach < frames:
         step = min(reach + 1, frames - reach)
-        shifted = ops.pad(held, ((0, 0), (step, 0), (0, 0)))[:, :length]
-        held, reach = ops.maximum(held, shifted), reach + step
-    return held
+        shifted = ops.pad(result, ((0, 0), (step, 0), (0, 0)))[:, :length]
+        result, reach = ops.maximum(result, shifted), reach + step
+    return result
 
 
 def levinson(lags):

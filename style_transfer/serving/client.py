@@ -80,21 +80,26 @@ class Client:
         return _audio(self.predict("serving_default", {
             "style_bytes": [_wav(style)], "content_bytes": [_sequence(content)]}))
 
-    def generate(self, content, seed=0, temperature=1.0, style=None, piano_id=None):
+    def generate(self, content, seed=0, temperature=1.0, sustain_temperature=None,
+                 style=None, piano_id=None):
         """Plays a piece with a served `WaveNet`, sample by sample.
 
         Args:
             content: The piece, as `piano_roll.load_midi` takes it.
             seed: Of the draws.
             temperature: Of the draws; 0 takes the likeliest.
+            sustain_temperature: Of those while notes ring; None for the same.
             style: A recording of the piano, for a model that is told of it so.
             piano_id: Its number, likewise.
 
         Returns:
             An `Audio`.
         """
+        if sustain_temperature is None:
+            sustain_temperature = temperature
         inputs = {"content_bytes": [_sequence(content)], "seed": np.array([seed], np.int32),
-                  "temperature": np.array([temperature], np.float32)}
+                  "temperature": np.array([temperature], np.float32),
+                  "sustain_temperature": np.array([sustain_temperature], np.float32)}
         if style is not None:
             inputs["style_bytes"] = [_wav(style)]
         if piano_id is not None:

@@ -150,7 +150,7 @@ def warm_up_requests(signatures):
     recording, content = warm_up_inputs()
     files = {"style_bytes": [recording], "audio_bytes": [recording], "content_bytes": [content]}
     known = {**files, "seed": np.zeros(1, np.int32), "temperature": np.ones(1, np.float32),
-             "piano_id": np.zeros(1, np.int32)}
+             "sustain_temperature": np.ones(1, np.float32), "piano_id": np.zeros(1, np.int32)}
     wanted = {name: input_specs(function) for name, function in signatures.items()}
     return {name: {key: known[key] for key in inputs} for name, inputs in wanted.items()
             if inputs.keys() <= known.keys() and inputs.keys() & files.keys()}

@@ -109,12 +109,12 @@ class WaveNetServing(tf.Module):
         self.kept = [variable.value for variable in variables]
         # Traced once and shared by the signatures.
         self._sampler = tf.function(Sampler(model), autograph=False, input_signature=[
-            ROLLS, INTEGERS, self._piano_specs(), INTEGERS, FLOATS])
+            ROLLS, INTEGERS, self._piano_specs(), INTEGERS, FLOATS, FLOATS])
 
     def signatures(self):
         """Concrete functions by name, for `tf.saved_model.save`."""
         clip, piano = {}, self._piano_specs()
-        how = {"seed": INTEGERS, "temperature": FLOATS}
+        how = {"seed": INTEGERS, "temperature": FLOATS, "sustain_temperature": FLOATS}
         made = {"generate": (self.generate, {"roll": ROLLS, **how, **piano})}
         if piano.pop("style", None):
             clip = {"style_bytes": STRING}
@@ -123,7 +123,7 @@ class WaveNetServing(tf.Module):
         return named({"serving_default": (self.play, {**files, **how, **piano}), **made})
 
     def play(self, content_bytes, **how):
-        """Serialized NoteSequences -> WAV files, drawn at a temperature; 0 for the likeliest."""
+        """Serialized NoteSequences -> WAV files, drawn at temperatures; 0 for the likeliest."""
         same_batch(content_bytes, *how.values())
         if "style_bytes" in how:
             how |= self.encode_style(how.pop("style_bytes"))
@@ -157,8 +157,8 @@ class WaveNetServing(tf.Module):
             specs["piano_id"] = INTEGERS
         return specs
 
-    def _sampled(self, rolls, counts, seed, temperature, **piano):
-        checks = [require_temperature(temperature)]
+    def _sampled(self, rolls, counts, seed, temperature, sustain_temperature, **piano):
+        checks = [require_temperature(temperature), require_temperature(sustain_temperature)]
         if "piano_id" in piano:
             known = (piano["piano_id"] >= 0) & (piano["piano_id"] < self.model.num_pianos)
             checks.append(require(tf.reduce_all(known), "piano_id must be a number from 0 to",
@@ -169,7 +169,7 @@ class WaveNetServing(tf.Module):
         with tf.control_dependencies(checks):
             temperature = tf.identity(temperature)
             piano = {name: tf.identity(value) for name, value in piano.items()}
-        return self._sampler(rolls, counts, piano, seed, temperature)
+        return self._sampler(rolls, counts, piano, seed, temperature, sustain_temperature)
 
 
 class SpectralServing(tf.Module):

@@ -11,16 +11,17 @@ from style_transfer.transcription import metrics, transcriber
 from style_transfer.wavenet import inputs
 
 
-def free_running_scores(model, x, *, seed=0, temperature=1.0, transcription_model=None,
-                        report=None):
+def free_running_scores(model, x, *, seed=0, temperature=1.0, sustain_temperature=None,
+                        transcription_model=None, report=None):
     """Onset F1 of what a model makes of rolls, beside chance and beside the recordings.
 
     Args:
-        model: A `WaveNet`, or a `SpectralWaveNet`, which has no `seed` nor `temperature`.
+        model: A `WaveNet`, or a `SpectralWaveNet`, which has no `seed` nor temperatures.
         x: Inputs of evaluation data: `roll` `[clips, frames, 176]`, `audio` of the recordings,
             `piece`, what music each is, and what the model is told of the piano.
         seed: Of the sampling.
         temperature: Likewise.
+        sustain_temperature: Likewise; None for the same.
         transcription_model: See `transcription.transcribe`.
         report: See `generation.generate`.
 
@@ -34,7 +35,7 @@ def free_running_scores(model, x, *, seed=0, temperature=1.0, transcription_mode
 
         piano = x.get("style", x.get("piano_id"))
         made = generation.generate(
-            model, np.asarray(x["roll"]), seed, temperature,
+            model, np.asarray(x["roll"]), seed, temperature, sustain_temperature,
             style=None if piano is None else np.asarray(piano), report=report)
     else:
         made = ops.convert_to_numpy(model(x))

@@ -127,7 +127,7 @@ def _upsample(frames, taps, biases, frame, n, conditions):
 
 @compiled(error_model="numpy")
 def run(weights, rings, previous, history, errors, position, frames, excitation, coefficients,
-        forced, num_given, uniforms, temperature, is_mixture, num_mixtures, audio, logits):
+        forced, num_given, uniforms, temperatures, is_mixture, num_mixtures, audio, logits):
     """Makes samples.
 
     Args:
@@ -146,7 +146,7 @@ def run(weights, rings, previous, history, errors, position, frames, excitation,
         forced: Samples that take the place of drawn ones in the net's past, `[batch, samples]`.
         num_given: So many of these samples are given back too; the others are drawn.
         uniforms: `[samples, batch, 2]`.
-        temperature: See `mixtures`.
+        temperatures: Of the draws in each frame, see `mixtures`; float64 `[batch, frames]`.
         is_mixture: Else mu-law classes.
         num_mixtures: Logistics of a mixture.
         audio: `[batch, samples]`, filled.
@@ -170,10 +170,11 @@ def run(weights, rings, previous, history, errors, position, frames, excitation,
     order = weights.predictor_taps
     predictions = np.zeros(batch, np.float32)
     for n in range(num_samples):
+        frame = n // hop
         for b in range(batch):
             first = previous[b]
             if order:
-                predictions[b] = _predict(coefficients[n // hop, b], history[b, n:], order)
+                predictions[b] = _predict(coefficients[frame, b], history[b, n:], order)
                 first = np.float32(_compressed(first))
             for j in range(residual):
                 x[b * residual + j] = weights.input_bias[j] + first * weights.input_kernel[j]
@@ -186,7 +187,7 @@ def run(weights, rings, previous, history, errors, position, frames, excitation,
             if excitation.shape[0]:
                 for j in range(residual):
                     x[b * residual + j] += excitation[n, b, j]
-        _upsample(frames, weights.filter, weights.biases, n // hop, n % hop, z)
+        _upsample(frames, weights.filter, weights.biases, frame, n % hop, z)
         ring_at = 0
         for i in range(num_layers):
             z_at, length = i * 2 * gates, (taps - 1) * dilations[i]
@@ -233,9 +234,10 @@ def run(weights, rings, previous, history, errors, position, frames, excitation,
                 sample = np.float64(forced[b, n])
             elif is_mixture:
                 sample = draw_mixture(heads, b * outputs, num_mixtures, uniforms[n, b, 0],
-                                      uniforms[n, b, 1], temperature, shares)
+                                      uniforms[n, b, 1], temperatures[b, frame], shares)
             else:
-                sample = draw_mu_law(heads, b * outputs, uniforms[n, b, 0], temperature, shares)
+                sample = draw_mu_law(heads, b * outputs, uniforms[n, b, 0],
+                                     temperatures[b, frame], shares)
             audio[b, n] = sample
             past = np.float64(forced[b, n]) if n < forced.shape[1] else sample
             previous[b] = to_input(past, is_mixture)

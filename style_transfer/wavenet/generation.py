@@ -1,15 +1,17 @@
 """Audio from a WaveNet, sample by sample, with what its layers have computed kept in rings."""
 
 import numpy as np
+from keras import ops
 
 from style_transfer.wavenet import conditions
+from style_transfer.wavenet import temperatures as temperatures_lib
 
 ENGINES = ("numba", "graph")
 STEP_FRAMES = 128  # frames made between two reports, and before threads wait for each other
 
 
-def generate(model, roll, seed=0, temperature=1.0, primer=None, teacher_forced=False, style=None,
-             report=None, engine="numba", threads=1):
+def generate(model, roll, seed=0, temperature=1.0, sustain_temperature=None, primer=None,
+             teacher_forced=False, style=None, report=None, engine="numba", threads=1):
     """Plays rolls.
 
     Args:
@@ -17,6 +19,7 @@ def generate(model, roll, seed=0, temperature=1.0, primer=None, teacher_forced=F
         roll: `[batch, frames, roll_features]`.
         seed: Of the draws. An item's depend on it and on the item's index, not on the others.
         temperature: Of the draws, see `mixtures`; 0 takes the likeliest.
+        sustain_temperature: Of those while notes ring, see `temperatures`; None for the same.
         primer: Recordings `[batch, samples]` that the audio begins with; None begins in silence.
         teacher_forced: Whether every sample is drawn given the primer's own past, and the primer
             not given back; it must be as long as the roll.
@@ -33,13 +36,18 @@ def generate(model, roll, seed=0, temperature=1.0, primer=None, teacher_forced=F
         ValueError: An argument does not fit the model.
     """
     roll = np.asarray(roll, np.float32)
-    primer = _checked(model, roll, temperature, primer, teacher_forced, engine)
+    if sustain_temperature is None:
+        sustain_temperature = temperature
+    primer = _checked(model, roll, (temperature, sustain_temperature), primer, teacher_forced,
+                      engine)
     num_samples = roll.shape[1] * model.hop
     audio = np.empty((len(roll), num_samples), np.float32)
     draws = [np.random.default_rng([seed, item]) for item in range(len(roll))]
+    temperatures = ops.convert_to_numpy(temperatures_lib.of_frames(
+        roll, model.roll_rate, temperature, sustain_temperature))
     num_given = 0 if teacher_forced else primer.shape[1]
     for first, made, _ in _runs(model, roll, piano_of(model, style), engine, threads, primer,
-                                num_given, draws, temperature, keep_logits=False):
+                                num_given, draws, temperatures, keep_logits=False):
         audio[:, first:first + made.shape[1]] = made
         if report is not None:
             report(first + made.shape[1], num_samples)
@@ -61,11 +69,11 @@ def predictions(model, roll, audio, style=None, engine="numba", threads=1):
         `[batch, frames * hop, num_outputs]`; what `model` itself says of all samples at once.
     """
     roll = np.asarray(roll, np.float32)
-    audio = _checked(model, roll, 1.0, audio, True, engine)
+    audio = _checked(model, roll, (), audio, True, engine)
     draws = [np.random.default_rng(0)] * len(roll)
     parts = [logits for _, _, logits in _runs(
-        model, roll, piano_of(model, style), engine, threads, audio, 0, draws, 1.0,
-        keep_logits=True)]
+        model, roll, piano_of(model, style), engine, threads, audio, 0, draws,
+        np.ones(roll.shape[:2]), keep_logits=True)]
     return np.concatenate(parts, axis=1)
 
 
@@ -78,18 +86,19 @@ def piano_of(model, style):
     return {"style": np.asarray(style, np.float32)}
 
 
-def _runs(model, roll, piano, engine, threads, forced, num_given, draws, temperature, keep_logits):
+def _runs(model, roll, piano, engine, threads, forced, num_given, draws, temperatures,
+          keep_logits):
     """Yields index of the first sample, audio and logits, `STEP_FRAMES` after another."""
     if engine == "numba":
         from style_transfer.wavenet.numba_engine import NumbaEngine as Engine
     else:
         from style_transfer.wavenet.graph_engine import GraphEngine as Engine
-    stepper = Engine(model, len(roll), temperature, keep_logits, threads)
+    stepper = Engine(model, len(roll), keep_logits, threads)
     for block in conditions.blocks(model, roll, piano):
         for frame in range(0, block.num_frames, STEP_FRAMES):
             until = min(frame + STEP_FRAMES, block.num_frames)
-            first = (block.start_frame + frame) * model.hop
-            count = (until - frame) * model.hop
+            start = block.start_frame + frame
+            first, count = start * model.hop, (until - frame) * model.hop
             uniforms = np.stack([rng.random((count, 2), np.float32) for rng in draws])
             excitation, coefficients = block.excitation, block.coefficients
             if excitation is not None:
@@ -98,18 +107,20 @@ def _runs(model, roll, piano, engine, threads, forced, num_given, draws, tempera
                 coefficients = coefficients[:, frame:until]
             yield first, *stepper.run(
                 block.frames[:, frame:until + 2], excitation, coefficients,
-                forced[:, first:first + count], max(0, min(count, num_given - first)), uniforms)
+                forced[:, first:first + count], max(0, min(count, num_given - first)), uniforms,
+                temperatures[:, start:start + until - frame])
 
 
-def _checked(model, roll, temperature, primer, teacher_forced, engine):
+def _checked(model, roll, temperatures, primer, teacher_forced, engine):
     """The primer, or nothing as one."""
     if engine not in ENGINES:
         raise ValueError(f"engine is {engine!r}, expected one of {', '.join(ENGINES)}.")
     if roll.ndim != 3 or roll.shape[2] != model.roll_features:
         raise ValueError(f"roll is of shape {roll.shape}, expected [batch, frames, "
                          f"{model.roll_features}].")
-    if temperature < 0:
-        raise ValueError(f"temperature is {temperature}, expected 0 or more.")
+    for temperature in temperatures:
+        if temperature < 0:
+            raise ValueError(f"A temperature is {temperature}, expected 0 or more.")
     num_samples = roll.shape[1] * model.hop
     primer = np.zeros((len(roll), 0)) if primer is None else np.asarray(primer)
     if primer.ndim != 2 or len(primer) != len(roll) or primer.shape[1] > num_samples:

@@ -12,12 +12,11 @@ class Loop(keras.Model):
 
     Args:
         model: A built `WaveNet`.
-        temperature: See `mixtures`.
     """
 
-    def __init__(self, model, temperature):
+    def __init__(self, model):
         super().__init__()
-        self.model, self.temperature = model, temperature
+        self.model = model
 
     def call(self, x):
         """Samples, logits and state after them, of a dict of what `GraphEngine.run` passes."""
@@ -52,7 +51,8 @@ class Loop(keras.Model):
             if excited is not None:
                 skip = skip + excited[:, stack.channels:]
             output = self.model.logits(ops.relu(skip), prediction)
-            drawn = self.model.sample(output, x["uniforms"][:, index], self.temperature)
+            drawn = self.model.sample(output, x["uniforms"][:, index],
+                                      x["temperatures"][:, index // self.model.hop])
             forced = x["forced"][:, index]
             sample = ops.where(is_given[:, index], forced, drawn)
             previous = self.model.to_input(ops.where(is_forced[:, index], forced, sample))
@@ -81,15 +81,14 @@ class GraphEngine:
     Args:
         model: A built `WaveNet`.
         batch: Items.
-        temperature: See `mixtures`.
         keep_logits: Whether `run` gives logits back.
         threads: Ignored: the backend has its own.
     """
 
-    def __init__(self, model, batch, temperature=1.0, keep_logits=False, threads=1):
+    def __init__(self, model, batch, keep_logits=False, threads=1):
         del threads
         self._model = model
-        self._loop, self._keep_logits = Loop(model, temperature), keep_logits
+        self._loop, self._keep_logits = Loop(model), keep_logits
         stack = model.stack
         self._state = {"previous": np.zeros(batch, np.float32),
                        "history": np.zeros((batch, max(1, model.predictor_taps)), np.float32),
@@ -98,11 +97,12 @@ class GraphEngine:
             self._state[f"ring_{i}"] = np.zeros(
                 (batch, (stack.kernel_size - 1) * dilation, stack.channels), np.float32)
 
-    def run(self, frames, excitation, coefficients, forced, num_given, uniforms):
+    def run(self, frames, excitation, coefficients, forced, num_given, uniforms, temperatures):
         """Makes the next samples; arguments and result as `NumbaEngine.run`."""
         upsampled = conditions.upsampled(self._model, frames)
         batch, samples, _ = upsampled.shape
         x = {"conditions": upsampled, "uniforms": uniforms, **self._state,
+             "temperatures": temperatures,
              "forced": np.pad(forced, ((0, 0), (0, samples - forced.shape[1]))),
              "is_forced": np.broadcast_to(np.arange(samples) < forced.shape[1], (batch, samples)),
              "is_given": np.broadcast_to(np.arange(samples) < num_given, (batch, samples))}

@@ -14,19 +14,18 @@ class NumbaEngine:
     Args:
         model: A built `WaveNet`; its weights are read now.
         batch: Items.
-        temperature: See `mixtures`.
         keep_logits: Whether `run` gives logits back.
         threads: The batch is split among so many.
     """
 
-    def __init__(self, model, batch, temperature=1.0, keep_logits=False, threads=1):
+    def __init__(self, model, batch, keep_logits=False, threads=1):
         self._model, self._weights = model, pack(model)
-        self._temperature, self._keep_logits = float(temperature), keep_logits
+        self._keep_logits = keep_logits
         groups = np.array_split(np.arange(batch), max(1, min(threads, batch)))
         self._groups = [(slice(g[0], g[-1] + 1), _State(self._weights, len(g)))
                         for g in groups]
 
-    def run(self, frames, excitation, coefficients, forced, num_given, uniforms):
+    def run(self, frames, excitation, coefficients, forced, num_given, uniforms, temperatures):
         """Makes the next samples.
 
         Args:
@@ -37,6 +36,7 @@ class NumbaEngine:
             forced: `[batch, up to samples]`, what the net's past holds in place of draws.
             num_given: So many of these are given back too.
             uniforms: `[batch, samples, 2]`.
+            temperatures: Of the draws in each frame, see `mixtures`; `[batch, frames]`.
 
         Returns:
             Audio `[batch, samples]` and logits `[batch, samples, num_outputs]` or None.
@@ -48,7 +48,7 @@ class NumbaEngine:
             return self._run(state, frames[items],
                              None if excitation is None else excitation[items],
                              None if coefficients is None else coefficients[items], forced[items],
-                             num_given, uniforms[items])
+                             num_given, uniforms[items], temperatures[items])
 
         if len(self._groups) == 1:
             parts = [run(self._groups[0])]
@@ -58,7 +58,8 @@ class NumbaEngine:
         audio, logits = zip(*parts, strict=True)
         return np.concatenate(audio), np.concatenate(logits) if self._keep_logits else None
 
-    def _run(self, state, frames, excitation, coefficients, forced, num_given, uniforms):
+    def _run(self, state, frames, excitation, coefficients, forced, num_given, uniforms,
+             temperatures):
         model, weights = self._model, self._weights
         batch, samples, _ = uniforms.shape
         audio = np.empty((batch, samples), np.float32)
@@ -73,7 +74,8 @@ class NumbaEngine:
             frames, self._excitation(excitation, batch),
             np.ascontiguousarray(coefficients[:, :, ::-1].swapaxes(0, 1), np.float32),
             np.ascontiguousarray(forced, np.float32), num_given,
-            np.ascontiguousarray(uniforms.swapaxes(0, 1)), self._temperature,
+            np.ascontiguousarray(uniforms.swapaxes(0, 1)),
+            np.ascontiguousarray(temperatures, np.float64),
             model.output_kind == "mixture", model.num_mixtures, audio, logits)
         state.history = history[:, samples:]
         return audio, logits[:, :, :model.num_outputs]

@@ -4,6 +4,7 @@ import dataclasses
 import os
 
 DEFAULT_PRIMER_SECS = 2.0
+SUSTAIN_SHARE = 0.65  # of the temperature, while notes ring; hisses less and sounds nearest
 
 
 @dataclasses.dataclass(frozen=True)
@@ -21,6 +22,8 @@ class Options:
         seconds: Length of what is made, the primer included; None makes the whole piece.
         teacher_forced: Whether each sample is predicted from the recording's own past.
         temperature: Of the sampling; below 1 is less noisy, 0 takes the likeliest.
+        sustain_temperature: Of the sampling while notes ring; None takes
+            `SUSTAIN_SHARE` of `temperature`.
         seed: Of the sampling.
         overwrite: Whether outputs that exist are made again.
         picture: Whether a PNG is written.
@@ -34,9 +37,15 @@ class Options:
     seconds: float | None = None
     teacher_forced: bool = False
     temperature: float = 1.0
+    sustain_temperature: float | None = None
     seed: int = 0
     overwrite: bool = False
     picture: bool = True
+
+
+def sustain_temperature(temperature, given=None):
+    """Temperature while notes ring: the one that is `given`, or a share of the other."""
+    return SUSTAIN_SHARE * temperature if given is None else given
 
 
 def check(options):
@@ -57,8 +66,10 @@ def check(options):
     if options.primer_seconds <= 0:
         raise ValueError(f"primer_seconds is {options.primer_seconds:g}, expected more than 0; "
                          "without primer_audio nothing is given.")
-    if options.temperature < 0:
-        raise ValueError(f"temperature is {options.temperature:g}, expected at least 0.")
+    for name in ("temperature", "sustain_temperature"):
+        value = getattr(options, name)
+        if value is not None and value < 0:
+            raise ValueError(f"{name} is {value:g}, expected at least 0.")
     if options.teacher_forced and not options.primer_audio:
         raise ValueError("teacher_forced predicts the samples of a recording of the piece: give it "
                          "with primer_audio.")

@@ -223,10 +223,10 @@ def _sampled(model, rolls, pieces, pianos, options, report):
                   if options.teacher_forced else round(options.primer_seconds * model.sample_rate))
         primer = np.stack([np.pad(piece.recording[:length],
                                   (0, max(0, length - len(piece.recording)))) for piece in pieces])
-    return generation.generate(model, rolls, options.seed, options.temperature, primer=primer,
-                               teacher_forced=options.teacher_forced, style=pianos,
-                               report=progress,
-                               threads=min(len(pieces), os.cpu_count() or 1))
+    sustain = options_lib.sustain_temperature(options.temperature, options.sustain_temperature)
+    return generation.generate(model, rolls, options.seed, options.temperature, sustain,
+                               primer=primer, teacher_forced=options.teacher_forced, style=pianos,
+                               report=progress, threads=min(len(pieces), os.cpu_count() or 1))
 
 
 def _write(model, piece, samples, options, report):

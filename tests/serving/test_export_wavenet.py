@@ -73,6 +73,7 @@ def rolls(batch, frames=FRAMES, seed=0):
     rng = np.random.default_rng(seed)
     shape = (batch, frames, 176)
     values = rng.uniform(size=shape) * (rng.uniform(size=shape) < 0.05)
+    values[:, :, :88] *= (np.arange(frames) % 24 == 3)[:, None]  # notes ring most of the time
     return values.astype(np.float32)
 
 
@@ -97,15 +98,16 @@ class Given:
         return given.astype(dtype)
 
 
-def by_library(monkeypatch, model, roll, seed, temperature, piano, **past):
+def by_library(monkeypatch, model, roll, seed, temperatures, piano, **past):
     """What `generation.generate` makes of one roll with a request's random numbers."""
+    temperature, sustain = temperatures
     count = sampling.Sampler(model).windows.frames * model.hop
     blocks = -(-roll.shape[0] * model.hop // count)
     draws = np.concatenate([sampling.uniforms(tf.constant([seed]), block, count)[0]
                             for block in range(blocks)])
     monkeypatch.setattr(np.random, "default_rng", lambda _: Given(draws))
     monkeypatch.setattr(generation, "piano_of", lambda model, style: style)
-    found = generation.generate(model, roll[None], temperature=temperature, **past,
+    found = generation.generate(model, roll[None], 0, temperature, sustain, **past,
                                 style={name: value[None] for name, value in piano.items()})[0]
     monkeypatch.undo()
     return found
@@ -126,22 +128,24 @@ def sampler_of(case):
     piano = {name: tf.TensorSpec([None, *value.shape[1:]], kinds[name], name=name)
              for name, value in told(model).items()}
 
-    def sampled(rolls, num_frames, seed, temperature, **piano):
-        return sampler(rolls, num_frames, piano, seed, temperature)
+    def sampled(rolls, num_frames, seed, temperature, sustain_temperature, **piano):
+        return sampler(rolls, num_frames, piano, seed, temperature, sustain_temperature)
 
-    count = tf.TensorSpec([None], tf.int32)
+    count, share = tf.TensorSpec([None], tf.int32), tf.TensorSpec([None])
     return model, sampler, tf.function(sampled, autograph=False).get_concrete_function(
-        tf.TensorSpec([None, None, 176]), count, count, tf.TensorSpec([None]), **piano)
+        tf.TensorSpec([None, None, 176]), count, count, share, share, **piano)
 
 
 @pytest.mark.parametrize("case", CASES)
 def test_batches_in_blocks_are_sampled_as_the_library_samples_each_whole_roll(case, monkeypatch):
     model, sampler, function = sampler_of(case)
     assert sampler.windows.size <= FRAMES - 15, "or silence would follow"
-    given, piano, seeds, temperatures = rolls(2), told(model, 2), [3, 4], [0.8, 0.0]
+    given, piano, seeds = rolls(2), told(model, 2), [3, 4]
+    temperatures, sustained = [0.8, 0.0], [0.5, 0.9]
     shorter = FRAMES - 15
     made = function(rolls=given, num_frames=tf.constant([FRAMES, shorter]),
                     seed=tf.constant(seeds), temperature=tf.constant(temperatures),
+                    sustain_temperature=tf.constant(sustained),
                     **{name: tf.constant(value) for name, value in piano.items()}).numpy()
     ops = {node.op for part in function.graph.as_graph_def().library.function
            for node in part.node_def}
@@ -150,7 +154,8 @@ def test_batches_in_blocks_are_sampled_as_the_library_samples_each_whole_roll(ca
     assert all(export.is_core_op(op) for op in ops - called) and not ops & export.PYTHON_OPS
     for item, frames in enumerate((FRAMES, shorter)):
         own = made[item, :frames * model.hop]
-        request = (monkeypatch, model, given[item, :frames], seeds[item], temperatures[item],
+        request = (monkeypatch, model, given[item, :frames], seeds[item],
+                   (temperatures[item], sustained[item]),
                    {name: value[item] for name, value in piano.items()})
         assert_same(own, by_library(*request))
         drawn = by_library(*request, primer=own[None], teacher_forced=True)
@@ -161,9 +166,10 @@ def test_what_is_shorter_than_a_window_goes_on_in_silence(monkeypatch):
     model, sampler, function = sampler_of("codes")
     given = rolls(1, 7)
     made = function(rolls=given, num_frames=tf.constant([7]), seed=tf.constant([5]),
-                    temperature=tf.constant([1.0])).numpy()
+                    temperature=tf.constant([1.0]), sustain_temperature=tf.constant([0.7])).numpy()
     silence = np.zeros((int(sampler.windows.played(tf.constant(7))) - 7, 176), np.float32)
-    expected = by_library(monkeypatch, model, np.concatenate([given[0], silence]), 5, 1.0, {})
+    expected = by_library(monkeypatch, model, np.concatenate([given[0], silence]), 5,
+                          (1.0, 0.7), {})
     assert_same(made[0], expected[:7 * model.hop])
 
 
@@ -216,7 +222,8 @@ def wav(clip):
 
 def test_exported_notes_are_played_as_their_rolls_are_by_the_library(served, model, clip,
                                                                     monkeypatch):
-    how = {"seed": tf.constant([7, 8]), "temperature": tf.constant([0.9, 1.1])}
+    how = {"seed": tf.constant([7, 8]), "temperature": tf.constant([0.9, 1.1]),
+           "sustain_temperature": tf.constant([0.5, 0.8])}
     clips = tf.constant([wav(clip)] * 2)
     style = served["encode_style"](style_bytes=clips)["style"].numpy()
     audio = served["serving_default"](content_bytes=tf.constant(PIECES), style_bytes=clips,
@@ -225,16 +232,17 @@ def test_exported_notes_are_played_as_their_rolls_are_by_the_library(served, mod
         table = piano_roll.note_table(piano_roll.load_midi(piece))
         frames = inputs.num_frames(round((table.end_secs + run.TAIL_SECS) * RATE), model.hop)
         roll = inputs.roll(table, 0, frames, model.roll_rate)
-        expected = by_library(monkeypatch, model, roll, 7 + item, how["temperature"][item].numpy(),
+        expected = by_library(monkeypatch, model, roll, 7 + item, (
+            how["temperature"][item].numpy(), how["sustain_temperature"][item].numpy()),
                               {"style": style[item]})
         made = from_wav(audio[item])
         assert made.shape == expected.shape
         assert np.mean(np.abs(made - np.clip(expected, -1, 1)) > STEP + 2e-4) < 0.02
-    alone = served["generate"](roll=tf.constant(roll[None]), seed=how["seed"][1:],
-                               temperature=how["temperature"][1:], style=style[1:])["audio"].numpy()
+    second = {"roll": tf.constant(roll[None]), "style": style[1:],
+              **{name: value[1:] for name, value in how.items()}}
+    alone = served["generate"](**second)["audio"].numpy()
     assert_same(alone[0], expected)
-    other = served["generate"](roll=tf.constant(roll[None]), seed=tf.constant([9]),
-                               temperature=how["temperature"][1:], style=style[1:])["audio"].numpy()
+    other = served["generate"](**{**second, "seed": tf.constant([9])})["audio"].numpy()
     assert np.mean(np.abs(other - alone) > 1e-3) > 0.1
 
 
@@ -247,17 +255,19 @@ def test_a_piano_is_told_by_its_recording_as_the_library_tells_it(served, clip):
 
 def test_requests_that_cannot_be_played_are_refused(served, clip):
     good = {"roll": tf.constant(rolls(1, 4)), "seed": tf.constant([0]),
-            "temperature": tf.constant([1.0]), "style": tf.zeros([1, 8])}
+            "temperature": tf.constant([1.0]), "sustain_temperature": tf.constant([1.0]),
+            "style": tf.zeros([1, 8])}
     longest = int((wavenets.MAX_SAMPLES / RATE + run.TAIL_SECS) * 250)
     for name, value, message in (
             ("temperature", [-1.0], "temperature must lie between"),
+            ("sustain_temperature", [101.0], "temperature must lie between"),
             ("roll", np.full((1, 4, 176), np.nan), "velocities between 0 and 1"),
             ("roll", np.zeros((1, longest + 1, 176)), f"expected 1 to {longest}"),
             ("style", np.full((1, 8), np.inf), "NaN or infinite"),
             ("seed", [1, 2], "the same number of items")):
         with pytest.raises(tf.errors.InvalidArgumentError, match=message):
             served["generate"](**{**good, name: tf.constant(value, good[name].dtype)})
-    how = {"seed": tf.constant([0]), "temperature": tf.constant([1.0])}
+    how = {name: good[name] for name in ("seed", "temperature", "sustain_temperature")}
     silence = wav(Audio(np.zeros(3 * RATE, np.float32), 8000))
     with pytest.raises(tf.errors.InvalidArgumentError, match="at least 2 s"):
         served["serving_default"](content_bytes=tf.constant(PIECES[:1]), **how,
@@ -364,7 +374,8 @@ def test_the_embedded_server_and_its_client_play_them(server, clip):
         same, other = (client.generate(PIECES[1], seed=seed, style=wav(clip)) for seed in (1, 2))
         floats = client.predict("generate", {
             "roll": rolls(1, 5), "seed": np.zeros(1, np.int32),
-            "temperature": np.ones(1, np.float32), "style": np.zeros((1, 8), np.float32)})
+            "temperature": np.ones(1, np.float32), "sustain_temperature": np.ones(1, np.float32),
+            "style": np.zeros((1, 8), np.float32)})
     with connect("rest", rest, model="wavenet_spectral", retries=Retries(0)) as client:
         played = client.transfer(wav(clip), PIECES[1])
     assert one.sample_rate == RATE and len(one.samples) == 275 * 4
@@ -378,8 +389,10 @@ def test_a_model_without_style_is_asked_for_numbers_only():
     signatures = wavenets.WaveNetServing(wavenet(num_layers=1, num_pianos=2)).signatures()
     (asked,) = export.warm_up_requests(signatures).items()
     assert asked[0] == "serving_default"
-    assert set(asked[1]) == {"content_bytes", "seed", "temperature", "piano_id"}
-    how = {"seed": tf.constant([1]), "temperature": tf.constant([1.0])}
+    assert set(asked[1]) == {"content_bytes", "seed", "temperature", "sustain_temperature",
+                             "piano_id"}
+    how = {"seed": tf.constant([1]), "temperature": tf.constant([1.0]),
+           "sustain_temperature": tf.constant([1.0])}
     first, second = (signatures["generate"](roll=tf.constant(rolls(1, 8)), **how,
                                             piano_id=tf.constant([piano]))["audio"].numpy()
                      for piano in (0, 1))

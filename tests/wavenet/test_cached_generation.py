@@ -4,7 +4,7 @@ import pytest
 
 from style_transfer import mixtures
 from style_transfer.models.wavenet import WaveNet
-from style_transfer.wavenet import conditions, gates, generation, tiles
+from style_transfer.wavenet import conditions, gates, generation, temperatures, tiles
 
 SIZES = {"sample_rate": 2000, "num_layers": 5, "dilation_cycle": 3, "residual_channels": 6,
          "skip_channels": 20, "hidden_channels": 70, "num_mixtures": 3, "context_layers": 2,
@@ -67,6 +67,34 @@ def test_draws_are_the_distributions_for_the_same_uniform_numbers(output):
     # A draw may lie on the edge of two levels or classes to the last bit.
     assert np.mean(np.abs(made - wanted) > 2.5 / mixtures.NUM_LEVELS) < 2e-3
     assert np.std(made) > 0.01
+
+
+def test_frames_behind_an_onset_are_drawn_at_one_temperature_and_all_others_at_another():
+    rolls = np.zeros((2, 40, 176), np.float32)
+    rolls[0, [5, 12], [3, 87]] = 0.5
+    rolls[1, 39, 20], rolls[:, :, 88:] = 0.1, 0.9
+    found = np.asarray(temperatures.of_frames(rolls, 250, 1.0, [0.25, 0.5]))
+    assert found.shape == (2, 40)
+    assert np.flatnonzero(found[0] == 1).tolist() == list(range(5, 22))
+    assert np.flatnonzero(found[1] == 1).tolist() == [39]
+    assert set(found[0]) == {1, 0.25} and set(found[1]) == {1, 0.5}
+
+
+@pytest.mark.parametrize("engine", generation.ENGINES)
+def test_sustained_sound_is_drawn_at_its_own_temperature(engine):
+    model = built({})
+    roll, audio, _ = clips(model, 2)
+    roll[:, :, :88] *= (np.arange(roll.shape[1]) == 20)[:, None]
+    made, hot, cold = (generation.generate(
+        model, roll, 5, *pair, primer=audio, teacher_forced=True, engine=engine)
+        for pair in ((0.9, 0.3), (0.9, None), (0.3, 0.3)))
+    frame = np.arange(roll.shape[1])
+    struck = np.repeat((frame >= 20) & (frame < 30), model.hop)
+    assert np.allclose(made[:, struck], hot[:, struck], atol=1e-4)
+    assert np.allclose(made[:, ~struck], cold[:, ~struck], atol=1e-4)
+    assert np.abs(hot - cold).mean() > 0.01
+    with pytest.raises(ValueError, match="temperature is -1"):
+        generation.generate(model, roll, sustain_temperature=-1)
 
 
 @pytest.mark.parametrize("output", ["mixture", "mulaw"])

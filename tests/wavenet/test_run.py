@@ -63,6 +63,16 @@ def test_two_midis_with_one_seed_give_different_audio(model, pieces, tmp_path):
     assert np.abs(other["a"] - found["a"]).max() > 0.01
 
 
+def test_notes_ring_at_a_share_of_the_temperature_unless_told_otherwise(model, pieces, tmp_path):
+    given = {"plain": {"sustain_temperature": 0.9}, "share": {},
+             "told": {"sustain_temperature": 0.9 * options.SUSTAIN_SHARE}}
+    found = {name: made(model, [pieces / "a.mid"], tmp_path / name, temperature=0.9,
+                        **changes)[1]["a"]
+             for name, changes in given.items()}
+    np.testing.assert_array_equal(found["share"], found["told"])
+    assert np.abs(found["share"] - found["plain"]).max() > 0.01
+
+
 def test_wav_midi_and_picture_are_written_and_speed_is_said(model, pieces, tmp_path):
     lines = []
     made(model, [pieces / "a.mid"], tmp_path / "out", lines, picture=True)
@@ -117,6 +127,7 @@ def test_outputs_that_exist_are_kept_and_bad_pieces_skipped(model, pieces, tmp_p
 @pytest.mark.parametrize(("given", "message"), [
     ({"seconds": -1.0}, "seconds is -1"),
     ({"temperature": -0.1}, "temperature is -0.1"),
+    ({"sustain_temperature": -0.2}, "sustain_temperature is -0.2"),
     ({"teacher_forced": True}, "give it with primer_audio"),
     ({"primer_audio": ("{a}",), "primer_seconds": 0.6}, "leaves nothing of 0.6 s"),
     ({"primer_audio": ("{a}",), "primer_seconds": 0.0}, "primer_seconds is 0"),

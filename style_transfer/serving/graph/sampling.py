@@ -13,6 +13,7 @@ import tensorflow as tf
 from style_transfer.serving.graph import windows as windows_lib
 from style_transfer.serving.graph.batches import each
 from style_transfer.serving.graph.windows import Windows
+from style_transfer.wavenet import temperatures as temperatures_lib
 
 BLOCK_FRAMES = 16  # whose conditions are held at a time
 
@@ -57,7 +58,7 @@ class Sampler:
         self._num_rows = int(per_layer.sum())
         self._begins = np.repeat(np.cumsum(per_layer) - per_layer, stack.kernel_size - 1)
 
-    def __call__(self, rolls, num_frames, piano, seed, temperature):
+    def __call__(self, rolls, num_frames, piano, seed, temperature, sustain_temperature):
         """Audio of rolls.
 
         Args:
@@ -67,6 +68,7 @@ class Sampler:
             piano: Dict of what else the context stack reads: `style` or `piano_id`.
             seed: Of the draws, int32 `[batch]`.
             temperature: Of the draws, `[batch]`; 0 takes the likeliest.
+            sustain_temperature: Of those while notes ring, see `wavenet.temperatures`; `[batch]`.
 
         Returns:
             float32 `[batch, frames * hop]`; of each item `num_frames * hop` samples count.
@@ -77,6 +79,8 @@ class Sampler:
         spare = tf.reduce_max(tf.concat([played, [0]], axis=0)) + block
         is_real = tf.range(longest) < num_frames[:, None]
         rolls = tf.pad(tf.where(is_real[..., None], rolls, 0.0), [[0, 0], [0, spare], [0, 0]])
+        temperatures = temperatures_lib.of_frames(rolls, self.model.roll_rate, temperature,
+                                                  sustain_temperature)
         num_blocks = -(-longest // block)
         sounds = tf.TensorArray(tf.float32, num_blocks, element_shape=[block * hop, None])
 
@@ -84,7 +88,9 @@ class Sampler:
             inputs = self._inputs(rolls, played, piano, index * block)
             count = tf.minimum(block, longest - index * block) * hop
             draws = tf.transpose(uniforms(seed, index, block * hop), [1, 0, 2])
-            state, made = self._run(state, inputs, draws, temperature, index * block * hop, count)
+            inputs["temperatures"] = tf.transpose(
+                temperatures[:, index * block:(index + 1) * block])
+            state, made = self._run(state, inputs, draws, index * block * hop, count)
             made = tf.pad(made, [[0, block * hop - count], [0, 0]])
             return index + 1, state, sounds.write(index, made)
 
@@ -134,7 +140,7 @@ class Sampler:
         total += tf.stack([tf.convert_to_tensor(bias) for bias in stack.biases])[:, None]
         return tf.reshape(total, [block * self.model.hop, stack.num_layers, -1, width])
 
-    def _run(self, state, inputs, draws, temperature, begin, count):
+    def _run(self, state, inputs, draws, begin, count):
         """State after `count` samples, and these, `[count, batch]`."""
         stack = self.model.stack
         kernels = tf.stack([tf.reshape(tf.convert_to_tensor(kernel), [
@@ -157,7 +163,8 @@ class Sampler:
                 prediction = tf.reduce_sum(
                     inputs["coefficients"][index // self.model.hop] * state.past, axis=1)
             output, hidden = self._logits(state, gates, kernels, excited, prediction)
-            sample = self.model.sample(output, draws[index], temperature)
+            sample = self.model.sample(output, draws[index],
+                                       inputs["temperatures"][index // self.model.hop])
             previous = self.model.to_input(sample)
             past = state.past
             if prediction is not None:
