@@ -12,41 +12,52 @@ from configs import hparams as hparams_lib
 
 
 @dataclasses.dataclass(frozen=True)
-class WaveNetHparams(hparams_lib.Hparams):
-    """Hparams of `midi2wave`; the decoder's sizes are the original's.
+class CropHparams(hparams_lib.Hparams):
+    """Hparams of all WaveNets' data.
 
     Attributes:
         crop_secs: Length of a training example.
         crops_per_example: Crops taken of each performance in a pass.
         eval_crops: Crops taken of each performance in an evaluation.
+        style_secs: Length of the clip that tells of the piano, if one does.
+        listen_clips: Clips that an evaluation makes, transcribes and scores; 0 for none.
+        sample_rate: Hz.
+        roll_rate: Frames of the roll per second.
+    """
+
+    learning_rate: float = 1e-3
+    clip_norm: float = 1.0
+    crop_secs: float = 1.0
+    crops_per_example: int = 1
+    eval_crops: int = 4
+    style_secs: float = 8.0
+    listen_clips: int = 8
+    sample_rate: int = 16_000
+    roll_rate: int = 250
+
+
+@dataclasses.dataclass(frozen=True)
+class WaveNetHparams(CropHparams):
+    """Hparams of `midi2wave`; the decoder's sizes are the original's.
+
+    Attributes:
         piano: What the model is told of the piano: `none`, `id` or `style`; see
             `pipelines.datasets.wavenet_crops.WaveNetSettings`.
-        style_secs: Length of the clip that a style vector is made of.
-        global_size: Length of that vector, for `piano=style`.
+        global_size: Length of the style vector, for `piano=style`.
         num_pianos: How many pianos there are, for `piano=id`.
-        listen_clips: Clips that an evaluation makes, transcribes and scores; 0 for none.
         edge_share: See `WaveNetSettings`; of training examples only.
-        sample_rate: From here on to `auxiliary`, see `style_transfer.models.wavenet.WaveNet`.
+        num_layers: From here on to `auxiliary`, see `style_transfer.models.wavenet.WaveNet`.
         auxiliary_weight: From here on, see `style_transfer.wavenet.loss.WaveNetLoss`.
     """
 
     batch_size: int = 4
-    learning_rate: float = 1e-3
     warmup_steps: int = 500
     decay_steps: int = 500_000
-    clip_norm: float = 1.0
     ema_momentum: float = 0.9999
-    crop_secs: float = 1.0
-    crops_per_example: int = 1
-    eval_crops: int = 4
     piano: str = "none"
-    style_secs: float = 8.0
     global_size: int = 64
     num_pianos: int = 0
-    listen_clips: int = 8
     edge_share: float = 0.1
-    sample_rate: int = 16_000
-    roll_rate: int = 250
     num_layers: int = 22
     dilation_cycle: int = 12
     kernel_size: int = 2
@@ -79,31 +90,20 @@ class WaveNetHparams(hparams_lib.Hparams):
 
 
 @dataclasses.dataclass(frozen=True)
-class SpectralHparams(hparams_lib.Hparams):
+class SpectralHparams(CropHparams):
     """Hparams of `wavenet_spectral`.
 
     Attributes:
-        crop_secs: See `WaveNetHparams`; so `crops_per_example` and `eval_crops`.
-        style_secs: Length of the clip that tells of the piano.
-        listen_clips: See `WaveNetHparams`.
-        sample_rate: From here on to `excitation_partials`, see
+        num_layers: From here on to `excitation_partials`, see
             `style_transfer.models.spectral_wavenet.SpectralWaveNet`.
         floor_db: From here on, see `style_transfer.losses.PianoLoss`.
     """
 
     batch_size: int = 8
-    learning_rate: float = 1e-3
     warmup_steps: int = 200
     decay_steps: int = 50_000
-    clip_norm: float = 1.0
     ema_momentum: float = 0.999
     crop_secs: float = 2.0
-    crops_per_example: int = 1
-    eval_crops: int = 4
-    style_secs: float = 8.0
-    listen_clips: int = 8
-    sample_rate: int = 16_000
-    roll_rate: int = 250
     num_layers: int = 20
     dilation_cycle: int = 10
     kernel_size: int = 3
@@ -172,7 +172,7 @@ def build_dataset(examples_path: str, hparams: WaveNetHparams, split: str, *, se
                     input_context, num_pianos=hparams.num_pianos, style_size=hparams.global_size)
 
 
-def build_probe(hparams: WaveNetHparams | SpectralHparams, model, loss):
+def build_probe(hparams: CropHparams, model, loss):
     """How much the MIDI is heard, and what TensorBoard shows."""
     from style_transfer.wavenet.conditioning import ConditioningProbe
 
