@@ -66,14 +66,9 @@ def generate(contents, options, report=files.say):
 
     paths = _checked(contents, options)
     summary = Summary(read=len(paths))
-    missing = []
-    targets = files.targets(paths, options.output_dir, f".{options.audio_format}", ".mid", ".png")
-    for path, target in zip(paths, targets, strict=True):
-        if target.exists() and not options.overwrite:
-            report(f"{target} is there already, kept (use --overwrite to make it again)")
-            summary.kept += 1
-        else:
-            missing.append((path, target))
+    targets = files.targets(paths, options.output_dir, f".{options.audio_format}", ".mid", ".png",
+                            keep=(options.style, options.style_midi))
+    missing = files.to_make(paths, targets, (".mid", ".png"), options.overwrite, summary, report)
     if any(transfer.is_recording(path) for path, _ in missing):
         transcriber.load(options.transcriber)  # wrong weights are no fault of a recording
     os.makedirs(options.output_dir, exist_ok=True)
@@ -103,6 +98,7 @@ def _checked(contents, options):
     from style_transfer import transfer
 
     transfer.check_sample_rate(options.sample_rate)
+    files.check_folder(options.output_dir)
     paths = files.find(contents, (*CONTENT_SUFFIXES, *audio_lib.SUFFIXES),
                        "a MIDI file or a recording", options.output_dir)
     for path in filter(None, (options.style, options.style_midi)):

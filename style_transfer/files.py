@@ -65,22 +65,31 @@ def _written(path, outputs, searched):
     return outputs in pathlib.Path(path).resolve().parents
 
 
-def targets(paths, folder, suffix, *others):
+def check_folder(path):
+    """Raises ValueError if results cannot go to `path`, since a file is in the way."""
+    for part in (pathlib.Path(path), *pathlib.Path(path).parents):
+        if part.exists() and not part.is_dir():
+            raise ValueError(f"Results cannot go to {str(path)!r}: {part} is a file. Give another "
+                             "folder.")
+
+
+def targets(paths, folder, suffix, *others, keep=()):
     """An output for each input, named as it is; inputs of the same name get numbers.
 
-    An output that would replace one of the inputs gets a number as well.
+    An output that would replace one of the inputs, or of `keep`, gets a number as well.
 
     Args:
         paths: Inputs.
         folder: Where the outputs go.
         suffix: Ending of the outputs, with its dot.
         *others: Endings of what is written beside them.
+        keep: Other files that are read, or None.
 
     Returns:
         List of `pathlib.Path`.
     """
     folder = pathlib.Path(folder)
-    inputs = {pathlib.Path(path).resolve() for path in paths}
+    inputs = {pathlib.Path(path).resolve() for path in (*paths, *filter(None, keep))}
     used, found = set(), []
     for path in paths:
         stem, number = pathlib.Path(path).stem, 1
@@ -91,4 +100,34 @@ def targets(paths, folder, suffix, *others):
             name = f"{stem}-{number}"
         used.add(name)
         found.append(folder / f"{name}{suffix}")
+    return found
+
+
+def to_make(paths, targets, others, overwrite, summary, report):
+    """Inputs whose outputs are to be made, with these: those that exist are kept.
+
+    Args:
+        paths: Inputs.
+        targets: From `targets`.
+        others: Endings of what is written beside them; what lies there without its target is
+            somebody else's, and the piece is skipped.
+        overwrite: Whether all are made.
+        summary: `Summary` in which what is kept and skipped is counted.
+        report: Called with a line of text for these.
+
+    Returns:
+        List of `(path, target)`.
+    """
+    found = []
+    for path, target in zip(paths, targets, strict=True):
+        foreign = [target.with_suffix(end) for end in others if target.with_suffix(end).exists()]
+        if overwrite or not (target.exists() or foreign):
+            found.append((path, target))
+        elif target.exists():
+            report(f"{target} is there already, kept (use --overwrite to make it again)")
+            summary.kept += 1
+        else:
+            report(f"skipped {path}: {foreign[0]} is there already, but no {target.name}: use "
+                   "--overwrite to replace it, or another folder")
+            summary.skipped += 1
     return found

@@ -55,6 +55,15 @@ def test_progress_is_not_printed_but_lines_are(capsys):
     assert capsys.readouterr().out == "all of it\n"
 
 
+def test_results_go_to_folders(tmp_path):
+    (tmp_path / "file").write_text("")
+    for path in (tmp_path / "file", tmp_path / "file" / "within"):
+        with pytest.raises(ValueError, match="file is a file"):
+            files.check_folder(path)
+    files.check_folder(tmp_path)
+    files.check_folder(tmp_path / "new" / "within")
+
+
 def test_no_output_replaces_an_input(folder):
     paths = [str(folder / "b.wav"), str(folder / "a.mid")]
     found = files.targets(paths, folder, ".wav", ".mid")

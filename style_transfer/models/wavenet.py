@@ -4,6 +4,7 @@ A context stack reads the piano roll at its own rate, forwards and backwards in 
 conditions every layer of a causal stack that predicts each sample from those before it.
 """
 
+import math
 import typing
 
 import keras
@@ -367,7 +368,7 @@ class WaveNet(keras.Model):
         if self.input_noise:
             past = past + self.input_noise * keras.random.normal(ops.shape(past), seed=self.random)
         if self.input_dropout:
-            length = self.hop * -(-int(self.input_dropout_secs * self.sample_rate) // self.hop)
+            length = self.hop * max(1, math.ceil(self.input_dropout_secs * self.roll_rate))
             stretches = -(-past.shape[1] // length)
             keep = keras.random.uniform((ops.shape(past)[0], stretches), seed=self.random)
             keep = ops.cast(keep >= self.input_dropout, past.dtype)

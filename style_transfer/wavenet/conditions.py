@@ -31,19 +31,19 @@ class Block:
         return self.frames.shape[1] - 2
 
 
-def blocks(model, roll, piano, num_frames=ENCODE_FRAMES):
+def blocks(model, roll, piano, num_frames=None):
     """Conditions of a piece; they equal those of the whole piece at once.
 
     Args:
         model: A built `WaveNet`.
         roll: `[batch, frames, roll_features]`.
         piano: Dict of what else the context stack reads: `style` or `piano_id`.
-        num_frames: Frames of a block.
+        num_frames: Frames of a block; None for `ENCODE_FRAMES`.
 
     Yields:
         One `Block` after another.
     """
-    total = roll.shape[1]
+    total, num_frames = roll.shape[1], num_frames or ENCODE_FRAMES
     # Steps of a bottleneck must begin where they would in the whole piece.
     grain = model.bottleneck_hop if model.bottleneck else 1
     for first in range(0, total, num_frames):

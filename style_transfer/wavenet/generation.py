@@ -17,7 +17,8 @@ def generate(model, roll, seed=0, temperature=1.0, sustain_temperature=None, pri
     Args:
         model: A built `WaveNet`.
         roll: `[batch, frames, roll_features]`.
-        seed: Of the draws. An item's depend on it and on the item's index, not on the others.
+        seed: Of the draws: one number for all, of which and of the item's index an item's draws
+            depend; or one for each item.
         temperature: Of the draws, see `mixtures`; 0 takes the likeliest.
         sustain_temperature: Of those while notes ring, see `temperatures`; None for the same.
         primer: Recordings `[batch, samples]` that the audio begins with; None begins in silence.
@@ -39,10 +40,11 @@ def generate(model, roll, seed=0, temperature=1.0, sustain_temperature=None, pri
     if sustain_temperature is None:
         sustain_temperature = temperature
     primer = _checked(model, roll, (temperature, sustain_temperature), primer, teacher_forced,
-                      engine)
+                      style, engine)
     num_samples = roll.shape[1] * model.hop
     audio = np.empty((len(roll), num_samples), np.float32)
-    draws = [np.random.default_rng([seed, item]) for item in range(len(roll))]
+    seeds = [(seed, item) for item in range(len(roll))] if np.ndim(seed) == 0 else seed
+    draws = [np.random.default_rng(item) for item in seeds]
     temperatures = ops.convert_to_numpy(temperatures_lib.of_frames(
         roll, model.roll_rate, temperature, sustain_temperature))
     num_given = 0 if teacher_forced else primer.shape[1]
@@ -69,7 +71,7 @@ def predictions(model, roll, audio, style=None, engine="numba", threads=1):
         `[batch, frames * hop, num_outputs]`; what `model` itself says of all samples at once.
     """
     roll = np.asarray(roll, np.float32)
-    audio = _checked(model, roll, (), audio, True, engine)
+    audio = _checked(model, roll, (), audio, True, style, engine)
     draws = [np.random.default_rng(0)] * len(roll)
     parts = [logits for _, _, logits in _runs(
         model, roll, piano_of(model, style), engine, threads, audio, 0, draws,
@@ -111,15 +113,26 @@ def _runs(model, roll, piano, engine, threads, forced, num_given, draws, tempera
                 temperatures[:, start:start + until - frame])
 
 
-def _checked(model, roll, temperatures, primer, teacher_forced, engine):
+def _checked(model, roll, temperatures, primer, teacher_forced, style, engine):
     """The primer, or nothing as one."""
     if engine not in ENGINES:
         raise ValueError(f"engine is {engine!r}, expected one of {', '.join(ENGINES)}.")
     if roll.ndim != 3 or roll.shape[2] != model.roll_features:
         raise ValueError(f"roll is of shape {roll.shape}, expected [batch, frames, "
                          f"{model.roll_features}].")
+    if not len(roll) or not roll.shape[1]:
+        raise ValueError(f"roll is of shape {roll.shape}: there is nothing to play.")
+    piano = piano_of(model, style)
+    for told in piano.values():
+        if len(told) != len(roll):
+            raise ValueError(f"style is of {len(told)} pianos, expected one for each of "
+                             f"{len(roll)} rolls.")
+    for piano_id in piano.get("piano_id", ()):
+        if not 0 <= piano_id < model.num_pianos:
+            raise ValueError(f"A piano's number is {piano_id}, expected 0 to "
+                             f"{model.num_pianos - 1}.")
     for temperature in temperatures:
-        if temperature < 0:
+        if not 0 <= temperature < np.inf:
             raise ValueError(f"A temperature is {temperature}, expected 0 or more.")
     num_samples = roll.shape[1] * model.hop
     primer = np.zeros((len(roll), 0)) if primer is None else np.asarray(primer)

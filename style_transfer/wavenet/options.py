@@ -1,7 +1,10 @@
 """What is asked of a WaveNet, checked before anything slow is loaded."""
 
 import dataclasses
+import math
 import os
+
+from style_transfer import files
 
 DEFAULT_PRIMER_SECS = 2.0
 SUSTAIN_SHARE = 0.65  # of the temperature, while notes ring; hisses less and sounds nearest
@@ -61,14 +64,17 @@ def check(options):
     for path in filter(None, (options.style, *options.primer_audio)):
         if not os.path.isfile(path):
             raise FileNotFoundError(f"There is no recording {path!r}.")
-    if options.seconds is not None and options.seconds <= 0:
+    files.check_folder(options.output_dir)
+    if options.seconds is not None and not 0 < options.seconds < math.inf:
         raise ValueError(f"seconds is {options.seconds:g}, expected more than 0.")
-    if options.primer_seconds <= 0:
+    if options.seed < 0:
+        raise ValueError(f"seed is {options.seed}, expected at least 0.")
+    if not 0 < options.primer_seconds < math.inf:
         raise ValueError(f"primer_seconds is {options.primer_seconds:g}, expected more than 0; "
                          "without primer_audio nothing is given.")
     for name in ("temperature", "sustain_temperature"):
         value = getattr(options, name)
-        if value is not None and value < 0:
+        if value is not None and not 0 <= value < math.inf:
             raise ValueError(f"{name} is {value:g}, expected at least 0.")
     if options.teacher_forced and not options.primer_audio:
         raise ValueError("teacher_forced predicts the samples of a recording of the piece: give it "

@@ -3,6 +3,7 @@
 run.generate("midi2wave_small", model, ["piece.mid"], run.Options(output_dir="out", seconds=4))
 """
 
+import contextlib
 import dataclasses
 import os
 import time
@@ -18,18 +19,18 @@ from style_transfer.wavenet.options import Options
 __all__ = ["Options", "generate", "load"]
 
 BATCH = 8
-SPECTRAL_FRAMES = 1000  # that `SpectralWaveNet` makes in one pass: memory does not grow further
+SPECTRAL_FRAMES = 1000  # that `SpectralWaveNet` makes in one pass, of all pieces together
 TAIL_SECS = 1.0
 PROGRESS_EVERY_SECS = 1.0
 
 
 @dataclasses.dataclass(frozen=True)
 class _Piece:
-    """A content to be played: its output, notes, roll and, if there is one, its recording."""
+    """A content to be played: its output, notes, length and, if there is one, its recording."""
 
     target: object
     table: piano_roll.NoteTable
-    roll: np.ndarray
+    num_frames: int
     recording: np.ndarray | None
 
 
@@ -62,8 +63,9 @@ def generate(model, contents, options, report=files.say):
     """Plays each content, several at once.
 
     For each piece `NAME.wav`, `NAME.mid` and `NAME.png` are written; files of the same name get
-    numbers. A piece that cannot be used is reported with its reason and skipped; outputs that
-    exist are kept unless `options.overwrite`.
+    numbers. A piece, its options and its seed give the same audio whatever is made with it. A piece
+    that cannot be used is reported with its reason and skipped; outputs that exist are kept unless
+    `options.overwrite`.
 
     Args:
         model: From `load`.
@@ -91,13 +93,33 @@ def generate(model, contents, options, report=files.say):
     if options.primer_audio and not hasattr(model, "receptive_field"):
         raise ValueError("primer_audio is for models that go sample by sample; this one makes all "
                          "samples at once.")
+    recordings = options.primer_audio
+    if len(recordings) < len(paths):
+        recordings = (recordings or (None,)) * len(paths)
+    recordings = dict(zip(paths, recordings, strict=True))
     summary = files.Summary(read=len(paths))
-    pieces = _read_all(model, paths, options, summary, report)
+    targets = files.targets(paths, options.output_dir, ".wav", ".mid", ".png",
+                            keep=(options.style, *options.primer_audio))
+    missing = files.to_make(paths, targets, (".mid", ".png"), options.overwrite, summary, report)
     os.makedirs(options.output_dir, exist_ok=True)
-    for first in range(0, len(pieces), BATCH):
-        _generate_batch(model, pieces[first:first + BATCH], piano, options, report)
-        summary.written += len(pieces[first:first + BATCH])
+    for first in range(0, len(missing), BATCH):
+        pieces = []
+        for path, target in missing[first:first + BATCH]:
+            with _skipping(path, summary, report):
+                pieces.append(_read(model, path, target, recordings[path], options))
+        if pieces:
+            _generate_batch(model, pieces, piano, options, summary, report)
     return summary
+
+
+@contextlib.contextmanager
+def _skipping(path, summary, report):
+    """What is wrong with a piece is said; the others go on."""
+    try:
+        yield
+    except (ValueError, OSError) as error:
+        report(f"skipped {path}: {error}")
+        summary.skipped += 1
 
 
 def _piano(model, options):
@@ -127,26 +149,6 @@ def _piano(model, options):
     return clip if takes_clip else inputs.style_vectors([clip], model.sample_rate)[0]
 
 
-def _read_all(model, paths, options, summary, report):
-    targets = files.targets(paths, options.output_dir, ".wav", ".mid", ".png")
-    recordings = list(options.primer_audio)
-    if len(recordings) == 1:
-        recordings *= len(paths)
-    pieces = []
-    for index, (path, target) in enumerate(zip(paths, targets, strict=True)):
-        if target.exists() and not options.overwrite:
-            report(f"{target} is there already, kept (use --overwrite to make it again)")
-            summary.kept += 1
-            continue
-        try:
-            pieces.append(_read(model, path, target, recordings[index] if recordings else None,
-                                options))
-        except (ValueError, OSError) as error:
-            report(f"skipped {path}: {error}")
-            summary.skipped += 1
-    return pieces
-
-
 def _read(model, path, target, recording, options):
     from style_transfer import transfer
 
@@ -164,48 +166,59 @@ def _read(model, path, target, recording, options):
             raise ValueError(f"the piece lasts {secs:.2f} s, which the primer of "
                              f"{options.primer_seconds:g} s fills")
     hop = model.sample_rate // model.roll_rate
-    frames = inputs.num_frames(round(secs * model.sample_rate), hop)
-    return _Piece(target, table, inputs.roll(table, 0, frames, model.roll_rate), samples)
+    frames = max(1, inputs.num_frames(round(secs * model.sample_rate), hop))
+    return _Piece(target, table, frames, samples)
 
 
-def _generate_batch(model, pieces, piano, options, report):
-    begun = time.monotonic()
-    hop = model.sample_rate // model.roll_rate
-    frames = max(len(piece.roll) for piece in pieces)
-    rolls = np.stack([np.pad(piece.roll, ((0, frames - len(piece.roll)), (0, 0)))
-                      for piece in pieces])
+def _generate_batch(model, pieces, piano, options, summary, report):
+    rolls = np.zeros((len(pieces), max(piece.num_frames for piece in pieces),
+                      inputs.ROLL_FEATURES), np.float32)
+    for roll, piece in zip(rolls, pieces, strict=True):
+        roll[:piece.num_frames] = inputs.roll(piece.table, 0, piece.num_frames, model.roll_rate)
     pianos = None if piano is None else np.repeat(np.asarray(piano)[None], len(pieces), axis=0)
     if hasattr(model, "receptive_field"):
-        made = _sampled(model, rolls, pieces, pianos, options, report)
+        made, took = _sampled(model, rolls, pieces, pianos, options, report)
     else:
-        made = _at_once(model, rolls, pianos, report)
-    took = time.monotonic() - begun
-    count = sum(len(piece.roll) for piece in pieces) * hop
-    for piece, samples in zip(pieces, made, strict=True):
-        _write(model, piece, samples[:len(piece.roll) * hop], options, report)
+        made, took = _at_once(model, rolls, pianos, report)
+    hop = model.sample_rate // model.roll_rate
+    count = sum(piece.num_frames for piece in pieces) * hop
+    for piece, roll, samples in zip(pieces, rolls, made, strict=True):
+        with _skipping(piece.target, summary, report):
+            _write(model, piece, roll[:piece.num_frames], samples[:piece.num_frames * hop],
+                   options, report)
+            summary.written += 1
     report(f"{count} samples in {took:.1f} s: {count / took:.0f} samples/s, real-time factor "
            f"{took * model.sample_rate / count:.2f}")
 
 
 def _at_once(model, rolls, pianos, report):
-    """Audio of a `SpectralWaveNet`, in parts that overlap by all that a sample depends on."""
+    """Audio of a `SpectralWaveNet` and how long it took, seconds.
+
+    It is made in parts that overlap by all that a sample depends on.
+    """
+    begun = time.monotonic()
     hop, total, margin = model.hop, rolls.shape[1], model.reach
     noise = np.repeat(model.noise(total * hop), len(rolls), axis=0)
+    step = max(1, SPECTRAL_FRAMES // len(rolls))
     parts = []
-    for first in range(0, total, SPECTRAL_FRAMES):
-        last = min(first + SPECTRAL_FRAMES, total)
+    for first in range(0, total, step):
+        last = min(first + step, total)
         begin, end = max(0, first - margin), min(total, last + margin)
         x = {"roll": rolls[:, begin:end], "style_audio": pianos,
              "noise": noise[:, begin * hop:end * hop],
              "start_sample": np.full(len(rolls), begin * hop, np.int32)}
         parts.append(np.asarray(model(x))[:, (first - begin) * hop:(last - begin) * hop])
         report(f"{last} of {total} frames", again=True)
-    return np.concatenate(parts, axis=1)
+    return np.concatenate(parts, axis=1), time.monotonic() - begun
 
 
 def _sampled(model, rolls, pieces, pianos, options, report):
+    """Audio of a `WaveNet` and how long it took, seconds, what is compiled before not counted."""
     from style_transfer.wavenet import generation
 
+    hop = model.sample_rate // model.roll_rate
+    report("compiling, or loading what was compiled before", again=True)
+    generation.generate(model, rolls[:1, :1], style=None if pianos is None else pianos[:1])
     begun = time.monotonic()
     shown = begun
 
@@ -214,22 +227,25 @@ def _sampled(model, rolls, pieces, pianos, options, report):
         now = time.monotonic()
         if now - shown > PROGRESS_EVERY_SECS:
             shown = now
-            report(f"{done} of {total} samples, {done * len(pieces) / (now - begun):.0f} samples/s",
-                   again=True)
+            count = sum(min(done, piece.num_frames * hop) for piece in pieces)
+            report(f"{done} of {total} samples, {count / (now - begun):.0f} samples/s", again=True)
 
     primer = None
     if pieces[0].recording is not None:
-        length = (rolls.shape[1] * (model.sample_rate // model.roll_rate)
-                  if options.teacher_forced else round(options.primer_seconds * model.sample_rate))
+        length = (rolls.shape[1] * hop if options.teacher_forced
+                  else round(options.primer_seconds * model.sample_rate))
         primer = np.stack([np.pad(piece.recording[:length],
                                   (0, max(0, length - len(piece.recording)))) for piece in pieces])
     sustain = options_lib.sustain_temperature(options.temperature, options.sustain_temperature)
-    return generation.generate(model, rolls, options.seed, options.temperature, sustain,
-                               primer=primer, teacher_forced=options.teacher_forced, style=pianos,
+    # What a piece sounds like must not depend on the pieces beside it.
+    seeds = [options.seed] * len(pieces)
+    made = generation.generate(model, rolls, seeds, options.temperature, sustain, primer=primer,
+                               teacher_forced=options.teacher_forced, style=pianos,
                                report=progress, threads=min(len(pieces), os.cpu_count() or 1))
+    return made, time.monotonic() - begun
 
 
-def _write(model, piece, samples, options, report):
+def _write(model, piece, roll, samples, options, report):
     from style_transfer.wavenet import pictures
 
     audio = audio_lib.Audio(samples, model.sample_rate)
@@ -239,6 +255,6 @@ def _write(model, piece, samples, options, report):
         primer_secs = 0.0
         if piece.recording is not None and not options.teacher_forced:
             primer_secs = options.primer_seconds
-        pictures.save_picture(piece.target.with_suffix(".png"), piece.roll, model.roll_rate,
+        pictures.save_picture(piece.target.with_suffix(".png"), roll, model.roll_rate,
                               audio, primer_secs, piece.target.stem)
     report(f"wrote {piece.target}: {audio.duration_secs:.1f} s")

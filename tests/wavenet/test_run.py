@@ -55,8 +55,9 @@ def made(model, contents, folder, lines=None, **changes):
 def test_two_midis_with_one_seed_give_different_audio(model, pieces, tmp_path):
     summary, found = made(model, [pieces / "a.mid", pieces / "b.mid"], tmp_path / "out")
     assert (summary.written, set(found)) == (2, {"a", "b"})
-    _, again = made(model, [pieces / "b.mid"], tmp_path / "first")  # first of its batch, as `a` was
-    assert np.abs(found["a"] - again["b"]).max() > 0.01
+    assert np.abs(found["a"] - found["b"]).max() > 0.01
+    _, alone = made(model, [pieces / "b.mid"], tmp_path / "alone")
+    np.testing.assert_array_equal(alone["b"], found["b"])  # whatever is made with it
     _, same = made(model, [pieces / "a.mid"], tmp_path / "same")
     np.testing.assert_array_equal(same["a"], found["a"])
     _, other = made(model, [pieces / "a.mid"], tmp_path / "other", seed=1)
@@ -124,7 +125,40 @@ def test_outputs_that_exist_are_kept_and_bad_pieces_skipped(model, pieces, tmp_p
     assert (tmp_path / "out" / "a.wav").read_bytes() != before
 
 
+def test_what_somebody_else_wrote_is_not_replaced(model, pieces, tmp_path):
+    out, lines = tmp_path / "out", []
+    out.mkdir()
+    (out / "a.png").write_bytes(b"mine")
+    summary, _ = made(model, [pieces / "a.mid", pieces / "b.mid"], out, lines, picture=True)
+    assert (summary.skipped, summary.written) == (1, 1)
+    assert (out / "a.png").read_bytes() == b"mine"
+    assert any("a.png is there already, but no a.wav: use --overwrite" in line for line in lines)
+    recording = (pieces / "a.wav").read_bytes()
+    made(model, [pieces / "a.mid"], pieces, overwrite=True, primer_audio=(str(pieces / "a.wav"),),
+         primer_seconds=0.3)
+    assert (pieces / "a.wav").read_bytes() == recording and (pieces / "a-2.wav").exists()
+
+
+def test_a_piece_that_cannot_be_written_leaves_the_others(model, pieces, tmp_path):
+    out, lines = tmp_path / "out", []
+    (out / "a.mid").mkdir(parents=True)
+    summary, found = made(model, [pieces / "a.mid", pieces / "b.mid"], out, lines, overwrite=True)
+    assert (summary.skipped, summary.written) == (1, 1) and "b" in found
+    assert any("skipped" in line and "a.mid" in line for line in lines)
+    with pytest.raises(ValueError, match="b.wav is a file. Give another folder"):
+        made(model, [pieces / "a.mid"], out / "b.wav" / "within")
+
+
+def test_less_than_a_frame_is_a_frame(model, pieces, tmp_path):
+    _, found = made(model, [pieces / "a.mid"], tmp_path / "out", seconds=1e-5)
+    assert len(found["a"]) == RATE // 250
+
+
 @pytest.mark.parametrize(("given", "message"), [
+    ({"seconds": float("inf")}, "seconds is inf"),
+    ({"seconds": float("nan")}, "seconds is nan"),
+    ({"temperature": float("nan")}, "temperature is nan"),
+    ({"seed": -1}, "seed is -1"),
     ({"seconds": -1.0}, "seconds is -1"),
     ({"temperature": -0.1}, "temperature is -0.1"),
     ({"sustain_temperature": -0.2}, "sustain_temperature is -0.2"),
