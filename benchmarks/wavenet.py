@@ -4,11 +4,13 @@
 
 All get the same random weights, roll and uniform numbers, and as many threads as
 `style_transfer_generate` takes, unless told otherwise: all cores. The limit is the multiply-adds
-of a sample at the rate at which BLAS multiplies the same matrices with a vector, nothing else done.
+of a sample at the rate at which BLAS multiplies one matrix of the weights' size with a vector,
+nothing else done; a batch may be faster, since it reads the weights once for all of its items.
 PyTorch is no requirement of this project: `pip install torch` to have it compared.
 """
 
 import argparse
+import math
 import os
 import platform
 import time
@@ -18,6 +20,8 @@ import numpy as np
 BATCHES = (1, 8)
 MIDI2WAVES_BEST = 554  # samples per second of its own code, one thread, on the project's machine
 TORCH_SAMPLES = 400
+LIMIT_SIZE = 512
+LIMIT_PRODUCTS = 2000
 
 
 def parse():
@@ -29,31 +33,34 @@ def parse():
     return parser.parse_args()
 
 
-def matrices(model):
-    """Matrices of one step, each as often as it is used: kernels `[inputs, outputs]`."""
-    stack = model.stack
-    found = [*stack.kernels, *stack.residual_kernels, model.skip.kernel, model.hidden.kernel,
-             model.head.kernel]
-    return [np.asarray(kernel) for kernel in found]
-
-
 def multiply_adds(model):
     """Of one sample."""
-    return sum(kernel.size for kernel in matrices(model))
+    stack = model.stack
+    kernels = [*stack.kernels, *stack.residual_kernels, model.skip.kernel, model.hidden.kernel,
+               model.head.kernel]
+    return sum(math.prod(kernel.shape) for kernel in kernels)
 
 
-def blas(model, batch):
-    """A function of how many steps: only the products, by NumPy's BLAS."""
+def product_rate(repeats):
+    """Multiply-adds a second of BLAS: a matrix about as large as the weights times a vector.
+
+    Args:
+        repeats: The best of so many, of either side.
+
+    Returns:
+        Per second, and per second of processor time.
+    """
     rng = np.random.default_rng(0)
-    kernels = matrices(model)
-    inputs = [rng.normal(size=(batch, kernel.shape[0])).astype(np.float32) for kernel in kernels]
-    results = [np.empty((batch, kernel.shape[1]), np.float32) for kernel in kernels]
+    matrix = rng.normal(size=(LIMIT_SIZE, LIMIT_SIZE)).astype(np.float32)
+    vector, result = matrix[0].copy(), np.empty(LIMIT_SIZE, np.float32)
 
-    def run(steps):
-        for _ in range(steps):
-            for x, kernel, result in zip(inputs, kernels, results, strict=True):
-                np.matmul(x, kernel, out=result)
-    return run
+    def products(left, right):
+        for _ in range(LIMIT_PRODUCTS):
+            np.matmul(left, right, out=result)
+
+    best, _ = best_secs({"left": lambda: products(vector, matrix),
+                         "right": lambda: products(matrix, vector)}, repeats)
+    return LIMIT_PRODUCTS * matrix.size / np.minimum(*best.values())
 
 
 class TorchStep:
@@ -158,12 +165,9 @@ def measure(model, batch, options):
     rng = np.random.default_rng(0)
     frames = round(options.secs * model.roll_rate)
     roll = (rng.uniform(size=(batch, frames, 176)) < 0.02).astype(np.float32)
-    blas_steps = 500
-    samples = {"limit by BLAS": blas_steps, "ours (numba)": frames * model.hop,
-               "PyTorch": TORCH_SAMPLES}
-    products = blas(model, batch)
-    functions = {"limit by BLAS": lambda: products(blas_steps),
-                 "ours (numba)": lambda: generation.generate(model, roll, threads=options.threads)}
+    samples = {"ours (numba)": frames * model.hop, "PyTorch": TORCH_SAMPLES}
+    functions = {
+        "ours (numba)": lambda: generation.generate(model, roll, threads=options.threads)}
     if options.graph:
         short = roll[:, :generation.STEP_FRAMES]
         samples["ours (graph)"] = short.shape[1] * model.hop
@@ -175,7 +179,9 @@ def measure(model, batch, options):
         near = np.abs(results["PyTorch"] - results["ours (numba)"][:, :TORCH_SAMPLES])
         print(f"  the first {TORCH_SAMPLES} samples of ours and PyTorch's differ by "
               f"{np.median(near):.1e} (median)")
-    return {name: batch * samples[name] / secs for name, secs in best.items()}
+    rates = {name: batch * samples[name] / secs for name, secs in best.items()}
+    limit = product_rate(options.repeats) / multiply_adds(model)
+    return {"limit by BLAS": limit, **rates}
 
 
 def main():
