@@ -21,23 +21,25 @@ class Scorer(keras.Model):
     Args:
         model: The built model to score.
         loss: A `keras.losses.Loss`.
+        with_prediction: Whether the prediction is given back too.
     """
 
-    def __init__(self, model, loss):
+    def __init__(self, model, loss, with_prediction=True):
         super().__init__()
         self.model, self.loss_function = model, loss
+        self.with_prediction = with_prediction
         # Keras would compile with XLA on TensorFlow too, which takes longer than it saves.
         self.jit_compile = keras.backend.backend() == "jax"
 
     def call(self, inputs):
-        """Dict of scores `[batch]` and the `prediction`, of `{"x": inputs, "y": targets}`."""
+        """Dict of scores `[batch]`, and the `prediction`, of `{"x": inputs, "y": targets}`."""
         prediction = self.model(inputs["x"])
         target = inputs["y"]
         terms = getattr(self.loss_function, "terms", None)
         scores = {} if terms is None else terms(target, prediction)
         scores = {"loss": self.loss_function.call(target, prediction), **scores}
-        return {"prediction": prediction,
-                **{name: _mean_of_clip(value) for name, value in scores.items()}}
+        found = {name: _mean_of_clip(value) for name, value in scores.items()}
+        return {"prediction": prediction, **found} if self.with_prediction else found
 
 
 class Evaluator:

@@ -1,10 +1,9 @@
 """How much a model hears of its MIDI, while it is trained: `conditioning_gain`, `onset_f1`."""
 
-import keras
 import numpy as np
 from keras import ops, tree
 
-from style_transfer.training import summaries
+from style_transfer.training import evaluating, summaries
 from style_transfer.wavenet import pictures
 
 MAX_EXAMPLES = 2
@@ -31,28 +30,6 @@ def derangement(pieces):
     return order, pieces[order] != pieces
 
 
-class Losses(keras.Model):
-    """Loss of each clip for the evaluation of a model: nats per sample where the loss says them.
-
-    Args:
-        model: The built model.
-        loss: Its loss; of one whose `terms` have an `nll`, that alone counts.
-    """
-
-    def __init__(self, model, loss):
-        super().__init__()
-        self.model, self.loss_function = model, loss
-        self.jit_compile = keras.backend.backend() == "jax"
-
-    def call(self, inputs):
-        """`[batch]` of `{"x": inputs, "y": targets}`."""
-        prediction = self.model(inputs["x"])
-        terms = getattr(self.loss_function, "terms", None)
-        found = terms(inputs["y"], prediction) if terms else {}
-        return (found["nll"] if "nll" in found
-                else self.loss_function.call(inputs["y"], prediction))
-
-
 class ConditioningProbe:
     """Measures `conditioning_gain` and `onset_f1`, and makes examples; a `configs.Probe`.
 
@@ -67,7 +44,8 @@ class ConditioningProbe:
     """
 
     def __init__(self, model, loss, listen_clips=0):
-        self._model, self._losses = model, Losses(model, loss)
+        self._model = model
+        self._scorer = evaluating.Scorer(model, loss, with_prediction=False)
         self._listen_clips, self._to_hear = listen_clips, []
         self._right, self._shuffled = [], []
         self._batch_size, self._examples = None, None
@@ -128,9 +106,9 @@ class ConditioningProbe:
                                summaries.comparison_picture(clips[0], clip))
 
     def _score(self, x, y, count):
-        """Losses of a batch, which is filled up to the first one's size."""
+        """Nats a sample, or losses that say none, of a batch filled up to the first one's size."""
         def fill(value):
             return np.resize(value, (self._batch_size, *value.shape[1:]))
 
-        return np.asarray(self._losses.predict_on_batch(
-            tree.map_structure(fill, {"x": x, "y": y})))[:count]
+        scores = self._scorer.predict_on_batch(tree.map_structure(fill, {"x": x, "y": y}))
+        return np.asarray(scores.get("nll", scores["loss"]))[:count]
