@@ -196,19 +196,22 @@ def build_spectral_loss(hparams: SpectralHparams):
 def build_spectral_dataset(examples_path: str, hparams: SpectralHparams, split: str, *, seed: int,
                            skip_batches: int = 0, input_context=None):
     """Batches with a clip of other notes on the same piano; the target is the audio alone."""
-    dataset = _dataset(examples_path, hparams, split, "clip", seed, skip_batches, input_context)
+    dataset = _dataset(examples_path, hparams, split, "clip", seed, skip_batches, input_context,
+                       decays=True)
     return dataset.map(lambda x, y: (
         {name: value for name, value in x.items() if name != "audio"}, y["audio"]))
 
 
-def _dataset(examples_path, hparams, split, piano, seed, skip_batches, input_context, **sizes):
+def _dataset(examples_path, hparams, split, piano, seed, skip_batches, input_context,
+             decays=False, **sizes):
     from pipelines import wavenet_inputs
     from pipelines.datasets.wavenet_crops import WaveNetSettings
 
     is_training = split == "train"
     settings = WaveNetSettings(
         sample_rate=hparams.sample_rate, roll_rate=hparams.roll_rate, crop_secs=hparams.crop_secs,
-        piano=piano, style_secs=hparams.style_secs, with_pieces=not is_training, seed=seed,
+        piano=piano, style_secs=hparams.style_secs, decays=decays, with_pieces=not is_training,
+        seed=seed,
         edge_share=getattr(hparams, "edge_share", 0.0) if is_training else 0.0)
     return wavenet_inputs.make_dataset(
         examples_path, split, settings=settings, batch_size=hparams.batch_size,

@@ -35,6 +35,7 @@ class WaveNetSettings:
             before it, or its end and silence after it, which random crops seldom do and generation
             always does; for `none` and `id`: others must not share notes with the clip that tells
             of the piano.
+        decays: Whether what sounds in rolls dies away, see `wavenet.inputs.decayed`.
         with_pieces: Whether inputs hold `piece`, equal for crops of the same music.
         seed: Of everything random.
     """
@@ -45,6 +46,7 @@ class WaveNetSettings:
     piano: str = "none"
     style_secs: float = 8.0
     edge_share: float = 0.0
+    decays: bool = False
     with_pieces: bool = False
     seed: int = 0
 
@@ -150,7 +152,7 @@ class WaveNetCrops:
         audio = examples.read_audio(reference, start * settings.hop, settings.crop_samples)
         audio = np.clip(audio * self._gains[reference.timbre_id], -1, 1)
         roll = inputs.roll(examples.read_notes(reference), start, settings.num_frames,
-                           settings.roll_rate)
+                           settings.roll_rate, settings.decays)
         x = {"audio": audio, "roll": roll, "start_sample": np.int32(start * settings.hop), **piano}
         return x, {"audio": audio, "roll": roll}
 

@@ -13,8 +13,9 @@ class SpectralWaveNet(keras.Model):
     """Plays a roll on the piano of a clip; not autoregressive.
 
     A non-causal gated dilated stack reads the excitation, which is sines and cosines of what
-    sounds and white noise. It is conditioned on the roll, fused with a vector of the style clip.
-    Its outputs are gains of each excitation, and a signal that is added.
+    sounds, dying away as it would on some piano, and white noise. It is conditioned on the roll,
+    fused with a vector of the style clip. Its outputs are gains of each excitation, and a signal
+    that is added.
 
     Args:
         sample_rate: Hz.
@@ -124,7 +125,8 @@ class SpectralWaveNet(keras.Model):
         """Plays.
 
         Args:
-            x: Dict of `roll` `[batch, frames, 176]`; `style_audio` `[batch, clip samples]`, the
+            x: Dict of `roll` `[batch, frames, 176]`, what sounds as `wavenet.inputs.decayed` gives
+                it; `style_audio` `[batch, clip samples]`, the
                 piano to sound like, or its vector `style` `[batch, style_size]`; optionally
                 `start_sample` int `[batch]`, where in the piece the roll begins, `noise`
                 `[batch, frames * hop]`, its part of the piece's `noise`, and `audio`, of which

@@ -11,6 +11,8 @@ LEVEL_DB = -20.0  # RMS of the sounding parts of a piano's recordings, dB full s
 STYLE_LEVEL_DB = -25.0  # RMS of clips that tell of a piano
 ROLL_FEATURES = 2 * piano_roll.NUM_KEYS
 STYLE_BATCH = 16
+DECAY_SECS = (3.0, 0.1)
+MIN_DECAYED = 1e-4
 
 
 def num_frames(num_samples, hop):
@@ -18,7 +20,7 @@ def num_frames(num_samples, hop):
     return -(-num_samples // hop)
 
 
-def roll(table, start_frame, frames, roll_rate):
+def roll(table, start_frame, frames, roll_rate, decays=False):
     """The roll that conditions a WaveNet.
 
     Args:
@@ -26,12 +28,48 @@ def roll(table, start_frame, frames, roll_rate):
         start_frame: First frame, on the grid that begins with the performance; may be negative.
         frames: How many.
         roll_rate: Frames per second.
+        decays: Whether what sounds dies away as `decayed` says.
 
     Returns:
         float32 `[frames, 176]`: velocities in the frames that hold an onset, 88 keys; velocities of
         what sounds, pedals applied, 88 keys. Frame `f` covers samples `f * hop` to `(f + 1) * hop`.
     """
-    return piano_roll.roll(table, start_frame / roll_rate, frames, roll_rate)[:, :ROLL_FEATURES]
+    values = piano_roll.roll(table, start_frame / roll_rate, frames, roll_rate)[:, :ROLL_FEATURES]
+    if not decays:
+        return values
+    onset = np.floor(table.onset_secs * roll_rate - start_frame + 1e-6)
+    before = np.full(piano_roll.NUM_KEYS, -np.inf)
+    np.maximum.at(before, table.key[onset < 0], onset[onset < 0])
+    return decayed(values, roll_rate, before)
+
+
+def decayed(values, roll_rate, before=0):
+    """A roll in which what sounds dies away from its onset as strings do, more or less.
+
+    A model that makes sound of it need not remember when each key was struck. Real pianos differ
+    from these decays by far less than from none: `DECAY_SECS`, to 1/e, from the lowest key to the
+    highest.
+
+    Args:
+        values: `[..., frames, 176]` from `roll`.
+        roll_rate: Frames per second.
+        before: Frames, negative, at which keys were struck that sound from the beginning, `[88]`;
+            0 takes the first for all.
+
+    Returns:
+        float32 `[..., frames, 176]`; what sounds is never 0.
+    """
+    keys, frames = piano_roll.NUM_KEYS, np.arange(values.shape[-2])[:, None]
+    struck = np.maximum.accumulate(np.where(values[..., :keys] > 0, frames, before), axis=-2)
+    shares = np.exp((struck - frames) / (decay_secs() * roll_rate))
+    out = np.array(values, np.float32)
+    out[..., keys:] *= np.maximum(shares, MIN_DECAYED)
+    return out
+
+
+def decay_secs():
+    """Time in which each key's sound falls to 1/e in `decayed`, seconds, `[88]`."""
+    return np.geomspace(*DECAY_SECS, piano_roll.NUM_KEYS)
 
 
 def table_of_roll(values, roll_rate):

@@ -197,6 +197,7 @@ def _at_once(model, rolls, pianos, report):
     It is made in parts that overlap by all that a sample depends on.
     """
     begun = time.monotonic()
+    rolls = inputs.decayed(rolls, model.roll_rate)
     hop, total, margin = model.hop, rolls.shape[1], model.reach
     noise = np.repeat(model.noise(total * hop), len(rolls), axis=0)
     step = max(1, SPECTRAL_FRAMES // len(rolls))

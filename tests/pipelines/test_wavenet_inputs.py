@@ -3,7 +3,7 @@ import json
 import numpy as np
 import pytest
 
-from pipelines import streams, wavenet_inputs
+from pipelines import examples, streams, wavenet_inputs
 from pipelines.datasets import create
 from pipelines.datasets.wavenet_crops import WaveNetSettings
 from style_transfer import audio as audio_lib
@@ -117,6 +117,27 @@ def crops_table(crops, place):
     from pipelines import examples
 
     return examples.read_notes(crops.references[crops.eligible[place]])
+
+
+def test_what_sounds_dies_away_alike_in_crops_and_in_whole_pieces(folder):
+    still, crops = crops_of(folder), crops_of(folder, decays=True)
+    table = examples.read_notes(crops.references[0])
+    whole = inputs.decayed(inputs.roll(table, 0, 6 * 250, 250), 250)
+    np.testing.assert_allclose(inputs.roll(table, 0, 6 * 250, 250, decays=True), whole, rtol=1e-6)
+    fell = 0
+    for epoch in range(8):
+        (x, _), (plain, _) = crops.make(0, epoch), still.make(0, epoch)
+        first = int(x["start_sample"]) // HOP
+        np.testing.assert_allclose(x["roll"], whole[first:first + len(x["roll"])], rtol=1e-5)
+        np.testing.assert_array_equal(x["roll"][:, :88], plain["roll"][:, :88])
+        np.testing.assert_array_equal(x["roll"] > 0, plain["roll"] > 0)
+        fell += (x["roll"] < 0.9 * plain["roll"]).sum()
+    assert fell > 100
+    key = 39
+    struck = np.zeros((1000, 176), np.float32)
+    struck[100, key], struck[100:, 88 + key] = 0.5, 0.5
+    at = 100 + round(inputs.decay_secs()[key] * 250)
+    np.testing.assert_allclose(inputs.decayed(struck, 250)[at, 88 + key], 0.5 / np.e, rtol=5e-3)
 
 
 def test_notes_struck_before_the_crop_are_in_the_sounding_half_only(tmp_path):

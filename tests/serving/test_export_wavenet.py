@@ -303,7 +303,8 @@ def test_spectral_wavenets_play_in_windows_what_the_library_plays_at_once(spectr
     model, served = spectral(), spectral_served
     heard = audio_lib.at_loudness(clip, inputs.STYLE_LEVEL_DB).samples
     given = rolls(2, 150)
-    whole = np.asarray(model({"roll": given, "style_audio": np.stack([heard] * 2)}))
+    whole = np.asarray(model({"roll": inputs.decayed(given, 250),
+                              "style_audio": np.stack([heard] * 2)}))
     parts = served["transfer"](style_audio=np.pad(clip.samples, (0, 50))[None].repeat(2, axis=0),
                                style_samples=tf.constant([len(clip.samples)] * 2),
                                sample_rate=tf.constant([clip.sample_rate] * 2),
@@ -316,7 +317,7 @@ def test_spectral_wavenets_play_in_windows_what_the_library_plays_at_once(spectr
         table = piano_roll.note_table(piano_roll.load_midi(piece))
         frames = inputs.num_frames(round((table.end_secs + run.TAIL_SECS) * model.sample_rate),
                                    model.hop)
-        roll = inputs.roll(table, 0, frames, model.roll_rate)[None]
+        roll = inputs.roll(table, 0, frames, model.roll_rate, decays=True)[None]
         expected = np.clip(np.asarray(model({"roll": roll, "style_audio": heard[None]}))[0], -1, 1)
         assert np.abs(from_wav(data) - expected).max() < STEP + 1e-4
 
