@@ -252,7 +252,7 @@ SMALL = dataclasses.replace(
         ema_momentum=0.999, sample_rate=8_000, num_layers=14, dilation_cycle=7,
         residual_channels=32, skip_channels=64, hidden_channels=96, num_mixtures=5,
         context_layers=5, context_cycle=5, context_channels=64, upsampling="linear",
-        predictor_taps=128, skip_samples=384),
+        predictor_taps=256, skip_samples=512),
 )
 SPECTRAL = dataclasses.replace(
     MIDI2WAVE,
