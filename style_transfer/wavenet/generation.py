@@ -11,7 +11,8 @@ STEP_FRAMES = 128  # frames made between two reports, and before threads wait fo
 
 
 def generate(model, roll, seed=0, temperature=1.0, sustain_temperature=None, primer=None,
-             teacher_forced=False, style=None, report=None, engine="numba", threads=1):
+             teacher_forced=False, style=None, lead_frames=0, report=None, engine="numba",
+             threads=1):
     """Plays rolls.
 
     Args:
@@ -26,6 +27,9 @@ def generate(model, roll, seed=0, temperature=1.0, sustain_temperature=None, pri
             not given back; it must be as long as the roll.
         style: Style vectors `[batch, global_size]`, or ids `[batch]` if the model knows pianos by
             number.
+        lead_frames: Silence before the rolls, which is not given back. A model that was trained on
+            crops takes the beginning of a roll for the middle of music; `model.context_reach`
+            frames of silence tell it otherwise.
         report: Called now and then with how many samples of each item are made, and of how many.
         engine: `numba` (one fused step, the fastest) or `graph` (the backend's loop).
         threads: The batch is split among so many; `numba` only.
@@ -41,6 +45,9 @@ def generate(model, roll, seed=0, temperature=1.0, sustain_temperature=None, pri
         sustain_temperature = temperature
     primer = _checked(model, roll, (temperature, sustain_temperature), primer, teacher_forced,
                       style, engine)
+    lead = lead_frames * model.hop
+    roll = np.pad(roll, ((0, 0), (lead_frames, 0), (0, 0)))
+    primer = np.pad(primer, ((0, 0), (lead, 0)))
     num_samples = roll.shape[1] * model.hop
     audio = np.empty((len(roll), num_samples), np.float32)
     seeds = [(seed, item) for item in range(len(roll))] if np.ndim(seed) == 0 else seed
@@ -52,8 +59,8 @@ def generate(model, roll, seed=0, temperature=1.0, sustain_temperature=None, pri
                                 num_given, draws, temperatures, keep_logits=False):
         audio[:, first:first + made.shape[1]] = made
         if report is not None:
-            report(first + made.shape[1], num_samples)
-    return audio
+            report(max(0, first + made.shape[1] - lead), num_samples - lead)
+    return audio[:, lead:]
 
 
 def predictions(model, roll, audio, style=None, engine="numba", threads=1):

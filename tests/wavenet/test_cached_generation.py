@@ -189,6 +189,22 @@ def test_conditions_of_blocks_are_those_of_the_whole(case):
                            whole.excitation, atol=1e-4)
 
 
+def test_silence_goes_before_and_is_not_given_back():
+    model, told = built({"predictor_taps": 12, "predictor_partials": 6}), []
+    roll, audio, _ = clips(model, 2)
+    found = generation.generate(model, roll, seed=[3, 4], primer=audio[:, :80], lead_frames=9,
+                                report=lambda done, total: told.append((done, total)))
+    padded = generation.generate(
+        model, np.pad(roll, ((0, 0), (9, 0), (0, 0))), seed=[3, 4],
+        primer=np.pad(audio[:, :80], ((0, 0), (9 * model.hop, 0))))
+    assert np.array_equal(found, padded[:, 9 * model.hop:])
+    assert np.array_equal(found[:, :80], audio[:, :80])
+    assert told[-1] == (audio.shape[1], audio.shape[1])
+    forced = [generation.generate(model, roll, seed=[3, 4], primer=audio, teacher_forced=True,
+                                  lead_frames=frames) for frames in (0, 9)]
+    assert forced[0].shape == forced[1].shape == audio.shape
+
+
 def test_progress_is_reported_up_to_the_last_sample(monkeypatch):
     monkeypatch.setattr(generation, "STEP_FRAMES", 16)
     model, told = built({}), []

@@ -34,6 +34,13 @@ def test_the_notes_are_heard(model, played):
     assert scores["onset_f1"] > 0.3 + scores["chance_onset_f1"]
 
 
+def test_a_piece_begins_in_silence(model):
+    silence = np.zeros((1, 100, 176), np.float32)
+    levels = [np.std(generation.generate(model, silence, seed=seed,
+                                         lead_frames=model.context_reach)) for seed in range(3)]
+    assert max(levels) < 10 ** (-45 / 20)
+
+
 def test_a_note_has_its_pitch(model):
     for key in (27, 39, 46):
         roll = np.zeros((1, 250, 176), np.float32)
