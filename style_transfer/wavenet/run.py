@@ -19,7 +19,7 @@ from style_transfer.wavenet.options import Options
 __all__ = ["Options", "generate", "load"]
 
 BATCH = 8
-SPECTRAL_FRAMES = 1000  # that `SpectralWaveNet` makes in one pass, of all pieces together
+SPECTRAL_FRAMES = 1000  # that `SpectralWaveNet` makes in one pass of all pieces, margins aside
 TAIL_SECS = 1.0
 PROGRESS_EVERY_SECS = 1.0
 
