@@ -29,12 +29,7 @@ RATE = 24_000
 STEP = 1 / 2**15  # of the 16 bit that WAV answers have
 
 
-@pytest.fixture(scope="module", autouse=True)
-def graphs_as_they_are():
-    """Optimizing the graphs takes longer than running them here."""
-    tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})
-    yield
-    tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": False})
+pytestmark = pytest.mark.usefixtures("graphs_as_they_are")
 
 
 @pytest.fixture(scope="module")

@@ -17,12 +17,7 @@ def seeds(*numbers):
     return tf.constant(numbers, tf.int32)
 
 
-@pytest.fixture(scope="module", autouse=True)
-def graphs_as_they_are():
-    """Optimizing the graphs takes longer than running them here."""
-    tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})
-    yield
-    tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": False})
+pytestmark = pytest.mark.usefixtures("graphs_as_they_are")
 
 
 def tiny(name, **hparams):

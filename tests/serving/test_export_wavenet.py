@@ -45,12 +45,10 @@ STEP = 1 / 2**15  # of the 16 bit that WAV answers have
 
 
 @pytest.fixture(scope="module", autouse=True)
-def graphs_as_they_are():
-    """Optimizing the graphs takes longer than running them here."""
-    tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})
+def samplers(graphs_as_they_are):
+    """TensorFlow complains of functions that outlive it."""
     yield
-    tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": False})
-    sampler_of.cache_clear()  # TensorFlow complains of functions that outlive it
+    sampler_of.cache_clear()
 
 
 def disturbed(model):

@@ -15,11 +15,9 @@ CLIP = pathlib.Path(__file__).parents[2] / "examples" / "electric_grand.flac"
 
 
 @pytest.fixture(scope="module")
-def measure():
-    tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})
-    yield tf.function(lambda samples: tuning.measure_tuning(samples, RATE), autograph=False,
-                      input_signature=[tf.TensorSpec([None])])
-    tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": False})
+def measure(graphs_as_they_are):
+    return tf.function(lambda samples: tuning.measure_tuning(samples, RATE), autograph=False,
+                       input_signature=[tf.TensorSpec([None])])
 
 
 def sharper(cents):
