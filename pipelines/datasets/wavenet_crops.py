@@ -125,9 +125,8 @@ class WaveNetCrops:
         Returns:
             Inputs: `audio` `[crop_samples]` in [-1, 1], every piano at the same level; `roll`
             `[num_frames, 176]`; `start_sample`, place of the crop in its recording, negative if it
-            begins before it; and what
-            `piano` says: `piano_id`, `style` or `style_audio` `[style_samples]`. Targets:
-            `audio` and `roll`.
+            begins before it; and what `piano` says: `piano_id`, `style` or `style_audio`
+            `[style_samples]`. Targets: `audio` and `roll`.
 
         Raises:
             ValueError: No style clip was found for this performance or others drawn instead.

@@ -171,12 +171,15 @@ def _read(model, path, target, recording, options):
 
 
 def _generate_batch(model, pieces, piano, options, summary, report):
-    rolls = np.zeros((len(pieces), max(piece.num_frames for piece in pieces),
+    is_sampled = hasattr(model, "receptive_field")
+    # Behind each piece is silence as far as it hears, whether others last longer or not.
+    ahead = model.context_reach + 1 if is_sampled else model.reach
+    rolls = np.zeros((len(pieces), max(piece.num_frames for piece in pieces) + ahead,
                       inputs.ROLL_FEATURES), np.float32)
     for roll, piece in zip(rolls, pieces, strict=True):
         roll[:piece.num_frames] = inputs.roll(piece.table, 0, piece.num_frames, model.roll_rate)
     pianos = None if piano is None else np.repeat(np.asarray(piano)[None], len(pieces), axis=0)
-    if hasattr(model, "receptive_field"):
+    if is_sampled:
         made, took = _sampled(model, rolls, pieces, pianos, options, report)
     else:
         made, took = _at_once(model, rolls, pianos, report)
