@@ -190,6 +190,12 @@ class WaveNet(keras.Model):
         """Frames before and after a frame that its conditions depend on."""
         return max(self.context.reach, self.predictor.release if self.predictor_taps else 0)
 
+    @property
+    def lead_frames(self):
+        """Frames of silence before a piece after which its beginning is nothing special."""
+        grain = self.bottleneck_hop if self.bottleneck else 1
+        return -(-self.context_reach // grain) * grain
+
     def build(self, input_shape=None):
         """Builds every layer; lengths do not matter."""
         del input_shape

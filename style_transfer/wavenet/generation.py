@@ -28,8 +28,8 @@ def generate(model, roll, seed=0, temperature=1.0, sustain_temperature=None, pri
         style: Style vectors `[batch, global_size]`, or ids `[batch]` if the model knows pianos by
             number.
         lead_frames: Silence before the rolls, which is not given back. A model that was trained on
-            crops takes the beginning of a roll for the middle of music; `model.context_reach`
-            frames of silence tell it otherwise.
+            crops takes the beginning of a roll for the middle of music; `model.lead_frames` tell
+            it otherwise.
         report: Called now and then with how many samples of each item are made, and of how many.
         engine: `numba` (one fused step, the fastest) or `graph` (the backend's loop).
         threads: The batch is split among so many; `numba` only.

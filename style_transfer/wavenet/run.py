@@ -245,7 +245,7 @@ def _sampled(model, rolls, pieces, pianos, options, report):
     seeds = [options.seed] * len(pieces)
     made = generation.generate(model, rolls, seeds, options.temperature, sustain, primer=primer,
                                teacher_forced=options.teacher_forced, style=pianos,
-                               lead_frames=model.context_reach, report=progress,
+                               lead_frames=model.lead_frames, report=progress,
                                threads=min(len(pieces), os.cpu_count() or 1))
     return made, time.monotonic() - begun
 

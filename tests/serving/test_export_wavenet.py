@@ -100,12 +100,13 @@ def by_library(monkeypatch, model, roll, seed, temperatures, piano, **past):
     """What `generation.generate` makes of one roll with a request's random numbers."""
     temperature, sustain = temperatures
     count = sampling.Sampler(model).windows.frames * model.hop
-    blocks = -(-roll.shape[0] * model.hop // count)
+    blocks = -(-(roll.shape[0] + model.lead_frames) * model.hop // count)
     draws = np.concatenate([sampling.uniforms(tf.constant([seed]), block, count)[0]
                             for block in range(blocks)])
     monkeypatch.setattr(np.random, "default_rng", lambda _: Given(draws))
     monkeypatch.setattr(generation, "piano_of", lambda model, style: style)
     found = generation.generate(model, roll[None], 0, temperature, sustain, **past,
+                                lead_frames=model.lead_frames,
                                 style={name: value[None] for name, value in piano.items()})[0]
     monkeypatch.undo()
     return found
@@ -165,7 +166,9 @@ def test_what_is_shorter_than_a_window_goes_on_in_silence(monkeypatch):
     given = rolls(1, 7)
     made = function(rolls=given, num_frames=tf.constant([7]), seed=tf.constant([5]),
                     temperature=tf.constant([1.0]), sustain_temperature=tf.constant([0.7])).numpy()
-    silence = np.zeros((int(sampler.windows.played(tf.constant(7))) - 7, 176), np.float32)
+    lead = model.lead_frames
+    played = int(sampler.windows.played(tf.constant(7 + lead)))
+    silence = np.zeros((played - 7 - lead, 176), np.float32)
     expected = by_library(monkeypatch, model, np.concatenate([given[0], silence]), 5,
                           (1.0, 0.7), {})
     assert_same(made[0], expected[:7 * model.hop])

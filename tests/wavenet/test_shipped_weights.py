@@ -37,7 +37,7 @@ def test_the_notes_are_heard(model, played):
 def test_a_piece_begins_in_silence(model):
     silence = np.zeros((1, 100, 176), np.float32)
     levels = [np.std(generation.generate(model, silence, seed=seed,
-                                         lead_frames=model.context_reach)) for seed in range(3)]
+                                         lead_frames=model.lead_frames)) for seed in range(3)]
     assert max(levels) < 10 ** (-45 / 20)
 
 

@@ -59,7 +59,7 @@ class Sampler:
         self._begins = np.repeat(np.cumsum(per_layer) - per_layer, stack.kernel_size - 1)
 
     def __call__(self, rolls, num_frames, piano, seed, temperature, sustain_temperature):
-        """Audio of rolls.
+        """Audio of rolls; silence goes before, as `wavenet.run` has it, which is not given back.
 
         Args:
             rolls: `[batch, frames, 176]`.
@@ -73,7 +73,8 @@ class Sampler:
         Returns:
             float32 `[batch, frames * hop]`; of each item `num_frames * hop` samples count.
         """
-        hop, block = self.model.hop, self.windows.frames
+        hop, block, lead = self.model.hop, self.windows.frames, self.model.lead_frames
+        rolls, num_frames = tf.pad(rolls, [[0, 0], [lead, 0], [0, 0]]), num_frames + lead
         batch, longest = tf.shape(rolls)[0], tf.shape(rolls)[1]
         played = self.windows.played(num_frames)
         spare = tf.reduce_max(tf.concat([played, [0]], axis=0)) + block
@@ -98,7 +99,7 @@ class Sampler:
                                      (tf.constant(0), self._silence(batch), sounds),
                                      parallel_iterations=1)
         audio = tf.transpose(sounds.concat())
-        return audio[:, :longest * hop]
+        return audio[:, lead * hop:longest * hop]
 
     def _silence(self, batch):
         taps, channels = max(1, self.model.predictor_taps), self.model.residual_channels
@@ -165,6 +166,8 @@ class Sampler:
             output, hidden = self._logits(state, gates, kernels, excited, prediction)
             sample = self.model.sample(output, draws[index],
                                        inputs["temperatures"][index // self.model.hop])
+            is_before = begin + index < self.model.lead_frames * self.model.hop
+            sample = tf.where(is_before, 0.0, sample)
             previous = self.model.to_input(sample)
             past = state.past
             if prediction is not None:
