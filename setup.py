@@ -32,6 +32,7 @@ LIBRARY = [
     "h5py",
     "keras>=3.10",
     "keras-tcn==3.5.6",
+    "lazy-loader",
     "librosa>=0.10",
     "matplotlib",
     "note-seq==0.0.5",
@@ -68,12 +69,12 @@ setuptools.setup(
     license="Apache-2.0",
     license_files=["LICENSE"],
     python_requires=">=3.10,<3.13",
-    packages=setuptools.find_packages(
-        include=["style_transfer*", "pipelines*", "configs*", "scripts*"]
-    ),
+    # configs/, pipelines/ and scripts/ are linked into style_transfer/: one name is claimed.
+    packages=setuptools.find_packages(include=["style_transfer*"]),
     package_data={"style_transfer": ["weights/**/*", "serving/app/web/*",
                                      "serving/app/examples/*"]},
     install_requires=LIBRARY,
     extras_require=EXTRAS,
-    entry_points={"console_scripts": [f"{name} = scripts.{name}:run" for name in COMMANDS]},
+    entry_points={"console_scripts": [f"{name} = style_transfer.scripts.{name}:run"
+                                      for name in COMMANDS]},
 )

@@ -21,7 +21,8 @@ import time
 
 from absl import app, flags
 
-from pipelines import isolated_workers, note_sequences, tfrecords
+from style_transfer.pipelines import isolated_workers, note_sequences
+from style_transfer.pipelines.records import tfrecords
 
 _NUM_FILES = flags.DEFINE_integer("num_files", 200, "Files to convert.", lower_bound=1)
 _NUM_NOTES = flags.DEFINE_integer("num_notes", 1500, "Notes in each.", lower_bound=1)

@@ -32,8 +32,7 @@ def parse():
 
 def train(name, arguments):
     """Config and trained model."""
-    import configs
-    from style_transfer import training
+    from style_transfer import configs, training
 
     config = configs.get(name)
     config = dataclasses.replace(config, hparams=dataclasses.replace(config.hparams, **SMALL))

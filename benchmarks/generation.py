@@ -110,7 +110,8 @@ def main():
     options = parser.parse_args()
 
     begun = time.perf_counter()
-    from style_transfer import batch, transfer
+    from style_transfer import one_shot as transfer
+    from style_transfer.models.piano_ddsp import generate as batch
 
     model = transfer.load()
     print(f"{platform.platform()}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}; imports "

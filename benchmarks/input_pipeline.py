@@ -35,9 +35,9 @@ PERFORMANCES_PER_FILE = 50
 
 def write_data_set(folder, count, secs):
     """Performances of ten notes a second with pedal on pianos of eight performances each."""
-    from pipelines import examples, tfrecords
     from style_transfer import audio as audio_lib
     from style_transfer import piano_roll
+    from style_transfer.pipelines.records import examples, tfrecords
 
     rng = np.random.default_rng(0)
     # One minute of coloured noise, rolled: as hard to compress as music, and quick to make.
@@ -73,7 +73,7 @@ def rss_mb():
 
 def measure_stream(folder, measure_secs, **options):
     """Examples per second, processor time per example, and memory after a while and at the end."""
-    from pipelines import inputs
+    from style_transfer.pipelines.inputs import piano_ddsp as inputs
 
     begin = time.perf_counter()
     dataset = inputs.make_dataset(str(folder), batch_size=FLAGS.batch_size, **options)

@@ -29,7 +29,7 @@ def keras_model(audio, threads):
     """Model with random weights, and a function of no arguments that runs it."""
     import tensorflow as tf
 
-    from style_transfer.models.onsets_frames import OnsetsFrames
+    from style_transfer.models.onsets_frames.net import OnsetsFrames
 
     tf.config.threading.set_intra_op_parallelism_threads(threads)
     tf.config.threading.set_inter_op_parallelism_threads(1)
@@ -58,7 +58,7 @@ def torch_model(model, audio, threads):
 
 class _TorchNets:
     def __init__(self, torch, model):
-        from style_transfer.models import onsets_frames
+        from style_transfer.models.onsets_frames import net as onsets_frames
 
         self.torch = torch
         self.window = torch.hann_window(FFT_SIZE)

@@ -78,7 +78,8 @@ def run_case(jobs, protocol, signature, ports, seconds):
 
 def start_server(export_dir):
     """A server process on free ports, and those."""
-    command = [sys.executable, "-m", "scripts.style_transfer_serve", "--port=0", "--rest_port=0",
+    command = [sys.executable,
+               "-m", "style_transfer.scripts.style_transfer_serve", "--port=0", "--rest_port=0",
                f"--queue={QUEUE}"]
     command += [f"--export_dir={export_dir}"] if export_dir else [
         "--weights=piano_ddsp,onsets_frames_small"]
@@ -112,7 +113,7 @@ class Jobs:
         self._content = piece(options.piece_secs)
         self._clip = audio.load(self._style)
         self._model = style_transfer.load()
-        self._transfer = style_transfer.transfer
+        self._transfer = style_transfer.one_shot
         self._piano = self._transfer.estimate_piano(self._clip, adapt_steps=0, model=self._model)
         self._recording = self._transfer(piece(RECORDING_SECS), self._piano, model=self._model,
                                          sample_rate=16_000)

@@ -48,7 +48,7 @@ def labels_of(config, hparams, examples_path, split="eval", count=None, seed=0):
 
 def latent_scores(config, model, labels, layout):
     """`latent.latent_usage`, printed as a table and given back."""
-    from style_transfer.symbolic import latent
+    from style_transfer.models.music_vae import latent
 
     begun = time.monotonic()
     found = latent.latent_usage(model, layout, labels)
@@ -136,7 +136,7 @@ def predictors(training, tracks, num_classes, bar):
 
 def main():
     arguments = parse()
-    import configs
+    from style_transfer import configs
     from style_transfer.symbolic import run
     from style_transfer.training import checkpoints, run_record
 

@@ -60,7 +60,7 @@ def random_vectors(batch, size):
 
 def ours(arguments):
     """Seconds of a training step and of sampling a batch."""
-    import configs
+    from style_transfer import configs
     from style_transfer.training.trainer import FittedModel
 
     config = configs.get(arguments.config)
@@ -80,7 +80,7 @@ def ours(arguments):
     fitted.compile(optimizer=config.build_optimizer(config.hparams), jit_compile=False)
     found = {"training": least(lambda: fitted.train_on_batch(x, y), arguments.repeats)}
     if config.family == "drums_rnn":
-        from style_transfer.symbolic import drums
+        from style_transfer.models.drums_rnn import sampling as drums
 
         options = drums.DrumOptions(num_steps=DRUM_STEPS, num_outputs=1, beam_size=batch,
                                     steps_per_iteration=DRUM_STEPS)
@@ -88,7 +88,8 @@ def ours(arguments):
         def sample():
             return drums.generate(model, config.name, options)
     else:
-        from style_transfer.symbolic import encodings, latent
+        from style_transfer.models.music_vae import latent
+        from style_transfer.symbolic import encodings
 
         layout, z = encodings.LAYOUTS[config.name], random_vectors(batch, model.z_size)
 

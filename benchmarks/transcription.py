@@ -80,10 +80,10 @@ def read_clips(folder, soundfont, max_clips):
 
 
 def rendered_clips(contents, soundfont):
-    from pipelines.rendering import augment
-    from pipelines.rendering.specs import renderers_from
     from style_transfer import piano_roll
     from style_transfer.evaluation import pairs
+    from style_transfer.pipelines.rendering import augment
+    from style_transfer.pipelines.rendering.specs import renderers_from
 
     renderer = renderers_from(soundfont)[0]
     clips = []

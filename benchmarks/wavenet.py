@@ -130,7 +130,7 @@ def torch_run(model, roll, threads):
         import torch
     except ImportError:
         return None
-    from style_transfer.wavenet import conditions
+    from style_transfer.models.wavenet.engine import conditions
 
     torch.set_num_threads(threads)
     block = next(conditions.blocks(model, roll, {}))
@@ -160,7 +160,7 @@ def best_secs(functions, repeats):
 
 def measure(model, batch, options):
     """Samples per second and per second of processor time, all items together, by name."""
-    from style_transfer.wavenet import generation
+    from style_transfer.models.wavenet.engine import generation
 
     rng = np.random.default_rng(0)
     frames = round(options.secs * model.roll_rate)
@@ -193,7 +193,7 @@ def main():
     os.environ.setdefault("KERAS_BACKEND", "tensorflow")
     import keras
 
-    from style_transfer.models.wavenet import WaveNet
+    from style_transfer.models.wavenet.net import WaveNet
 
     keras.utils.set_random_seed(0)
     model = WaveNet()

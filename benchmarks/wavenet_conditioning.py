@@ -55,7 +55,7 @@ def parse():
 
 def hparams_of(config, remedy, shared):
     """Hparams of a run: the config's, what all have, and those of the remedy alone."""
-    import configs
+    from style_transfer import configs
 
     found = configs.parse_hparams(shared, config.hparams)
     if remedy == AS_SHIPPED:
@@ -69,7 +69,7 @@ def hparams_of(config, remedy, shared):
 def measure(config, hparams, run_dir, arguments):
     """Trains, and scores what came out: a dict of numbers."""
     from style_transfer import training
-    from style_transfer.wavenet import evaluate
+    from style_transfer.models.wavenet import evaluate
 
     begun = time.monotonic()
     options = training.TrainOptions(str(run_dir), arguments.examples_path, arguments.steps,
@@ -101,7 +101,7 @@ def table(rows):
 
 def main():
     arguments = parse()
-    import configs
+    from style_transfer import configs
 
     config, rows = configs.get(arguments.config), {}
     names = arguments.remedies.split(",")

@@ -8,27 +8,27 @@ import importlib
 from collections.abc import Callable
 from typing import Any, Protocol
 
-from configs.hparams import Hparams, from_dict, parse_hparams
+from style_transfer.configs.hparams import Hparams, from_dict, parse_hparams
 
 __all__ = ["Config", "Hparams", "Metrics", "Probe", "from_dict", "get", "names",
            "parse_hparams"]
 
 _PLACES = {
-    "cat-drums_2bar_small": "configs.music_vae:CAT_DRUMS_2BAR_SMALL",
-    "cat-mel_2bar_big": "configs.music_vae:CAT_MEL_2BAR_BIG",
-    "cat-mel_2bar_small": "configs.music_vae:CAT_MEL_2BAR_SMALL",
-    "drum_kit": "configs.drums_rnn:DRUM_KIT",
-    "flat-mel_16bar": "configs.music_vae:FLAT_MEL_16BAR",
-    "hierdec-mel_16bar": "configs.music_vae:HIERDEC_MEL_16BAR",
-    "hierdec-trio_16bar": "configs.music_vae:HIERDEC_TRIO_16BAR",
-    "midi2wave": "configs.wavenet:MIDI2WAVE",
-    "midi2wave_autoencoder": "configs.wavenet:AUTOENCODER",
-    "midi2wave_small": "configs.wavenet:SMALL",
-    "one_drum": "configs.drums_rnn:ONE_DRUM",
-    "onsets_frames": "configs.onsets_frames:CONFIG",
-    "onsets_frames_small": "configs.onsets_frames:SMALL",
-    "piano_ddsp": "configs.piano_ddsp:CONFIG",
-    "wavenet_spectral": "configs.wavenet:SPECTRAL",
+    "cat-drums_2bar_small": "style_transfer.configs.music_vae:CAT_DRUMS_2BAR_SMALL",
+    "cat-mel_2bar_big": "style_transfer.configs.music_vae:CAT_MEL_2BAR_BIG",
+    "cat-mel_2bar_small": "style_transfer.configs.music_vae:CAT_MEL_2BAR_SMALL",
+    "drum_kit": "style_transfer.configs.drums_rnn:DRUM_KIT",
+    "flat-mel_16bar": "style_transfer.configs.music_vae:FLAT_MEL_16BAR",
+    "hierdec-mel_16bar": "style_transfer.configs.music_vae:HIERDEC_MEL_16BAR",
+    "hierdec-trio_16bar": "style_transfer.configs.music_vae:HIERDEC_TRIO_16BAR",
+    "midi2wave": "style_transfer.configs.wavenet:MIDI2WAVE",
+    "midi2wave_autoencoder": "style_transfer.configs.wavenet:AUTOENCODER",
+    "midi2wave_small": "style_transfer.configs.wavenet:SMALL",
+    "one_drum": "style_transfer.configs.drums_rnn:ONE_DRUM",
+    "onsets_frames": "style_transfer.configs.onsets_frames:CONFIG",
+    "onsets_frames_small": "style_transfer.configs.onsets_frames:SMALL",
+    "piano_ddsp": "style_transfer.configs.piano_ddsp:CONFIG",
+    "wavenet_spectral": "style_transfer.configs.wavenet:SPECTRAL",
 }
 
 

@@ -2,8 +2,8 @@
 
 import dataclasses
 
-from configs import Config
-from configs import hparams as hparams_lib
+from style_transfer.configs import Config
+from style_transfer.configs import hparams as hparams_lib
 
 
 @dataclasses.dataclass(frozen=True)
@@ -13,9 +13,9 @@ class DrumsRnnHparams(hparams_lib.Hparams):
     Attributes:
         max_steps: Steps of a training example; of longer tracks a part is taken.
         steps_per_quarter: Of the tracks, in 4/4.
-        exchange_drums: See `pipelines.symbolic.inputs.drums_rnn_batches`.
+        exchange_drums: See `style_transfer.pipelines.inputs.symbolic.drums_rnn_batches`.
         input_size: From here on to `dropout_keep_prob`, see
-            `style_transfer.models.drums_rnn.DrumsRnn`.
+            `style_transfer.models.drums_rnn.net.DrumsRnn`.
     """
 
     batch_size: int = 128
@@ -38,7 +38,7 @@ MODEL_HPARAMS = ("input_size", "num_classes", "rnn_layer_sizes", "attn_length",
 
 def build_model(hparams: DrumsRnnHparams):
     """The model."""
-    from style_transfer.models.drums_rnn import DrumsRnn
+    from style_transfer.models.drums_rnn.net import DrumsRnn
 
     return DrumsRnn(**{name: getattr(hparams, name) for name in MODEL_HPARAMS})
 
@@ -53,8 +53,8 @@ def build_loss(hparams: DrumsRnnHparams):
 
 def build_dataset(examples_path: str, hparams: DrumsRnnHparams, split: str, *, seed: int,
                   skip_batches: int = 0, input_context=None):
-    """Batches, see `pipelines.symbolic.inputs.drums_rnn_batches`."""
-    from pipelines.symbolic import inputs
+    """Batches, see `style_transfer.pipelines.inputs.symbolic.drums_rnn_batches`."""
+    from style_transfer.pipelines.inputs import symbolic as inputs
 
     return inputs.drums_rnn_batches(
         examples_path, hparams.input_size, split, batch_size=hparams.batch_size, seed=seed,

@@ -2,8 +2,8 @@
 
 import dataclasses
 
-from configs import Config
-from configs import hparams as hparams_lib
+from style_transfer.configs import Config
+from style_transfer.configs import hparams as hparams_lib
 
 
 @dataclasses.dataclass(frozen=True)
@@ -17,7 +17,7 @@ class MusicVaeHparams(hparams_lib.Hparams):
         free_bits: See `style_transfer.symbolic.loss.MusicVaeLoss`.
         transpose_range: Least and greatest number of semitones that training examples are moved
             by.
-        z_size: From here on to `sampling_rate`, see `style_transfer.models.music_vae.MusicVae`.
+        z_size: From here on to `sampling_rate`, see `style_transfer.models.music_vae.net.MusicVae`.
     """
 
     batch_size: int = 512
@@ -43,7 +43,7 @@ MODEL_HPARAMS = ("z_size", "enc_rnn_size", "dec_rnn_size", "max_beta", "beta_rat
 
 def build_optimizer(hparams: MusicVaeHparams):
     """Adam, with Magenta's learning rate."""
-    from style_transfer.symbolic.schedule import DecayToMinimum
+    from style_transfer.models.music_vae.schedule import DecayToMinimum
     from style_transfer.training.optimizers import GuardedAdam
 
     rate = DecayToMinimum(hparams.learning_rate, hparams.min_learning_rate, hparams.decay_rate)
@@ -59,7 +59,7 @@ def _config(name, description, **hparams):
         return encodings.LAYOUTS[name]
 
     def build_model(hparams):
-        from style_transfer.models.music_vae import MusicVae
+        from style_transfer.models.music_vae.net import MusicVae
 
         return MusicVae(max_seq_len=layout().steps, input_depth=layout().input_depth,
                         output_depths=layout().depths,
@@ -72,7 +72,7 @@ def _config(name, description, **hparams):
         return MusicVaeLoss(free_bits=hparams.free_bits, output_depths=layout().depths)
 
     def build_dataset(examples_path, hparams, split, *, seed, skip_batches=0, input_context=None):
-        from pipelines.symbolic import inputs
+        from style_transfer.pipelines.inputs import symbolic as inputs
 
         return inputs.music_vae_batches(
             examples_path, layout(), split, batch_size=hparams.batch_size, seed=seed,
@@ -86,13 +86,14 @@ def _config(name, description, **hparams):
         return LatentMetrics()
 
     def build_probe(hparams, model, loss):
-        from style_transfer.symbolic.probe import LatentProbe
+        from style_transfer.models.music_vae.probe import LatentProbe
 
         del hparams, loss
         return LatentProbe(model, layout())
 
     def build_embeddings(examples_path, hparams, model):
-        from style_transfer.symbolic import embedding, encodings
+        from style_transfer.models.music_vae import embedding
+        from style_transfer.symbolic import encodings
 
         data = build_dataset(examples_path, hparams, "eval", seed=0)
         labels = (encodings.classes(y["outputs"], layout()) for _, y in data)

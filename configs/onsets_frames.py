@@ -3,8 +3,8 @@
 import dataclasses
 import functools
 
-from configs import Config
-from configs import hparams as hparams_lib
+from style_transfer.configs import Config
+from style_transfer.configs import hparams as hparams_lib
 
 
 @dataclasses.dataclass(frozen=True)
@@ -21,8 +21,9 @@ class OnsetsFramesHparams(hparams_lib.Hparams):
         onset_length: From here on to `min_frame_occupancy_for_label`, see
             `style_transfer.transcription.labels.magenta_labels`.
         sample_rate: From here on to `fc_dropout_keep_amt`, see
-            `style_transfer.models.onsets_frames.OnsetsFrames`.
-        velocity_loss_weight: See `style_transfer.transcription.magenta_loss.OnsetsFramesLoss`.
+            `style_transfer.models.onsets_frames.net.OnsetsFrames`.
+        velocity_loss_weight: See
+            `style_transfer.models.onsets_frames.magenta_loss.OnsetsFramesLoss`.
         weight_frame_and_activation_loss: Likewise.
         predict_frame_threshold: Of the notes that evaluations score.
     """
@@ -80,8 +81,8 @@ class OnsetsFramesSmallHparams(hparams_lib.Hparams):
         crops_per_example: Crops taken of each recording in a pass.
         augment: Whether gain, timbre and noise of the recordings are varied.
         sample_rate: From here on to `causal`, see
-            `style_transfer.models.harmonic_transcriber.HarmonicTranscriber`.
-        onset_loss_weight: From here on, see `style_transfer.transcription.loss`.
+            `style_transfer.models.onsets_frames.harmonic_transcriber.HarmonicTranscriber`.
+        onset_loss_weight: From here on, see `style_transfer.models.onsets_frames.loss`.
     """
 
     batch_size: int = 8
@@ -130,28 +131,28 @@ SMALL_LOSS_HPARAMS = tuple(f"{head}_loss_weight" for head in (
 
 def build_model(hparams: OnsetsFramesHparams):
     """Magenta's model."""
-    from style_transfer.models.onsets_frames import OnsetsFrames
+    from style_transfer.models.onsets_frames.net import OnsetsFrames
 
     return OnsetsFrames(**_chosen(hparams, MODEL_HPARAMS))
 
 
 def build_small_model(hparams: OnsetsFramesSmallHparams):
     """Our own model."""
-    from style_transfer.models.harmonic_transcriber import HarmonicTranscriber
+    from style_transfer.models.onsets_frames.harmonic_transcriber import HarmonicTranscriber
 
     return HarmonicTranscriber(**_chosen(hparams, SMALL_MODEL_HPARAMS))
 
 
 def build_loss(hparams: OnsetsFramesHparams):
     """Magenta's losses."""
-    from style_transfer.transcription.magenta_loss import OnsetsFramesLoss
+    from style_transfer.models.onsets_frames.magenta_loss import OnsetsFramesLoss
 
     return OnsetsFramesLoss(**_chosen(hparams, LOSS_HPARAMS))
 
 
 def build_small_loss(hparams: OnsetsFramesSmallHparams):
     """The loss, weighted."""
-    from style_transfer.transcription.loss import TranscriptionLoss
+    from style_transfer.models.onsets_frames.loss import TranscriptionLoss
 
     return TranscriptionLoss(**_chosen(hparams, SMALL_LOSS_HPARAMS))
 
@@ -164,7 +165,7 @@ def build_optimizer(hparams: OnsetsFramesHparams):
 
 def build_dataset(examples_path: str, hparams: OnsetsFramesHparams, split: str, *, seed: int,
                   skip_batches: int = 0, input_context=None):
-    """Batches with Magenta's labels, see `pipelines.transcription_inputs.make_dataset`."""
+    """Batches with Magenta's labels, see `pipelines.inputs.transcription.make_dataset`."""
     return _dataset(examples_path, hparams, split, seed, skip_batches, input_context,
                     augment=hparams.transform_audio, hop_length=hparams.spec_hop_length,
                     labels="magenta", magenta_options=_chosen(hparams, LABEL_HPARAMS))
@@ -172,7 +173,7 @@ def build_dataset(examples_path: str, hparams: OnsetsFramesHparams, split: str, 
 
 def build_small_dataset(examples_path: str, hparams: OnsetsFramesSmallHparams, split: str, *,
                         seed: int, skip_batches: int = 0, input_context=None):
-    """Batches with smooth labels, see `pipelines.transcription_inputs.make_dataset`."""
+    """Batches with smooth labels, see `pipelines.inputs.transcription.make_dataset`."""
     return _dataset(examples_path, hparams, split, seed, skip_batches, input_context,
                     augment=hparams.augment, hop_length=hparams.hop_length)
 
@@ -201,8 +202,8 @@ def _metrics(decode, hparams, hop_length, **thresholds):
 
 
 def _dataset(examples_path, hparams, split, seed, skip_batches, input_context, augment, **labels):
-    from pipelines import transcription_inputs
-    from pipelines.datasets import transcription_crops
+    from style_transfer.pipelines.inputs import transcription as transcription_inputs
+    from style_transfer.pipelines.inputs import transcription_crops
 
     is_training = split == "train"
     settings = transcription_crops.TranscriptionSettings(

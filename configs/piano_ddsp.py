@@ -2,8 +2,8 @@
 
 import dataclasses
 
-from configs import Config
-from configs import hparams as hparams_lib
+from style_transfer.configs import Config
+from style_transfer.configs import hparams as hparams_lib
 
 
 @dataclasses.dataclass(frozen=True)
@@ -17,7 +17,7 @@ class PianoDDSPHparams(hparams_lib.Hparams):
         max_notes: Notes of a crop.
         crops_per_example: Crops taken of each performance in a pass.
         augment: Whether pianos and rooms are varied.
-        hop: From here on to `warmup_secs`, see `style_transfer.models.piano_ddsp.PianoDDSP`.
+        hop: From here on to `warmup_secs`, see `style_transfer.models.piano_ddsp.net.PianoDDSP`.
         floor_db: From here on, see `style_transfer.losses.PianoLoss`.
     """
 
@@ -61,7 +61,7 @@ MAX_EMBEDDINGS = 256
 
 def build_model(hparams: PianoDDSPHparams):
     """The model."""
-    from style_transfer.models.piano_ddsp import PianoDDSP
+    from style_transfer.models.piano_ddsp.net import PianoDDSP
 
     return PianoDDSP(**{name: getattr(hparams, name) for name in MODEL_HPARAMS})
 
@@ -75,12 +75,12 @@ def build_loss(hparams: PianoDDSPHparams):
 
 def build_dataset(examples_path: str, hparams: PianoDDSPHparams, split: str, *, seed: int,
                   skip_batches: int = 0, input_context=None):
-    """Batches, see `pipelines.inputs.make_dataset`; targets lack the model's warm-up.
+    """Batches, see `pipelines.inputs.piano_ddsp.make_dataset`; targets lack the warm-up.
 
     Raises:
         ValueError: The crops are no longer than the warm-up, or `make_dataset` finds a fault.
     """
-    from pipelines import inputs
+    from style_transfer.pipelines.inputs import piano_ddsp as inputs
 
     if hparams.crop_secs <= hparams.warmup_secs:
         raise ValueError(f"crop_secs={hparams.crop_secs} must be longer than "
@@ -102,7 +102,7 @@ def build_embeddings(examples_path: str, hparams: PianoDDSPHparams, model):
 
     import numpy as np
 
-    from pipelines import inputs
+    from style_transfer.pipelines.inputs import piano_ddsp as inputs
     from style_transfer.training import projector, summaries
 
     dataset = inputs.make_dataset(

@@ -7,8 +7,8 @@ What keeps the MIDI heard is set by hparams: `input_noise`, `input_dropout`, `sc
 
 import dataclasses
 
-from configs import Config
-from configs import hparams as hparams_lib
+from style_transfer.configs import Config
+from style_transfer.configs import hparams as hparams_lib
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,12 +42,12 @@ class WaveNetHparams(CropHparams):
 
     Attributes:
         piano: What the model is told of the piano: `none`, `id` or `style`; see
-            `pipelines.datasets.wavenet_crops.WaveNetSettings`.
+            `style_transfer.pipelines.inputs.wavenet_crops.WaveNetSettings`.
         global_size: Length of the style vector, for `piano=style`.
         num_pianos: How many pianos there are, for `piano=id`.
         edge_share: See `WaveNetSettings`; of training examples only.
-        num_layers: From here on to `auxiliary`, see `style_transfer.models.wavenet.WaveNet`.
-        auxiliary_weight: From here on, see `style_transfer.wavenet.loss.WaveNetLoss`.
+        num_layers: From here on to `auxiliary`, see `style_transfer.models.wavenet.net.WaveNet`.
+        auxiliary_weight: From here on, see `style_transfer.models.wavenet.loss.WaveNetLoss`.
     """
 
     batch_size: int = 4
@@ -95,7 +95,7 @@ class SpectralHparams(CropHparams):
 
     Attributes:
         num_layers: From here on to `excitation_partials`, see
-            `style_transfer.models.spectral_wavenet.SpectralWaveNet`.
+            `style_transfer.models.wavenet.spectral_wavenet.SpectralWaveNet`.
         floor_db: From here on, see `style_transfer.losses.PianoLoss`.
     """
 
@@ -142,7 +142,7 @@ LOSS_HPARAMS = ("output", "auxiliary_weight", "usage_weight", "skip_samples")
 
 def build_model(hparams: WaveNetHparams):
     """The model; it takes of the piano what `piano` says."""
-    from style_transfer.models.wavenet import WaveNet
+    from style_transfer.models.wavenet.net import WaveNet
 
     return WaveNet(global_size=hparams.global_size if hparams.piano == "style" else 0,
                    num_pianos=hparams.num_pianos if hparams.piano == "id" else 0,
@@ -151,14 +151,14 @@ def build_model(hparams: WaveNetHparams):
 
 def build_loss(hparams: WaveNetHparams):
     """The loss."""
-    from style_transfer.wavenet.loss import WaveNetLoss
+    from style_transfer.models.wavenet.loss import WaveNetLoss
 
     return WaveNetLoss(**_chosen(hparams, LOSS_HPARAMS))
 
 
 def build_dataset(examples_path: str, hparams: WaveNetHparams, split: str, *, seed: int,
                   skip_batches: int = 0, input_context=None):
-    """Batches, see `pipelines.wavenet_inputs.make_dataset`.
+    """Batches, see `style_transfer.pipelines.inputs.wavenet.make_dataset`.
 
     Raises:
         ValueError: `piano` is none of those the model can be told, `num_pianos` is missing, or
@@ -174,14 +174,14 @@ def build_dataset(examples_path: str, hparams: WaveNetHparams, split: str, *, se
 
 def build_probe(hparams: CropHparams, model, loss):
     """How much the MIDI is heard, and what TensorBoard shows."""
-    from style_transfer.wavenet.conditioning import ConditioningProbe
+    from style_transfer.models.wavenet.conditioning import ConditioningProbe
 
     return ConditioningProbe(model, loss, hparams.listen_clips)
 
 
 def build_spectral_model(hparams: SpectralHparams):
     """The model that makes all samples at once."""
-    from style_transfer.models.spectral_wavenet import SpectralWaveNet
+    from style_transfer.models.wavenet.spectral_wavenet import SpectralWaveNet
 
     return SpectralWaveNet(**_chosen(hparams, SPECTRAL_MODEL_HPARAMS))
 
@@ -204,8 +204,8 @@ def build_spectral_dataset(examples_path: str, hparams: SpectralHparams, split: 
 
 def _dataset(examples_path, hparams, split, piano, seed, skip_batches, input_context,
              decays=False, **sizes):
-    from pipelines import wavenet_inputs
-    from pipelines.datasets.wavenet_crops import WaveNetSettings
+    from style_transfer.pipelines.inputs import wavenet as wavenet_inputs
+    from style_transfer.pipelines.inputs.wavenet_crops import WaveNetSettings
 
     is_training = split == "train"
     settings = WaveNetSettings(

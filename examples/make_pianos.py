@@ -31,7 +31,8 @@ def make(name, program, soundfont, folder):
     make_piece["render_clip"](midi, soundfont, clip)
     target = TARGET / (name.lower().replace(" ", "_").replace("-", "_") + ".piano")
     subprocess.run(
-        [sys.executable, "-m", "scripts.style_transfer_generate", f"--content={midi}",
+        [sys.executable,
+         "-m", "style_transfer.scripts.style_transfer_generate", f"--content={midi}",
          f"--style={clip}", f"--style_midi={midi}", f"--save_piano={target}",
          f"--output_dir={folder / 'out'}", "--nopicture", "--overwrite"],
         check=True, cwd=HERE.parent)

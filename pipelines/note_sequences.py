@@ -15,8 +15,11 @@ import os
 import zipfile
 from collections.abc import Callable, Iterator
 
-from pipelines import isolated_workers, midi_reader, proto_wire, tfrecords
-from pipelines.conversion_limits import ConversionLimits, UnreadableFileError
+from style_transfer.midi import proto_wire
+from style_transfer.midi import reader as midi_reader
+from style_transfer.midi.limits import ConversionLimits, UnreadableFileError
+from style_transfer.pipelines import isolated_workers
+from style_transfer.pipelines.records import tfrecords
 
 FORMAT_OF_EXTENSION = {
     ".mid": "midi",

@@ -15,7 +15,7 @@ import time
 
 from absl import flags
 
-from scripts import _cli
+from style_transfer.scripts import _cli
 
 _FORMATS = ("midi", "musicxml", "abc")
 _MEBIBYTE = 1 << 20
@@ -73,8 +73,8 @@ def main(argv):
     """Converts what the flags say."""
     if len(argv) > 1:
         raise ValueError(f"Unexpected arguments {argv[1:]}: give --input_dir and --output_file.")
-    from pipelines import note_sequences
-    from pipelines.conversion_limits import ConversionLimits
+    from style_transfer.midi.limits import ConversionLimits
+    from style_transfer.pipelines import note_sequences
 
     limits = ConversionLimits(
         max_file_bytes=_MAX_FILE_BYTES.value,

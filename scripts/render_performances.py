@@ -12,7 +12,7 @@ import time
 
 from absl import flags
 
-from scripts import _cli
+from style_transfer.scripts import _cli
 
 _PROGRESS_SECS = 10.0
 _LOWEST_RATE, _HIGHEST_RATE = 8_000, 96_000
@@ -87,8 +87,8 @@ def main(argv):
                          "--output_dir.")
     import os
 
-    from pipelines.rendering import job as job_lib
-    from pipelines.rendering.pieces import find_pieces
+    from style_transfer.pipelines.rendering import job as job_lib
+    from style_transfer.pipelines.rendering.pieces import find_pieces
 
     job = job_lib.Job(
         specs=tuple(os.path.expanduser(spec) for spec in _SOUNDFONTS.value if spec),

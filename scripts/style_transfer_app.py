@@ -46,7 +46,7 @@ def main(argv):
     from absl import logging
 
     logging.set_verbosity(logging.ERROR)
-    from style_transfer import transfer
+    from style_transfer import one_shot as transfer
     from style_transfer.serving.app import api, service, settings
     from style_transfer.serving.server.http import HttpThread
     from style_transfer.transcription import transcriber
@@ -91,7 +91,7 @@ def _serve(http, served, begun):
 
 def run():
     """Console entry point."""
-    from scripts import _cli
+    from style_transfer.scripts import _cli
 
     _cli.run(main)
 

@@ -175,7 +175,7 @@ def _played(client, piano, path):
 def _by_wavenet(client, path):
     if FLAGS.wavenet == "spectral":
         return client.transfer(FLAGS.style, path)
-    from style_transfer.wavenet import options
+    from style_transfer.models.wavenet import options
 
     sustain = options.sustain_temperature(FLAGS.temperature, FLAGS.sustain_temperature)
     return client.generate(path, FLAGS.seed, FLAGS.temperature, sustain, FLAGS.style,
@@ -234,7 +234,7 @@ def _token():
 
 def run():
     """Console entry point."""
-    from scripts import _cli
+    from style_transfer.scripts import _cli
 
     _cli.run(main)
 

@@ -13,7 +13,7 @@ import logging
 
 from absl import flags
 
-from scripts import _cli, _flags
+from style_transfer.scripts import _cli, _flags
 
 FLAGS = flags.FLAGS
 
@@ -59,7 +59,7 @@ def main(argv):
     """Makes the data set that the flags describe."""
     if len(argv) > 1:
         raise ValueError(f"Unexpected arguments: {' '.join(argv[1:])}. Options begin with --.")
-    import configs
+    from style_transfer import configs
 
     config = configs.get(FLAGS.config)
     is_audio = config.family in ("audio", "wavenet")
@@ -69,7 +69,7 @@ def main(argv):
 
 
 def _of_recordings(config):
-    from pipelines.datasets import create
+    from style_transfer.pipelines.datasets import create
 
     settings = create.Settings(
         config=FLAGS.config,
@@ -87,14 +87,14 @@ def _of_recordings(config):
     )
     create.check_settings(settings)  # before Apache Beam is imported, which takes seconds
     _quiet_beam()
-    from pipelines.datasets import job
+    from style_transfer.pipelines.datasets import job
 
     logging.getLogger(job.__name__).setLevel(logging.INFO)
     return create.create_dataset(settings)
 
 
 def _of_note_sequences(config):
-    from pipelines.symbolic import create
+    from style_transfer.pipelines.symbolic import create
 
     settings = create.Settings(config=config.name, eval_pieces=tuple(FLAGS.eval_pieces),
                                **_flags.values(SHARED_FLAGS))

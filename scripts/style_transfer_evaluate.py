@@ -105,7 +105,8 @@ def _transfer():
     """The style transfer with its weights loaded, and what identifies them."""
     import functools
 
-    from style_transfer import transfer, weights
+    from style_transfer import one_shot as transfer
+    from style_transfer import weights
     from style_transfer.evaluation import pairs
 
     model = transfer.load(_CHECKPOINT.value)
@@ -183,7 +184,7 @@ def _content_files():
 
 
 def _renderers(specs):
-    from pipelines.rendering import renderers_from
+    from style_transfer.pipelines.rendering import renderers_from
 
     found = {renderer.timbre_id: renderer for spec in specs
              for renderer in renderers_from(spec, seed=_SEED.value)}
@@ -244,7 +245,7 @@ def _say(line):
 
 def run():
     """Console-script entry."""
-    from scripts import _cli
+    from style_transfer.scripts import _cli
 
     _cli.run(main)
 

@@ -56,7 +56,7 @@ def main(argv):
 
 def run():
     """Console entry point."""
-    from scripts import _cli
+    from style_transfer.scripts import _cli
 
     _cli.run(main)
 

@@ -14,7 +14,7 @@ import time
 
 from absl import flags
 
-from scripts import _cli, _flags
+from style_transfer.scripts import _cli, _flags
 from style_transfer.synthesis import una_corda
 
 FLAGS = flags.FLAGS
@@ -121,7 +121,7 @@ def main(argv):
 
 def _family():
     """The key of the configuration in `FLAGS_OF`."""
-    import configs
+    from style_transfer import configs
 
     config = configs.get(FLAGS.config)
     family = "piano" if config.name == "piano_ddsp" else config.family
@@ -132,7 +132,7 @@ def _family():
 
 
 def _generating():
-    import configs
+    from style_transfer import configs
 
     return [name for name in configs.names()
             if name == "piano_ddsp" or configs.get(name).family in FLAGS_OF]
@@ -140,7 +140,7 @@ def _generating():
 
 def _write_notes(names):
     """MIDI written by Drums RNN or MusicVAE."""
-    import configs
+    from style_transfer import configs
     from style_transfer.symbolic import options as options_lib
 
     values = _flags.values(names)
@@ -161,8 +161,8 @@ def _run_wavenet():
     """Audio made by a WaveNet of the notes of each content."""
     if not FLAGS.content:
         raise ValueError("--content is required; see --help.")
-    import configs
-    from style_transfer.wavenet import options as options_lib
+    from style_transfer import configs
+    from style_transfer.models.wavenet import options as options_lib
 
     names = [name for name in WAVENET_FLAGS if name not in ("content", "temperature")]
     values = _flags.values(names)
@@ -170,7 +170,7 @@ def _run_wavenet():
         **{**values, "primer_audio": tuple(FLAGS.primer_audio)},
         temperature=1.0 if FLAGS.temperature is None else FLAGS.temperature)
     options_lib.check(options)  # before Keras is loaded
-    from style_transfer.wavenet import run
+    from style_transfer.models.wavenet import generate as run
 
     model = run.load(configs.get(FLAGS.config).name, FLAGS.checkpoint)
     _finish(run.generate(model, FLAGS.content, options, report=_flags.report))
@@ -188,7 +188,7 @@ def _play():
     for name in ("content", "style"):
         if not getattr(FLAGS, name):
             raise ValueError(f"--{name} is required; see --help.")
-    from style_transfer import batch
+    from style_transfer.models.piano_ddsp import generate as batch
 
     begun = time.monotonic()
     options = batch.Options(

@@ -9,7 +9,7 @@ Training goes on from it with: style_transfer_train --config=onsets_frames --run
 
 from absl import flags
 
-from scripts import _cli
+from style_transfer.scripts import _cli
 
 FLAGS = flags.FLAGS
 
@@ -26,8 +26,7 @@ def main(argv):
     """Imports as the flags say."""
     if len(argv) > 1:
         raise ValueError(f"Unexpected arguments: {' '.join(argv[1:])}. Options begin with --.")
-    import configs
-    from style_transfer import checkpoints
+    from style_transfer import checkpoints, configs
     from style_transfer.checkpoints import imports
 
     config = configs.get(FLAGS.config)

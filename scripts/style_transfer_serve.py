@@ -115,7 +115,7 @@ def _token():
 
 def run():
     """Console entry point."""
-    from scripts import _cli
+    from style_transfer.scripts import _cli
 
     _cli.run(main)
 

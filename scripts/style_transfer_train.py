@@ -9,7 +9,7 @@ spectrograms: tensorboard --logdir=runs
 
 from absl import flags
 
-from scripts import _cli
+from style_transfer.scripts import _cli
 
 FLAGS = flags.FLAGS
 
@@ -48,7 +48,7 @@ def main(argv):
     """Trains or evaluates as the flags say."""
     if len(argv) > 1:
         raise ValueError(f"Unexpected arguments: {' '.join(argv[1:])}. Options begin with --.")
-    import configs
+    from style_transfer import configs
 
     config = configs.get(FLAGS.config)
     hparams = _hparams(config)
@@ -60,7 +60,7 @@ def main(argv):
 
 def _hparams(config):
     """Those of the command line over those the run began with over the configuration's."""
-    import configs
+    from style_transfer import configs
 
     configs.parse_hparams(FLAGS.hparams, config.hparams)  # faults show before Keras is loaded
     from style_transfer.training import run_record

@@ -10,7 +10,7 @@ import time
 
 from absl import flags
 
-from scripts import _cli, _flags
+from style_transfer.scripts import _cli, _flags
 
 FLAGS = flags.FLAGS
 

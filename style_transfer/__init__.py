@@ -4,19 +4,14 @@
 `style_transfer.transcribe(recording)` gives the notes of a recording.
 """
 
-import importlib
+import lazy_loader
 
 __version__ = "0.1.0"
-__all__ = ["Audio", "Piano", "load", "transcribe", "transfer"]
 
-_HOMES = {"Audio": "audio", "Piano": "piano", "load": "transfer",
-          "transcribe": "transcription"}
-
-
-def __getattr__(name):
-    # Importing the package stays fast; TensorFlow loads only when something is played.
-    if name == "transfer":
-        return importlib.import_module("style_transfer.transfer")
-    if name in _HOMES:
-        return getattr(importlib.import_module(f"style_transfer.{_HOMES[name]}"), name)
-    raise AttributeError(f"module 'style_transfer' has no attribute {name!r}")
+# Importing the package stays fast; TensorFlow loads only when something is played.
+__getattr__, __dir__, __all__ = lazy_loader.attach(__name__, submod_attrs={
+    "audio": ["Audio"],
+    "models.piano_ddsp.piano": ["Piano"],
+    "one_shot": ["estimate_piano", "load", "transfer"],
+    "transcription": ["transcribe"],
+})

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import keras
 from keras import ops
 
-from style_transfer import spectral
+from style_transfer.signal import spectral
 
 FFT_SIZES = (2048, 1024, 512, 256, 128, 64)
 MEL_SCALES = ((512, 64), (1024, 80), (2048, 128))

@@ -6,10 +6,10 @@ import keras
 import numpy as np
 
 from style_transfer import audio as audio_lib
-from style_transfer import generation
 from style_transfer.audio import Audio
-from style_transfer.models.piano_ddsp import PianoDDSP
-from style_transfer.piano import Piano
+from style_transfer.models.piano_ddsp import playing as generation
+from style_transfer.models.piano_ddsp.net import PianoDDSP
+from style_transfer.models.piano_ddsp.piano import Piano
 from style_transfer.piano_roll import NoteTable
 
 EQUAL_HZ = (440 * 2 ** ((np.arange(88) - 48) / 12)).astype(np.float32)

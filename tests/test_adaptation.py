@@ -1,8 +1,11 @@
 import numpy as np
 import pytest
 
-from style_transfer import adaptation, analysis, generation, losses
+from style_transfer import losses
 from style_transfer.audio import Audio
+from style_transfer.measure import analysis
+from style_transfer.models.piano_ddsp import adaptation
+from style_transfer.models.piano_ddsp import playing as generation
 from tests import pianos
 
 RATE = 24_000

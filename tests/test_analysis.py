@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
-from style_transfer import _tuning_fit, analysis
 from style_transfer.audio import Audio
+from style_transfer.measure import analysis
+from style_transfer.measure import tuning_fit as tuning_fit_lib
 from style_transfer.piano_roll import NoteTable
 
 SAMPLE_RATE = 24_000
@@ -67,8 +68,8 @@ def piano(offset=0.0, stretch=0.0, stiffness=1.0, residual=0.0, seed=0):
     rng = np.random.default_rng(seed)
     deviation = offset + stretch * ((KEYS - 48) / 40) ** 3
     deviation = deviation + np.repeat(rng.normal(0, 1, 30), 3)[:88] * residual
-    f0 = _tuning_fit.equal_temperament_hz() * 2 ** (deviation / 1200)
-    return f0, _tuning_fit.typical_inharmonicity() * stiffness
+    f0 = tuning_fit_lib.equal_temperament_hz() * 2 ** (deviation / 1200)
+    return f0, tuning_fit_lib.typical_inharmonicity() * stiffness
 
 
 PIANOS = {

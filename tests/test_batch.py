@@ -2,8 +2,10 @@ import numpy as np
 import pytest
 
 from style_transfer import audio as audio_lib
-from style_transfer import batch, piano_roll, transfer
+from style_transfer import one_shot as transfer
+from style_transfer import piano_roll
 from style_transfer.audio import Audio
+from style_transfer.models.piano_ddsp import generate as batch
 from style_transfer.transcription import transcriber
 from tests import pianos
 from tests.transcription import tone_transcriber

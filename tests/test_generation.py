@@ -3,7 +3,7 @@ import dataclasses
 import numpy as np
 import pytest
 
-from style_transfer import generation
+from style_transfer.models.piano_ddsp import playing as generation
 from tests import pianos
 
 RATE = 24_000

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from style_transfer import mel_filters
+from style_transfer.signal import mel_filters
 
 
 @pytest.mark.parametrize("options", [{}, {"htk": True}, {"low_hz": 27.5, "htk": True},

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from keras import ops
 
-from style_transfer import mixtures
+from style_transfer.models.wavenet import mixtures
 
 
 def levels(count):

@@ -16,7 +16,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 ROOT = pathlib.Path(__file__).parents[1]
-PACKAGES = ("style_transfer", "pipelines", "configs", "scripts")
+LINKED = ("pipelines", "configs", "scripts")  # into style_transfer/
 LOCK = (ROOT / "requirements.lock").read_text()
 
 
@@ -42,15 +42,18 @@ LOCKED = {name: next(iter(r.specifier)).version for name, r in _requirements(LOC
 
 def test_every_command_has_its_module_with_main_and_run(setup_arguments):
     for entry in setup_arguments["entry_points"]["console_scripts"]:
-        name, module, function = re.fullmatch(r"(\w+) = scripts\.(\w+):(\w+)", entry).groups()
+        name, module, function = re.fullmatch(
+            r"(\w+) = style_transfer\.scripts\.(\w+):(\w+)", entry).groups()
         source = (ROOT / "scripts" / f"{module}.py").read_text()
         assert name == module and function == "run"
         assert "\ndef main(argv" in source and "\ndef run(" in source
 
 
 def test_every_module_lies_in_a_package_that_is_installed(setup_arguments):
-    folders = {path.parent.relative_to(ROOT) for name in PACKAGES
+    folders = {pathlib.Path("style_transfer") / path.parent.relative_to(ROOT) for name in LINKED
                for path in (ROOT / name).rglob("*.py")}
+    folders |= {path.parent.relative_to(ROOT)
+                for path in (ROOT / "style_transfer").rglob("*.py")}
     packages = {pathlib.Path(*name.split(".")) for name in setup_arguments["packages"]}
     assert folders == packages
 

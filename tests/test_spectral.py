@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from style_transfer import spectral
+from style_transfer.signal import spectral
 
 NUM_SAMPLES = 4000
 

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from style_transfer.synthesis import core, effects, filters, harmonic, noise
+from style_transfer.synthesis.ddsp import core, effects, filters, harmonic, noise
 
 RNG = np.random.default_rng(0)
 

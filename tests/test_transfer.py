@@ -6,9 +6,10 @@ import pytest
 
 import style_transfer
 from style_transfer import audio as audio_lib
-from style_transfer import piano_roll, transfer
+from style_transfer import one_shot as transfer
+from style_transfer import piano_roll
 from style_transfer.audio import Audio
-from style_transfer.piano import Piano
+from style_transfer.models.piano_ddsp.piano import Piano
 from tests import pianos
 from tests.transcription import tone_transcriber
 

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 from keras import ops
 
-from style_transfer import generation
 from style_transfer.audio import Audio
-from style_transfer.piano import Piano
-from style_transfer.voicing import CONTROLS, Voicing, band_centres_hz, voiced
+from style_transfer.models.piano_ddsp import playing as generation
+from style_transfer.models.piano_ddsp.piano import Piano
+from style_transfer.models.piano_ddsp.voicing import CONTROLS, Voicing, band_centres_hz, voiced
 from tests import pianos
 
 KEYS = np.arange(0, 88, 4)
@@ -21,7 +21,7 @@ def model():
 
 def note_controls(model, piano):
     """Controls of some keys, struck alike, as `generation` has them; and those of the room."""
-    from style_transfer.models import piano_ddsp
+    from style_transfer.models.piano_ddsp import net as piano_ddsp
 
     key, style = KEYS[None], np.asarray(piano.style, np.float32)[None]
     velocity = np.full(key.shape, 0.5, np.float32)

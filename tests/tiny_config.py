@@ -6,8 +6,8 @@ import time
 
 import numpy as np
 
-import configs
-from configs import hparams as hparams_lib
+from style_transfer import configs
+from style_transfer.configs import hparams as hparams_lib
 
 NUM_SAMPLES = 400
 ENDLESS = 10**9

@@ -9,9 +9,9 @@ import posixpath
 import secrets
 from collections import defaultdict
 
-from pipelines.datasets import files
-from pipelines.datasets.readers import find_pairs
-from pipelines.datasets.splits import ONE_PIECE_PATTERN, split_pairs, suspected_leaks
+from style_transfer.pipelines.datasets import files
+from style_transfer.pipelines.datasets.readers import find_pairs
+from style_transfer.pipelines.datasets.splits import ONE_PIECE_PATTERN, split_pairs, suspected_leaks
 
 DESCRIPTION = "dataset.json"
 FORMAT_VERSION = 1
@@ -148,7 +148,7 @@ def check_output_dir(output_dir, overwrite):
 
 
 def _run_job(settings, plan, partial):
-    from pipelines.datasets import job
+    from style_transfer.pipelines.datasets import job
 
     num_workers = settings.num_workers or os.cpu_count() or 1
     shards = job.plan_shards(plan.pairs, settings.shards)
@@ -185,7 +185,7 @@ def _check_written(rows, plan):
 
 
 def _describe(settings, listing, plan, counters, rows):
-    from pipelines.datasets import job
+    from style_transfer.pipelines.datasets import job
 
     good = [row for row in rows if "reason" not in row]
     by_split, by_timbre = defaultdict(list), defaultdict(list)

@@ -12,6 +12,7 @@ import hashlib
 import json
 import logging
 import os
+import pathlib
 import shlex
 import signal
 import sys
@@ -23,11 +24,13 @@ import apache_beam as beam
 from apache_beam.metrics import Metrics, MetricsFilter
 from apache_beam.options.pipeline_options import PipelineOptions
 
-from pipelines import examples, midi_reader, tfrecords
-from pipelines.datasets import files, segments
-from pipelines.datasets.readers import Pair
+import style_transfer
 from style_transfer import audio as audio_lib
 from style_transfer import piano_roll
+from style_transfer.midi import reader as midi_reader
+from style_transfer.pipelines.datasets import files, segments
+from style_transfer.pipelines.datasets.readers import Pair
+from style_transfer.pipelines.records import examples, tfrecords
 
 COUNTERS = ("read", "written", "skipped")
 PAIRS_PER_SHARD = 32
@@ -264,7 +267,7 @@ def _options(runner, pipeline_options, num_workers):
     if num_workers == 1:
         return {**quiet, "direct_running_mode": "in_memory", "direct_num_workers": 1}
     # Workers are new processes that must find these packages where this one found them.
-    root = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+    root = str(pathlib.Path(style_transfer.__file__).resolve().parents[1])
     paths = [path for path in os.environ.get("PYTHONPATH", "").split(os.pathsep) if path]
     if root not in paths:
         os.environ["PYTHONPATH"] = os.pathsep.join([root, *paths])
@@ -294,8 +297,6 @@ def _new_file(path):
 def versions() -> dict[str, str]:
     """Versions of what made a data set."""
     import importlib.metadata
-
-    import style_transfer
 
     found = {"style_transfer": style_transfer.__version__, "python": sys.version.split()[0]}
     for name in ("apache-beam", "note-seq", "numpy", "soundfile", "soxr"):

@@ -9,7 +9,7 @@ import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 
-from pipelines.datasets import files
+from style_transfer.pipelines.datasets import files
 
 AUDIO_SUFFIXES = (".flac", ".wav", ".ogg", ".mp3")  # where one take has several: the best first
 MIDI_SUFFIXES = (".mid", ".midi")

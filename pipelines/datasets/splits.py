@@ -5,7 +5,7 @@ import fnmatch
 import hashlib
 from collections.abc import Iterable, Sequence
 
-from pipelines.datasets.readers import Pair
+from style_transfer.pipelines.datasets.readers import Pair
 
 METHODS = ("auto", "own", "piece")
 ONE_PIECE_PATTERN = r"([^/]+?)_[^_/]+(?:__\d+)?$"

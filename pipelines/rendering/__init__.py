@@ -1,6 +1,6 @@
 """Renderers: NoteSequences to audio on soundfonts, sampled pianos and procedural pianos."""
 
-from pipelines.rendering.base import Renderer
-from pipelines.rendering.specs import renderers_from
+from style_transfer.pipelines.rendering.base import Renderer
+from style_transfer.pipelines.rendering.specs import renderers_from
 
 __all__ = ["Renderer", "renderers_from"]

@@ -9,9 +9,14 @@ import zlib
 
 import numpy as np
 
-from pipelines.rendering.base import unclipped
-from pipelines.rendering.rooms import convolve, minimum_phase, room_impulse, smooth_curve
 from style_transfer.audio import Audio
+from style_transfer.pipelines.rendering.base import unclipped
+from style_transfer.pipelines.rendering.rooms import (
+    convolve,
+    minimum_phase,
+    room_impulse,
+    smooth_curve,
+)
 
 EQ_LIMIT_DB = 12.0
 EQ_SPREAD_DB = 5.0

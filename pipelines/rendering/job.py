@@ -10,16 +10,16 @@ import pathlib
 import time
 from collections.abc import Callable
 
-from pipelines.midi_reader import note_sequence
-from pipelines.rendering import pieces as pieces_lib
-from pipelines.rendering.augment import AugmentedRenderer
-from pipelines.rendering.base import Renderer
-from pipelines.rendering.midi_out import midi_bytes
-from pipelines.rendering.soundfont import SoundfontRenderer, fluidsynth_program
-from pipelines.rendering.specs import renderers_from
-from pipelines.tfrecords import atomic_file
 from style_transfer import audio as audio_lib
+from style_transfer.midi.reader import note_sequence
 from style_transfer.piano_roll import note_table
+from style_transfer.pipelines.records.tfrecords import atomic_file
+from style_transfer.pipelines.rendering import pieces as pieces_lib
+from style_transfer.pipelines.rendering.augment import AugmentedRenderer
+from style_transfer.pipelines.rendering.base import Renderer
+from style_transfer.pipelines.rendering.midi_out import midi_bytes
+from style_transfer.pipelines.rendering.soundfont import SoundfontRenderer, fluidsynth_program
+from style_transfer.pipelines.rendering.specs import renderers_from
 
 MANIFEST = "manifest.jsonl"
 PIECES_PER_TASK = 8

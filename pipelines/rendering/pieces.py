@@ -38,9 +38,9 @@ class Piece:
 
         Raises:
             FileNotFoundError: The file is gone.
-            ValueError: It is damaged or asks for too much (see `pipelines.conversion_limits`).
+            ValueError: It is damaged or asks for too much (see `style_transfer.midi.limits`).
         """
-        from pipelines import midi_reader
+        from style_transfer.midi import reader as midi_reader
 
         with open(self.path, "rb") as handle:
             handle.seek(max(self.offset, 0))

@@ -2,17 +2,17 @@
 
 import numpy as np
 
-from pipelines.rendering import oscillators
-from pipelines.rendering.base import PIANO_PITCHES, unclipped
-from pipelines.rendering.procedural_piano import (
+from style_transfer.audio import Audio
+from style_transfer.piano_roll import note_table
+from style_transfer.pipelines.rendering import oscillators
+from style_transfer.pipelines.rendering.base import PIANO_PITCHES, unclipped
+from style_transfer.pipelines.rendering.procedural_piano import (
     AUDIBLE_DB,
     draw_piano,
     partials,
     velocity_db,
 )
-from pipelines.rendering.rooms import convolve, room_impulse
-from style_transfer.audio import Audio
-from style_transfer.piano_roll import note_table
+from style_transfer.pipelines.rendering.rooms import convolve, room_impulse
 
 LEVEL_DB = -26.0
 HIGHEST_RELEASE_SECS = 12.0

@@ -13,8 +13,8 @@ import dataclasses
 
 import numpy as np
 
-from pipelines.rendering.rooms import smooth_curve
 from style_transfer.piano_roll import LOWEST_PITCH, NUM_KEYS
+from style_transfer.pipelines.rendering.rooms import smooth_curve
 
 # Each kind's share of the draws.
 KINDS = {

@@ -16,10 +16,15 @@ import pathlib
 
 import numpy as np
 
-from pipelines.rendering import sfz_parser, sfz_region, sfz_samples
-from pipelines.rendering.base import PIANO_PITCHES, slug, string_damped_secs, unclipped
 from style_transfer.audio import SAMPLE_RATE, Audio
 from style_transfer.piano_roll import LOWEST_PITCH, note_table
+from style_transfer.pipelines.rendering import sfz_parser, sfz_region, sfz_samples
+from style_transfer.pipelines.rendering.base import (
+    PIANO_PITCHES,
+    slug,
+    string_damped_secs,
+    unclipped,
+)
 
 HEADROOM = 1.0
 FAST_OFF_SECS = 0.006

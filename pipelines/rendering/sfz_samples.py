@@ -5,7 +5,7 @@ import dataclasses
 
 import numpy as np
 
-from pipelines.rendering.sfz_region import pan_gains
+from style_transfer.pipelines.rendering.sfz_region import pan_gains
 
 SOURCE_CACHE_BYTES = 192 << 20
 KEY_CACHE_BYTES = 384 << 20

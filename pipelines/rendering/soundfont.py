@@ -10,10 +10,10 @@ import tempfile
 
 import numpy as np
 
-from pipelines.rendering.base import PIANO_PITCHES, slug, unclipped
-from pipelines.rendering.midi_out import midi_bytes
 from style_transfer.audio import Audio
 from style_transfer.piano_roll import note_table
+from style_transfer.pipelines.rendering.base import PIANO_PITCHES, slug, unclipped
+from style_transfer.pipelines.rendering.midi_out import midi_bytes
 
 PIANO_PROGRAMS = range(8)
 TAIL_SECS = 5.0

@@ -3,7 +3,7 @@
 import os
 import pathlib
 
-from pipelines.rendering.base import Renderer
+from style_transfer.pipelines.rendering.base import Renderer
 
 
 def renderers_from(spec: str | os.PathLike, seed: int = 0, dry: bool = False) -> list[Renderer]:
@@ -35,11 +35,11 @@ def renderers_from(spec: str | os.PathLike, seed: int = 0, dry: bool = False) ->
             "of them, or procedural:N.")
     suffix = path.suffix.lower()
     if suffix == ".sfz":
-        from pipelines.rendering.sfz import SfzRenderer
+        from style_transfer.pipelines.rendering.sfz import SfzRenderer
 
         return [SfzRenderer(path, seed=seed)]
     if suffix in (".sf2", ".sf3"):
-        from pipelines.rendering.soundfont import piano_presets
+        from style_transfer.pipelines.rendering.soundfont import piano_presets
 
         return piano_presets(path, effects=not dry)
     raise ValueError(f"{spec!r} is neither .sf2, .sf3 nor .sfz, nor a folder or procedural:N.")
@@ -54,7 +54,7 @@ def _from_folder(path, seed, dry):
 
 
 def _procedural(spec, seed, dry):
-    from pipelines.rendering.procedural import ProceduralRenderer
+    from style_transfer.pipelines.rendering.procedural import ProceduralRenderer
 
     argument = spec.split(":", 1)[1]
     single = argument.startswith("seed=")

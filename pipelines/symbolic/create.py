@@ -5,9 +5,9 @@ import dataclasses
 import json
 import os
 
-from pipelines.datasets import create as audio_create
-from pipelines.datasets import files
-from pipelines.symbolic import conversion
+from style_transfer.pipelines.datasets import create as audio_create
+from style_transfer.pipelines.datasets import files
+from style_transfer.pipelines.symbolic import conversion
 
 DESCRIPTION = audio_create.DESCRIPTION
 DRUMS_FILES = {"train": "training_drum_tracks.tfrecord", "eval": "eval_drum_tracks.tfrecord"}
@@ -88,7 +88,7 @@ def create_dataset(settings, report=print):
 
 
 def _run(settings, paths):
-    from pipelines.symbolic import job
+    from style_transfer.pipelines.symbolic import job
 
     path = f"{paths['train']}.facts"
     job.run(settings.input, paths, path, settings.config, settings.eval_ratio, settings.eval_pieces,

@@ -9,9 +9,9 @@ import apache_beam as beam
 import note_seq
 from apache_beam.options.pipeline_options import PipelineOptions
 
-from pipelines import tfrecords
-from pipelines.datasets import files
-from pipelines.symbolic import conversion
+from style_transfer.pipelines.datasets import files
+from style_transfer.pipelines.records import tfrecords
+from style_transfer.pipelines.symbolic import conversion
 from style_transfer.symbolic import reasons
 
 FACTS = "facts"

@@ -192,23 +192,23 @@ def serving_module(model, **limits):
     Raises:
         TypeError: The model is of a kind that has no signatures.
     """
-    from style_transfer.models.drums_rnn import DrumsRnn
-    from style_transfer.models.music_vae import MusicVae
-    from style_transfer.models.piano_ddsp import PianoDDSP
+    from style_transfer.models.drums_rnn.net import DrumsRnn
+    from style_transfer.models.music_vae.net import MusicVae
+    from style_transfer.models.piano_ddsp.net import PianoDDSP
 
     limits = {name: value for name, value in limits.items() if value is not None}
     if isinstance(model, PianoDDSP):
-        from style_transfer.serving.signatures import PianoServing
+        from style_transfer.models.piano_ddsp.serve import PianoServing
 
         return PianoServing(model, **limits)
     if _is_wavenet(model):
-        from style_transfer.serving import wavenets
+        from style_transfer.models.wavenet import serve as wavenets
 
         kind = (wavenets.WaveNetServing if hasattr(model, "receptive_field")
                 else wavenets.SpectralServing)
         return kind(model, **limits)
     if hasattr(model, "heads"):
-        from style_transfer.serving.transcribing import TranscriberServing
+        from style_transfer.models.onsets_frames.serve import TranscriberServing
 
         limits.pop("max_notes", None)
         return TranscriberServing(model, **limits)
@@ -223,14 +223,14 @@ def serving_module(model, **limits):
 def longest_secs(model):
     """Longest piece or recording that an exported model takes by default, seconds."""
     if _is_wavenet(model):
-        from style_transfer.serving import wavenets
+        from style_transfer.models.wavenet import serve as wavenets
 
         return wavenets.longest_secs(model)
     return MAX_CONTENT_SECS
 
 
 def _is_wavenet(model):
-    from style_transfer.models.spectral_wavenet import SpectralWaveNet
-    from style_transfer.models.wavenet import WaveNet
+    from style_transfer.models.wavenet.net import WaveNet
+    from style_transfer.models.wavenet.spectral_wavenet import SpectralWaveNet
 
     return isinstance(model, (WaveNet, SpectralWaveNet))

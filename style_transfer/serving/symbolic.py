@@ -6,8 +6,8 @@ Sequences are classes of steps, as `symbolic.encodings` makes notes of them.
 import keras
 import tensorflow as tf
 
-from style_transfer.serving.graph.batches import each, named, same_batch
-from style_transfer.serving.graph.checks import require, require_temperature
+from style_transfer.graph.batches import each, named, same_batch
+from style_transfer.graph.checks import require, require_temperature
 from style_transfer.symbolic.encodings import NUM_DRUMS
 
 MAX_STEPS = 4096

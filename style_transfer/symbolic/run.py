@@ -73,7 +73,7 @@ def generate(config_name, model, options, report=print):
 
 
 def _generate_drums(config_name, model, options, report):
-    from style_transfer.symbolic import drums
+    from style_transfer.models.drums_rnn import sampling as drums
 
     primer = drums.DEFAULT_PRIMER
     if options.primer_drums:
@@ -95,7 +95,8 @@ def _generate_drums(config_name, model, options, report):
 
 
 def _generate_latent(config_name, model, options, report):
-    from style_transfer.symbolic import latent, pictures
+    from style_transfer.models.music_vae import latent
+    from style_transfer.symbolic import pictures
 
     layout = encodings.LAYOUTS[config_name]
     how = {"temperature": 0.5 if options.temperature is None else options.temperature,

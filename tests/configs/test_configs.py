@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-import configs
+from style_transfer import configs
 from tests import tiny_config
 
 
@@ -97,8 +97,8 @@ def test_hparams_survive_a_record():
 
 
 def test_model_hparams_default_to_what_the_model_defaults_to():
-    from configs import piano_ddsp
-    from style_transfer.models.piano_ddsp import PianoDDSP
+    from style_transfer.configs import piano_ddsp
+    from style_transfer.models.piano_ddsp.net import PianoDDSP
 
     defaults = configs.get("piano_ddsp").hparams
     parameters = inspect.signature(PianoDDSP).parameters

@@ -5,9 +5,8 @@ import keras
 import numpy as np
 import pytest
 
-import configs
-from configs import onsets_frames
-from style_transfer import training
+from style_transfer import configs, training
+from style_transfer.configs import onsets_frames
 from style_transfer.training import strategies
 from tests.pipelines import tiny_pairs
 
@@ -34,9 +33,9 @@ def hparams(name, text):
 
 
 def test_model_and_loss_hparams_default_to_what_is_built():
-    from style_transfer.models.harmonic_transcriber import HarmonicTranscriber
-    from style_transfer.models.onsets_frames import OnsetsFrames
-    from style_transfer.transcription.magenta_loss import OnsetsFramesLoss
+    from style_transfer.models.onsets_frames.harmonic_transcriber import HarmonicTranscriber
+    from style_transfer.models.onsets_frames.magenta_loss import OnsetsFramesLoss
+    from style_transfer.models.onsets_frames.net import OnsetsFrames
 
     for config, built, names in (
             (onsets_frames.CONFIG, OnsetsFrames, onsets_frames.MODEL_HPARAMS),

@@ -2,8 +2,7 @@ import keras
 import numpy as np
 import pytest
 
-import configs
-from style_transfer import training
+from style_transfer import configs, training
 from tests.pipelines import tiny_pairs
 
 RATE = 24_000

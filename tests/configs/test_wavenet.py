@@ -5,10 +5,9 @@ import keras
 import numpy as np
 import pytest
 
-import configs
-from configs import wavenet
-from style_transfer import training
-from style_transfer.wavenet import inputs
+from style_transfer import configs, training
+from style_transfer.configs import wavenet
+from style_transfer.models.wavenet import inputs
 from tests.pipelines import tiny_pairs
 
 RATE = tiny_pairs.RATE
@@ -35,8 +34,8 @@ def tiny(name, text=""):
 
 
 def test_hparams_default_to_the_model_of_the_seed():
-    from style_transfer.models.wavenet import WaveNet
-    from style_transfer.wavenet.loss import WaveNetLoss
+    from style_transfer.models.wavenet.loss import WaveNetLoss
+    from style_transfer.models.wavenet.net import WaveNet
 
     for built, names in ((WaveNet, wavenet.MODEL_HPARAMS), (WaveNetLoss, wavenet.LOSS_HPARAMS)):
         parameters = inspect.signature(built).parameters

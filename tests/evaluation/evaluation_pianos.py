@@ -29,7 +29,7 @@ def pieces():
 
 
 class Piano:
-    """Renders like `pipelines.rendering.Renderer`, and counts how often."""
+    """Renders like `style_transfer.pipelines.rendering.Renderer`, and counts how often."""
 
     def __init__(self, tilt):
         self.timbre_id, self.tilt, self.calls = f"tilt_{tilt:g}".replace(".", "_"), tilt, 0

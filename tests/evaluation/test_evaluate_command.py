@@ -8,10 +8,10 @@ import pytest
 from absl import flags
 from absl.testing import flagsaver
 
-import pipelines.rendering
-from scripts import style_transfer_evaluate as command
+import style_transfer.pipelines.rendering
 from style_transfer import piano_roll
 from style_transfer.evaluation import benchmark, pairs
+from style_transfer.scripts import style_transfer_evaluate as command
 from tests.evaluation import evaluation_pianos as pianos
 
 if not flags.FLAGS.is_parsed():
@@ -39,7 +39,7 @@ def model(monkeypatch):
         return pianos.Piano(1.1).render(piano_roll.load_midi(content), sample_rate)
 
     monkeypatch.setattr(command, "_transfer", lambda: (transfer, {"weights": "stand-in"}))
-    monkeypatch.setattr(pipelines.rendering, "renderers_from",
+    monkeypatch.setattr(style_transfer.pipelines.rendering, "renderers_from",
                         lambda spec, seed=0: [pianos.Piano(float(spec))])
     return calls
 
@@ -113,7 +113,7 @@ def test_flags_that_make_no_sense_are_refused_before_any_work(values, message, m
 
 
 def test_the_command_ends_with_one_line_and_status_one():
-    done = subprocess.run([sys.executable, "-m", "scripts.style_transfer_evaluate",
+    done = subprocess.run([sys.executable, "-m", "style_transfer.scripts.style_transfer_evaluate",
                            "--output_dir=x"], capture_output=True, text=True, check=False)
     assert done.returncode == 1
     assert done.stderr.startswith("error: --contents is required")

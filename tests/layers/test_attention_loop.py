@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 from keras import ops
 
-from style_transfer.layers import attention_loop
-from style_transfer.layers.attention_loop import AttentionState, AttentionWeights
-from style_transfer.layers.attention_lstm import AttentionLstm
+from style_transfer.models.drums_rnn import attention_loop
+from style_transfer.models.drums_rnn.attention_loop import AttentionState, AttentionWeights
+from style_transfer.models.drums_rnn.attention_lstm import AttentionLstm
 from tests.layers.automatic import gradients
 
 BATCH, UNITS, LENGTH = 3, 5, 4

@@ -4,8 +4,8 @@ import pytest
 import scipy.linalg
 from keras import ops
 
-from style_transfer.layers import prediction
-from style_transfer.layers.prediction import HarmonicPredictor
+from style_transfer.models.wavenet import prediction
+from style_transfer.models.wavenet.prediction import HarmonicPredictor
 
 RATE, ROLL_RATE, TAPS = 8000, 250, 64
 

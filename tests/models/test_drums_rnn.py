@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 
 from style_transfer import weights
-from style_transfer.models.drums_rnn import DrumsRnn
+from style_transfer.models.drums_rnn.net import DrumsRnn
 from style_transfer.symbolic.loss import NextClassLoss
 
 TINY = {"input_size": 7, "num_classes": 5, "rnn_layer_sizes": (4, 3), "dropout_keep_prob": 0.5}

@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 from keras import ops
 
-from style_transfer.models import harmonic_transcriber as ht
+from style_transfer.models.onsets_frames import harmonic_transcriber as ht
 
 TINY = {"width": 6, "dilations": (1, 2), "frame_dilations": (2,), "related": 2}
 

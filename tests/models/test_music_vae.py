@@ -4,8 +4,8 @@ import pytest
 from keras import ops
 
 from style_transfer import weights
-from style_transfer.models import music_vae
-from style_transfer.models.music_vae import MusicVae
+from style_transfer.models.music_vae import net as music_vae
+from style_transfer.models.music_vae.net import MusicVae
 from style_transfer.symbolic.loss import MusicVaeLoss
 from style_transfer.training.trainer import FittedModel
 

@@ -5,8 +5,8 @@ import tensorflow as tf
 from keras import ops
 
 from style_transfer import weights
-from style_transfer.models.onsets_frames import OnsetsFrames
-from style_transfer.transcription.magenta_loss import OnsetsFramesLoss
+from style_transfer.models.onsets_frames.magenta_loss import OnsetsFramesLoss
+from style_transfer.models.onsets_frames.net import OnsetsFrames
 
 TINY = {"num_filters": (2, 2, 3), "fc_size": 5, "onset_lstm_units": 2, "offset_lstm_units": 2,
         "combined_lstm_units": 2, "spec_n_bins": 24}

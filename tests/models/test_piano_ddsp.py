@@ -4,7 +4,7 @@ import pytest
 from keras import ops
 
 from style_transfer import piano_roll
-from style_transfer.models import piano_ddsp
+from style_transfer.models.piano_ddsp import net as piano_ddsp
 
 TINY = {"style_size": 8, "width": 16, "num_layers": 2, "context_filters": 8, "dilations": (1, 2),
         "num_partials": 64, "num_oscillators": 128, "warmup_secs": 0.1, "room_secs": 0.1}

@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 
 from style_transfer import losses
-from style_transfer.models.spectral_wavenet import SpectralWaveNet
+from style_transfer.models.wavenet.spectral_wavenet import SpectralWaveNet
 
 TINY = {"sample_rate": 4000, "num_layers": 3, "dilation_cycle": 3, "channels": 6,
         "hidden_channels": 8, "context_layers": 1, "context_channels": 8, "style_size": 4,

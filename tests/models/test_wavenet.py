@@ -3,9 +3,9 @@ import numpy as np
 import pytest
 from keras import ops
 
-from style_transfer.layers import wavenet as blocks
-from style_transfer.models.wavenet import WaveNet
-from style_transfer.wavenet.loss import WaveNetLoss
+from style_transfer.models.wavenet import layers as blocks
+from style_transfer.models.wavenet.loss import WaveNetLoss
+from style_transfer.models.wavenet.net import WaveNet
 
 TINY = {"sample_rate": 2000, "num_layers": 5, "dilation_cycle": 3, "residual_channels": 6,
         "skip_channels": 10, "hidden_channels": 12, "num_mixtures": 3, "context_layers": 2,

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from style_transfer import ddsp_reference, losses
+from style_transfer import losses
+from style_transfer.synthesis.ddsp import reference as ddsp_reference
 
 FIXTURE = pathlib.Path(__file__).parent / "fixtures" / "ddsp"
 GOLDEN = dict(np.load(FIXTURE / "io.npz"))

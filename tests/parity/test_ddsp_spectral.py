@@ -6,7 +6,7 @@ import pathlib
 import numpy as np
 import pytest
 
-from style_transfer import spectral
+from style_transfer.signal import spectral
 
 FIXTURE = pathlib.Path(__file__).parent / "fixtures" / "ddsp"
 GOLDEN = dict(np.load(FIXTURE / "io.npz"))

@@ -6,8 +6,8 @@ import pathlib
 import numpy as np
 import pytest
 
-from style_transfer import ddsp_reference
-from style_transfer.synthesis import core, effects, filters, harmonic, noise
+from style_transfer.synthesis.ddsp import core, effects, filters, harmonic, noise
+from style_transfer.synthesis.ddsp import reference as ddsp_reference
 
 FIXTURE = pathlib.Path(__file__).parent / "fixtures" / "ddsp"
 GOLDEN = dict(np.load(FIXTURE / "io.npz"))

@@ -10,7 +10,7 @@ import tensorflow as tf
 from keras import ops
 
 from style_transfer import checkpoints
-from style_transfer.models.drums_rnn import DrumsRnn
+from style_transfer.models.drums_rnn.net import DrumsRnn
 from style_transfer.symbolic.loss import NextClassLoss
 
 FIXTURE = pathlib.Path(__file__).parent / "fixtures" / "drums_rnn"
@@ -155,7 +155,7 @@ def test_encodings_of_tracks_equal_magentas():
 @each_variant
 def test_log_likelihood_equals_magentas_cross_entropy(variant):
     pytest.importorskip("note_seq")
-    from style_transfer.symbolic import drums
+    from style_transfer.models.drums_rnn import sampling as drums
 
     for track in TRACKS:
         events = [np.flatnonzero(step).tolist()
@@ -167,7 +167,7 @@ def test_log_likelihood_equals_magentas_cross_entropy(variant):
 def test_the_data_set_pipeline_gives_magentas_examples():
     music_pb2 = pytest.importorskip("note_seq.protobuf.music_pb2")
     pytest.importorskip("magenta")
-    from pipelines.symbolic import conversion
+    from style_transfer.pipelines.symbolic import conversion
 
     convert = conversion.make_converter("drum_kit", 0.0, any_meter=True)
     found = []

@@ -6,8 +6,11 @@ import struct
 
 import pytest
 
-from pipelines import midi_events, midi_reader, note_sequences, tfrecords
-from pipelines.conversion_limits import ConversionLimits, UnreadableFileError
+from style_transfer.midi import events as midi_events
+from style_transfer.midi import reader as midi_reader
+from style_transfer.midi.limits import ConversionLimits, UnreadableFileError
+from style_transfer.pipelines import note_sequences
+from style_transfer.pipelines.records import tfrecords
 
 note_seq = pytest.importorskip("note_seq")
 FIXTURES = pathlib.Path(__file__).parent / "fixtures" / "magenta_conversion"

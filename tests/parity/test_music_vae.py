@@ -10,7 +10,7 @@ import tensorflow as tf
 from keras import ops
 
 from style_transfer import checkpoints
-from style_transfer.models import music_vae
+from style_transfer.models.music_vae import net as music_vae
 from style_transfer.symbolic.loss import MusicVaeLoss
 
 FIXTURES = pathlib.Path(__file__).parent / "fixtures"

@@ -11,8 +11,9 @@ import tensorflow as tf
 from keras import ops
 
 from style_transfer import checkpoints
-from style_transfer.models import onsets_frames
-from style_transfer.transcription import magenta_decoding, magenta_loss
+from style_transfer.models.onsets_frames import magenta_loss
+from style_transfer.models.onsets_frames import net as onsets_frames
+from style_transfer.transcription import magenta_decoding
 
 note_seq = pytest.importorskip("note_seq")
 FIXTURE = pathlib.Path(__file__).parent / "fixtures" / "onsets_frames"

@@ -8,7 +8,7 @@ import pytest
 import soundfile
 
 from style_transfer import piano_roll
-from style_transfer.models import onsets_frames
+from style_transfer.models.onsets_frames import net as onsets_frames
 from style_transfer.transcription import labels, magenta_decoding, metrics
 
 note_seq = pytest.importorskip("note_seq")

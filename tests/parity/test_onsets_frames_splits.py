@@ -6,8 +6,8 @@ import pathlib
 import numpy as np
 import pytest
 
-from pipelines.datasets import segments
 from style_transfer.audio import Audio
+from style_transfer.pipelines.datasets import segments
 
 note_seq = pytest.importorskip("note_seq")
 FIXTURE = pathlib.Path(__file__).parent / "fixtures" / "onsets_frames_labels"

@@ -1,9 +1,14 @@
 import numpy as np
 
-from pipelines import examples, inputs
-from pipelines.datasets.augmentation import Augmentation, PianoChange, draw_piano_change
-from pipelines.datasets.crops import CropSettings
 from style_transfer import audio as audio_lib
+from style_transfer.pipelines.inputs import piano_ddsp as inputs
+from style_transfer.pipelines.inputs.augmentation import (
+    Augmentation,
+    PianoChange,
+    draw_piano_change,
+)
+from style_transfer.pipelines.inputs.crops import CropSettings
+from style_transfer.pipelines.records import examples
 from tests.pipelines import tiny_pairs
 
 RATE = tiny_pairs.RATE

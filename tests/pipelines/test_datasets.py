@@ -10,11 +10,11 @@ import time
 import numpy as np
 import pytest
 
-from pipelines import examples, tfrecords
-from pipelines.datasets import create, files, find_pairs, split_pairs, wire
-from pipelines.datasets.readers import Pair
-from pipelines.datasets.splits import piece_position
 from style_transfer import audio as audio_lib
+from style_transfer.pipelines.datasets import create, files, find_pairs, split_pairs
+from style_transfer.pipelines.datasets.readers import Pair
+from style_transfer.pipelines.datasets.splits import piece_position
+from style_transfer.pipelines.records import examples, tfrecords, wire
 from tests.pipelines import tiny_pairs
 
 ROOT = pathlib.Path(__file__).parents[2]
@@ -279,7 +279,8 @@ def test_existing_output_is_kept_unless_told_and_only_data_sets_are_replaced(pai
 
 
 def _command(folder, *flags):
-    return [sys.executable, "-W", "ignore", "-m", "scripts.style_transfer_create_dataset",
+    return [sys.executable, "-W", "ignore",
+            "-m", "style_transfer.scripts.style_transfer_create_dataset",
             "--config=piano_ddsp", f"--input={folder / 'in'}", f"--output_dir={folder / 'out'}",
             "--sample_rate=8000", "--eval_ratio=0.5", *flags]
 

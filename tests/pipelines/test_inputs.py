@@ -6,12 +6,13 @@ import types
 import numpy as np
 import pytest
 
-from pipelines import examples, inputs, streams
-from pipelines.datasets import crops as crops_lib
-from pipelines.datasets import wire
-from pipelines.datasets.augmentation import Augmentation, PianoChange
 from style_transfer import audio as audio_lib
 from style_transfer import piano_roll
+from style_transfer.pipelines.inputs import crops as crops_lib
+from style_transfer.pipelines.inputs import piano_ddsp as inputs
+from style_transfer.pipelines.inputs import streams
+from style_transfer.pipelines.inputs.augmentation import Augmentation, PianoChange
+from style_transfer.pipelines.records import examples, wire
 from tests.pipelines import tiny_pairs
 
 RATE = tiny_pairs.RATE
@@ -404,7 +405,7 @@ def test_sounding_level_leaves_out_pauses():
 
 
 def test_tuning_is_measured_on_a_minute_of_a_long_performance(monkeypatch):
-    from style_transfer import analysis
+    from style_transfer.measure import analysis
 
     seen = []
     monkeypatch.setattr(analysis, "measure_tuning", lambda audio, notes: seen.append(

@@ -5,8 +5,8 @@ import time
 
 import pytest
 
-from pipelines import isolated_workers
-from pipelines.isolated_workers import Failure
+from style_transfer.pipelines import isolated_workers
+from style_transfer.pipelines.isolated_workers import Failure
 
 
 def run(items, **settings):

@@ -10,8 +10,10 @@ import zipfile
 
 import pytest
 
-from pipelines import midi_reader, note_sequences, tfrecords
-from pipelines.conversion_limits import ConversionLimits, UnreadableFileError
+from style_transfer.midi import reader as midi_reader
+from style_transfer.midi.limits import ConversionLimits, UnreadableFileError
+from style_transfer.pipelines import note_sequences
+from style_transfer.pipelines.records import tfrecords
 
 REPOSITORY = pathlib.Path(__file__).parents[2]
 NOTE = b"\x00\x90\x3c\x40\x60\x3c\x00"  # middle C for 96 ticks, ended in running status
@@ -37,7 +39,7 @@ def read(path):
 
 def run_command(*arguments):
     return subprocess.run(
-        [sys.executable, "-m", "scripts.convert_dir_to_note_sequences", *arguments],
+        [sys.executable, "-m", "style_transfer.scripts.convert_dir_to_note_sequences", *arguments],
         cwd=REPOSITORY,
         env={**os.environ, "PYTHONPATH": str(REPOSITORY)},
         capture_output=True,
@@ -203,7 +205,7 @@ def test_killed_run_leaves_nothing_under_the_final_name(tmp_path):
     output = tmp_path / "music.tfrecord"
     program = (
         "import os, signal, sys\n"
-        "from pipelines import note_sequences\n"
+        "from style_transfer.pipelines import note_sequences\n"
         "def die(filename, error):\n"
         "    if filename == 'good1.mid':\n"
         "        os.kill(os.getpid(), signal.SIGKILL)\n"

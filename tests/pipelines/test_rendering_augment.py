@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from pipelines.rendering import augment
-from pipelines.rendering.procedural import ProceduralRenderer
 from style_transfer.audio import Audio
+from style_transfer.pipelines.rendering import augment
+from style_transfer.pipelines.rendering.procedural import ProceduralRenderer
 from tests.pipelines.rendering_cases import SAMPLE_RATE, cents, loudest_hz, rms, sequence
 
 TIME = np.arange(2 * SAMPLE_RATE) / SAMPLE_RATE

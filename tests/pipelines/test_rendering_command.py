@@ -9,19 +9,20 @@ import numpy as np
 import pytest
 import soundfile
 
-from pipelines.rendering import job as job_lib
-from pipelines.rendering.midi_out import midi_bytes
-from pipelines.rendering.pieces import find_pieces, playable
-from pipelines.tfrecords import frame
 from style_transfer import audio as audio_lib
 from style_transfer.piano_roll import load_midi, note_table
+from style_transfer.pipelines.records.tfrecords import frame
+from style_transfer.pipelines.rendering import job as job_lib
+from style_transfer.pipelines.rendering.midi_out import midi_bytes
+from style_transfer.pipelines.rendering.pieces import find_pieces, playable
 from tests.pipelines.rendering_cases import rms, sequence
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 
 
 def _command(*flags):
-    return subprocess.run([sys.executable, "-m", "scripts.render_performances", *map(str, flags)],
+    return subprocess.run([sys.executable,
+                           "-m", "style_transfer.scripts.render_performances", *map(str, flags)],
                           cwd=ROOT, capture_output=True, text=True, timeout=300, check=False)
 
 

@@ -5,10 +5,10 @@ import collections
 import numpy as np
 import pytest
 
-from pipelines.rendering import Renderer, procedural_piano, renderers_from
-from pipelines.rendering.oscillators import BLOCK, Bank
-from pipelines.rendering.procedural import ProceduralRenderer
-from pipelines.rendering.rooms import minimum_phase, room_impulse
+from style_transfer.pipelines.rendering import Renderer, procedural_piano, renderers_from
+from style_transfer.pipelines.rendering.oscillators import BLOCK, Bank
+from style_transfer.pipelines.rendering.procedural import ProceduralRenderer
+from style_transfer.pipelines.rendering.rooms import minimum_phase, room_impulse
 from tests.pipelines.rendering_cases import SAMPLE_RATE, cents, loudest_hz, rms, sequence
 
 CHORD = sequence([(48, 80, 0.0, 1.0), (55, 80, 0.0, 1.0), (64, 80, 0.0, 1.0)])

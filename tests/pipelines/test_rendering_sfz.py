@@ -4,8 +4,14 @@ import numpy as np
 import pytest
 import soundfile
 
-from pipelines.rendering import Renderer, renderers_from, sfz_parser, sfz_region, sfz_samples
-from pipelines.rendering.sfz import SfzRenderer, falling
+from style_transfer.pipelines.rendering import (
+    Renderer,
+    renderers_from,
+    sfz_parser,
+    sfz_region,
+    sfz_samples,
+)
+from style_transfer.pipelines.rendering.sfz import SfzRenderer, falling
 from tests.pipelines.rendering_cases import SAMPLE_RATE, cents, loudest_hz, pitch_hz, rms, sequence
 
 SOURCE_RATE = 44_100

@@ -8,10 +8,10 @@ import mido
 import numpy as np
 import pytest
 
-from pipelines.rendering import renderers_from, soundfont
-from pipelines.rendering.midi_out import midi_bytes
-from pipelines.rendering.soundfont import SoundfontRenderer
 from style_transfer.piano_roll import load_midi, note_table
+from style_transfer.pipelines.rendering import renderers_from, soundfont
+from style_transfer.pipelines.rendering.midi_out import midi_bytes
+from style_transfer.pipelines.rendering.soundfont import SoundfontRenderer
 from tests.pipelines.rendering_cases import SAMPLE_RATE, cents, loudest_hz, pitch_hz, rms, sequence
 
 _PLACES = [pathlib.Path("/usr/share", folder, "TimGM6mb.sf2")

@@ -1,7 +1,7 @@
 import re
 
-from pipelines.datasets.readers import Pair
-from pipelines.datasets.splits import ONE_PIECE_PATTERN, suspected_leaks
+from style_transfer.pipelines.datasets.readers import Pair
+from style_transfer.pipelines.datasets.splits import ONE_PIECE_PATTERN, suspected_leaks
 
 
 def pair(piece, split, timbre="grand"):

@@ -10,8 +10,9 @@ note_seq = pytest.importorskip("note_seq")
 pytest.importorskip("magenta")
 pytest.importorskip("apache_beam")
 
-from pipelines import tfrecords  # noqa: E402
-from pipelines.symbolic import conversion, create, inputs  # noqa: E402
+from style_transfer.pipelines.inputs import symbolic as inputs  # noqa: E402
+from style_transfer.pipelines.records import tfrecords  # noqa: E402
+from style_transfer.pipelines.symbolic import conversion, create  # noqa: E402
 from style_transfer.symbolic import encodings, reasons  # noqa: E402
 
 LAYOUT = encodings.LAYOUTS["cat-mel_2bar_small"]

@@ -5,7 +5,7 @@ import os
 import numpy as np
 import pytest
 
-from pipelines import tfrecords
+from style_transfer.pipelines.records import tfrecords
 
 
 def crc32c_by_definition(data):

@@ -4,14 +4,16 @@ import time
 import numpy as np
 import pytest
 
-from pipelines import examples, streams, transcription_inputs
-from pipelines.datasets import create
-from pipelines.datasets.transcription_crops import (
+from style_transfer import audio as audio_lib
+from style_transfer.pipelines.datasets import create
+from style_transfer.pipelines.inputs import streams
+from style_transfer.pipelines.inputs import transcription as transcription_inputs
+from style_transfer.pipelines.inputs.transcription_crops import (
     RecordingChange,
     TranscriptionCrops,
     TranscriptionSettings,
 )
-from style_transfer import audio as audio_lib
+from style_transfer.pipelines.records import examples
 from style_transfer.transcription import labels
 from tests.pipelines import tiny_pairs
 
@@ -194,7 +196,7 @@ def test_segment_lengths_out_of_order_are_an_error(tmp_path):
     (None, "onsets_frames", (5, 20)), (None, "onsets_frames_small", None),
     (["0"], "onsets_frames", None), (["2", "9"], "onsets_frames_small", (2, 9))])
 def test_segment_lengths_come_from_the_flag_or_else_the_config(given, config, expected):
-    import configs
+    from style_transfer import configs
 
     default = configs.get(config).segment_secs
     assert create.segment_secs(given, default) == expected

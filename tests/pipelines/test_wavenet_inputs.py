@@ -3,13 +3,15 @@ import json
 import numpy as np
 import pytest
 
-from pipelines import examples, streams, wavenet_inputs
-from pipelines.datasets import create
-from pipelines.datasets.wavenet_crops import WaveNetSettings
 from style_transfer import audio as audio_lib
 from style_transfer import piano_roll
+from style_transfer.models.wavenet import inputs
 from style_transfer.piano_roll import NoteTable
-from style_transfer.wavenet import inputs
+from style_transfer.pipelines.datasets import create
+from style_transfer.pipelines.inputs import streams
+from style_transfer.pipelines.inputs import wavenet as wavenet_inputs
+from style_transfer.pipelines.inputs.wavenet_crops import WaveNetSettings
+from style_transfer.pipelines.records import examples
 from tests.pipelines import tiny_pairs
 
 RATE = tiny_pairs.RATE
@@ -114,7 +116,7 @@ def test_the_roll_of_a_crop_is_that_of_the_whole_performance(folder):
 
 
 def crops_table(crops, place):
-    from pipelines import examples
+    from style_transfer.pipelines.records import examples
 
     return examples.read_notes(crops.references[crops.eligible[place]])
 

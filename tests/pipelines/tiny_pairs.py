@@ -5,9 +5,9 @@ import types
 
 import numpy as np
 
-from pipelines import examples, tfrecords
 from style_transfer import audio as audio_lib
 from style_transfer import piano_roll
+from style_transfer.pipelines.records import examples, tfrecords
 
 RATE = 8000
 

@@ -32,7 +32,8 @@ def _python(*arguments, cwd=ROOT):
 
 @pytest.fixture(scope="module", params=_commands())
 def help_of(request):
-    return request.param, _python("-X", "importtime", "-m", f"scripts.{request.param}", "--help")
+    return request.param, _python(
+        "-X", "importtime", "-m", f"style_transfer.scripts.{request.param}", "--help")
 
 
 def test_help_imports_nothing_slow(help_of):
@@ -54,7 +55,7 @@ def test_help_describes_the_command_and_each_of_its_flags(help_of):
 
 @pytest.mark.parametrize("name", _commands())
 def test_an_unknown_flag_is_named_and_fails(name):
-    result = _python("-m", f"scripts.{name}", "--no_such_flag=1")
+    result = _python("-m", f"style_transfer.scripts.{name}", "--no_such_flag=1")
     assert result.returncode == 1
     assert result.stderr.startswith("error: ") and "no_such_flag" in result.stderr
     assert "Traceback" not in result.stderr
@@ -67,7 +68,7 @@ More about dividing.
 import os
 import warnings
 from absl import flags
-from scripts import _cli
+from style_transfer.scripts import _cli
 _BY = flags.DEFINE_integer("by", None, "Divisor.")
 flags.mark_flag_as_required("by")
 

@@ -11,9 +11,9 @@ import sys
 import numpy as np
 import pytest
 
-import configs
-from configs import hparams as hparams_lib
+from style_transfer import configs
 from style_transfer.checkpoints import imports as command
+from style_transfer.configs import hparams as hparams_lib
 
 ROOT = pathlib.Path(__file__).parents[2]
 FIXTURE = ROOT / "tests" / "parity" / "fixtures" / "onsets_frames"
@@ -35,7 +35,7 @@ class MovingAverageHparams(hparams_lib.Hparams):
 
 
 def build_model(hparams):
-    from style_transfer.models.onsets_frames import OnsetsFrames
+    from style_transfer.models.onsets_frames.net import OnsetsFrames
 
     return OnsetsFrames(num_filters=(8, 8, 16), fc_size=hparams.fc_size, onset_lstm_units=24,
                         offset_lstm_units=24, combined_lstm_units=24)

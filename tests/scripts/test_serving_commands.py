@@ -7,7 +7,7 @@ import pytest
 
 
 def run(command, *arguments):
-    return subprocess.run([sys.executable, "-m", f"scripts.{command}", *arguments],
+    return subprocess.run([sys.executable, "-m", f"style_transfer.scripts.{command}", *arguments],
                           capture_output=True, text=True, check=False)
 
 

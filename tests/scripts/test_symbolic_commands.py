@@ -13,7 +13,8 @@ NO_KERAS = "import sys; sys.modules['keras'] = sys.modules['tensorflow'] = None;
 
 
 def command(name, *arguments, forbid_keras=False):
-    code = (NO_KERAS if forbid_keras else "") + f"from scripts import {name} as c; c.run()"
+    code = NO_KERAS if forbid_keras else ""
+    code += f"from style_transfer.scripts import {name} as c; c.run()"
     return subprocess.run([sys.executable, "-c", code, *map(str, arguments)], cwd=ROOT,
                           capture_output=True, text=True, check=False,
                           env={**os.environ, "PYTHONPATH": str(ROOT)})
@@ -47,7 +48,7 @@ def pieces(path):
     """Drum patterns, one of them in 3/4, which Magenta takes too, and a song without drums."""
     import note_seq
 
-    from pipelines import tfrecords
+    from style_transfer.pipelines.records import tfrecords
 
     def piece(name, meter=4, is_drum=True, bars=9):
         sequence = note_seq.NoteSequence(id=name, filename=f"{name}.mid", ticks_per_quarter=220)

@@ -13,8 +13,8 @@ import sys
 import numpy as np
 import pytest
 
-from scripts import _flags
 from style_transfer import piano_roll
+from style_transfer.scripts import _flags
 from style_transfer.transcription import Thresholds, decoding
 from tests.transcription import tone_transcriber
 
@@ -24,7 +24,7 @@ RUNS = """
 import contextlib, io, json, sys
 from absl import flags
 from absl.testing import flagsaver
-from scripts import _cli, style_transfer_transcribe as command
+from style_transfer.scripts import _cli, style_transfer_transcribe as command
 from style_transfer.transcription import transcriber
 from tests.transcription import tone_transcriber
 

@@ -12,7 +12,7 @@ import soundfile
 import tensorflow as tf
 from note_seq.protobuf import music_pb2
 
-from style_transfer.serving.graph import notes, wav
+from style_transfer.graph import notes, wav
 from style_transfer.serving.server.models import ServedModel
 
 RATE = 24_000

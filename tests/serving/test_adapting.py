@@ -8,7 +8,9 @@ import pytest
 import soundfile
 import tensorflow as tf
 
-from style_transfer import adaptation, audio, transfer
+from style_transfer import audio
+from style_transfer import one_shot as transfer
+from style_transfer.models.piano_ddsp import adaptation
 from style_transfer.serving.client import PIANO_NAMES, Retries, connect
 from style_transfer.serving.server.adapting import piano_arrays
 from style_transfer.serving.server.models import Models, ServedModel

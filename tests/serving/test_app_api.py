@@ -14,9 +14,10 @@ import pytest
 import soundfile
 from fastapi.testclient import TestClient
 
-from style_transfer import piano_roll, transfer, weights
+from style_transfer import one_shot as transfer
+from style_transfer import piano_roll, weights
 from style_transfer.audio import Audio
-from style_transfer.piano import Piano
+from style_transfer.models.piano_ddsp.piano import Piano
 from style_transfer.serving.app import examples as examples_lib
 from style_transfer.serving.app import jobs
 from style_transfer.serving.app.api import make_app

@@ -10,7 +10,7 @@ import pytest
 import soundfile
 
 from style_transfer import piano_roll
-from style_transfer.piano import Piano
+from style_transfer.models.piano_ddsp.piano import Piano
 from style_transfer.serving.app import jobs, uploads
 from style_transfer.serving.app.guard import HEADERS, Guard
 from style_transfer.serving.app.settings import AppLimits

@@ -15,9 +15,11 @@ import soundfile
 import tensorflow as tf
 from tensorflow_serving.apis import prediction_log_pb2
 
-from style_transfer import audio, generation, piano_roll, transfer
+from style_transfer import audio, piano_roll
+from style_transfer import one_shot as transfer
 from style_transfer.audio import Audio
-from style_transfer.piano import Piano
+from style_transfer.models.piano_ddsp import playing as generation
+from style_transfer.models.piano_ddsp.piano import Piano
 from style_transfer.serving import export
 from style_transfer.serving.client import PIANO_NAMES, Retries, connect
 from style_transfer.serving.server import models as models_lib

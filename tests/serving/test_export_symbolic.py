@@ -5,10 +5,12 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-import configs
-from configs import from_dict
+from style_transfer import configs
+from style_transfer.configs import from_dict
+from style_transfer.models.drums_rnn import sampling as drums
+from style_transfer.models.music_vae import latent
 from style_transfer.serving import export
-from style_transfer.symbolic import drums, encodings, latent
+from style_transfer.symbolic import encodings
 
 SMALL_VAE = {"enc_rnn_size": [12], "dec_rnn_size": [10], "z_size": 6}
 

@@ -12,14 +12,14 @@ from note_seq.protobuf import music_pb2
 
 from style_transfer import audio, weights
 from style_transfer.audio import Audio
-from style_transfer.models.onsets_frames import OnsetsFrames
+from style_transfer.models.onsets_frames import graph_decoding
+from style_transfer.models.onsets_frames import graph_hearing as hearing
+from style_transfer.models.onsets_frames.net import OnsetsFrames
+from style_transfer.models.onsets_frames.serve import TranscriberServing
 from style_transfer.serving import export
 from style_transfer.serving.client import Retries, connect
-from style_transfer.serving.graph import decoding as graph_decoding
-from style_transfer.serving.graph import hearing
 from style_transfer.serving.server import models as models_lib
 from style_transfer.serving.server.run import Server
-from style_transfer.serving.transcribing import TranscriberServing
 from style_transfer.transcription import (
     Thresholds,
     decoding,

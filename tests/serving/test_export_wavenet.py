@@ -12,19 +12,22 @@ import pytest
 import soundfile
 import tensorflow as tf
 
-import configs
-from configs import from_dict
 from style_transfer import audio as audio_lib
-from style_transfer import mixtures, piano_roll
+from style_transfer import configs, piano_roll
 from style_transfer.audio import Audio
-from style_transfer.models.spectral_wavenet import SpectralWaveNet
-from style_transfer.models.wavenet import WaveNet
-from style_transfer.serving import export, wavenets
+from style_transfer.configs import from_dict
+from style_transfer.models.wavenet import generate as run
+from style_transfer.models.wavenet import graph_rendering as rendering
+from style_transfer.models.wavenet import graph_sampling as sampling
+from style_transfer.models.wavenet import inputs, mixtures
+from style_transfer.models.wavenet import serve as wavenets
+from style_transfer.models.wavenet.engine import generation
+from style_transfer.models.wavenet.net import WaveNet
+from style_transfer.models.wavenet.spectral_wavenet import SpectralWaveNet
+from style_transfer.serving import export
 from style_transfer.serving.client import Retries, connect
-from style_transfer.serving.graph import rendering, sampling
 from style_transfer.serving.server import models as models_lib
 from style_transfer.serving.server.run import Server
-from style_transfer.wavenet import generation, inputs, run
 from tests import pianos
 from tests.pipelines import tiny_pairs
 

@@ -6,7 +6,7 @@ import tensorflow as tf
 from note_seq.protobuf import music_pb2
 
 from style_transfer import piano_roll
-from style_transfer.serving.graph import notes
+from style_transfer.graph import notes
 
 COLUMNS = ("key", "velocity", "onset_secs", "release_secs", "damped_secs")
 

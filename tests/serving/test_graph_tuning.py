@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from style_transfer import analysis, audio
+from style_transfer import audio
 from style_transfer.audio import Audio
-from style_transfer.serving.graph import tuning
+from style_transfer.measure import analysis
+from style_transfer.models.piano_ddsp import graph_tuning as tuning
 
 RATE = 24_000
 CLIP = pathlib.Path(__file__).parents[2] / "examples" / "electric_grand.flac"

@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from style_transfer import audio
 from style_transfer.audio import Audio
-from style_transfer.serving.graph import wav
+from style_transfer.graph import wav
 from tests.serving.stand_in import wav_file
 
 

@@ -8,8 +8,8 @@ import sys
 import keras
 import numpy as np
 
-from style_transfer.models.drums_rnn import DrumsRnn
-from style_transfer.models.music_vae import MusicVae
+from style_transfer.models.drums_rnn.net import DrumsRnn
+from style_transfer.models.music_vae.net import MusicVae
 from style_transfer.symbolic.loss import MusicVaeLoss, NextClassLoss
 from style_transfer.training.trainer import FittedModel
 

@@ -2,8 +2,8 @@ import keras
 import numpy as np
 import pytest
 
-from style_transfer.models.drums_rnn import DrumsRnn
-from style_transfer.symbolic import drums
+from style_transfer.models.drums_rnn import sampling as drums
+from style_transfer.models.drums_rnn.net import DrumsRnn
 
 note_seq = pytest.importorskip("note_seq")
 PRIMER = ((36,), (), (42,))

@@ -4,8 +4,9 @@ import keras
 import numpy as np
 import pytest
 
-from style_transfer.models.music_vae import MusicVae
-from style_transfer.symbolic import encodings, latent, run
+from style_transfer.models.music_vae import latent
+from style_transfer.models.music_vae.net import MusicVae
+from style_transfer.symbolic import encodings, run
 from style_transfer.symbolic import options as options_lib
 
 note_seq = pytest.importorskip("note_seq")

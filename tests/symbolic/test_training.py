@@ -6,8 +6,7 @@ import json
 import numpy as np
 import pytest
 
-import configs
-from style_transfer import training
+from style_transfer import configs, training
 from style_transfer.symbolic import encodings, run
 from style_transfer.training import checkpoints
 
@@ -40,8 +39,8 @@ def drums(rng):
 @pytest.fixture(params=[pytest.param("cat-mel_2bar_small", marks=pytest.mark.slow), "drum_kit"])
 def recorded(request, tmp_path):
     """A tiny configuration that remembers the training batches it gave, and its data."""
-    from pipelines import tfrecords
-    from pipelines.symbolic import create
+    from style_transfer.pipelines.records import tfrecords
+    from style_transfer.pipelines.symbolic import create
 
     config, rng = configs.get(request.param), np.random.default_rng(0)
     make = drums if config.family == "drums_rnn" else melody

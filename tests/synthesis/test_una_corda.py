@@ -4,7 +4,10 @@ import numpy as np
 import pytest
 from keras import ops
 
-from style_transfer import audio, batch, generation, transfer
+from style_transfer import audio
+from style_transfer import one_shot as transfer
+from style_transfer.models.piano_ddsp import generate as batch
+from style_transfer.models.piano_ddsp import playing as generation
 from style_transfer.piano_roll import Pedals
 from style_transfer.synthesis import una_corda
 from tests import pianos

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-import configs
+from style_transfer import configs
 from style_transfer.symbolic import encodings, rolls
 from style_transfer.training import summaries
 from style_transfer.training.evaluating import Evaluator
@@ -117,7 +117,7 @@ def test_pianos_of_evaluation_clips_have_their_names_and_spectrograms(tmp_path):
 
 
 def test_sequences_are_shown_by_their_latent_vectors_and_rolls(tmp_path, monkeypatch):
-    import pipelines.symbolic.inputs as inputs
+    from style_transfer.pipelines.inputs import symbolic as inputs
 
     config = configs.get("hierdec-trio_16bar")
     layout = encodings.LAYOUTS["hierdec-trio_16bar"]

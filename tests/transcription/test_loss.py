@@ -2,7 +2,7 @@ import keras
 import numpy as np
 import pytest
 
-from style_transfer.transcription.loss import TranscriptionLoss
+from style_transfer.models.onsets_frames.loss import TranscriptionLoss
 
 HEADS = ("onset", "offset", "frame", "key", "velocity", "pedal")
 

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from style_transfer.models.harmonic_transcriber import HarmonicTranscriber
+from style_transfer.models.onsets_frames.harmonic_transcriber import HarmonicTranscriber
 from style_transfer.transcription import windows
 
 HALF = 1e-3  # two float16 numbers that were next to each other before rounding

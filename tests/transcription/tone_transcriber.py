@@ -5,7 +5,7 @@ import numpy as np
 from keras import ops
 
 from style_transfer import piano_roll
-from style_transfer.models.harmonic_transcriber import HarmonicTranscriber
+from style_transfer.models.onsets_frames.harmonic_transcriber import HarmonicTranscriber
 
 LOUD, STEEPNESS = 0.02, 400.0
 PEDAL_PITCH = 57
@@ -23,7 +23,7 @@ class ToneTranscriber(HarmonicTranscriber):
 
     def heads(self, spectrogram, training=False):
         """As the contract of transcription models says, from the middle filter of each key."""
-        from style_transfer.models import harmonic_transcriber as ht
+        from style_transfer.models.onsets_frames import harmonic_transcriber as ht
 
         level = ops.exp(spectrogram[:, :, :88, 1] * ht.LOG_SCALE + ht.LOG_CENTRE)
         frame = STEEPNESS * (level - LOUD)

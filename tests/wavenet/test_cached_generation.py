@@ -2,9 +2,9 @@ import keras
 import numpy as np
 import pytest
 
-from style_transfer import mixtures
-from style_transfer.models.wavenet import WaveNet
-from style_transfer.wavenet import conditions, gates, generation, temperatures, tiles
+from style_transfer.models.wavenet import mixtures
+from style_transfer.models.wavenet.engine import conditions, gates, generation, temperatures, tiles
+from style_transfer.models.wavenet.net import WaveNet
 
 SIZES = {"sample_rate": 2000, "num_layers": 5, "dilation_cycle": 3, "residual_channels": 6,
          "skip_channels": 20, "hidden_channels": 70, "num_mixtures": 3, "context_layers": 2,

@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 from keras import ops
 
-from style_transfer.wavenet import conditioning, evaluate, inputs
+from style_transfer.models.wavenet import conditioning, evaluate, inputs
 from tests.pipelines import tiny_pairs
 
 RATE = 8000

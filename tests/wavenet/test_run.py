@@ -7,9 +7,10 @@ import pytest
 
 from style_transfer import audio as audio_lib
 from style_transfer import piano_roll, weights
-from style_transfer.models.spectral_wavenet import SpectralWaveNet
-from style_transfer.models.wavenet import WaveNet
-from style_transfer.wavenet import inputs, options, pictures, run
+from style_transfer.models.wavenet import generate as run
+from style_transfer.models.wavenet import inputs, options, pictures
+from style_transfer.models.wavenet.net import WaveNet
+from style_transfer.models.wavenet.spectral_wavenet import SpectralWaveNet
 from tests.pipelines import tiny_pairs
 
 RATE = 8000

@@ -1,7 +1,9 @@
 import numpy as np
 import pytest
 
-from style_transfer.wavenet import evaluate, generation, inputs, run
+from style_transfer.models.wavenet import evaluate, inputs
+from style_transfer.models.wavenet import generate as run
+from style_transfer.models.wavenet.engine import generation
 from tests.pipelines import tiny_pairs
 
 SECS = 4.0

@@ -2,8 +2,9 @@
 
 import numpy as np
 
-from style_transfer import piano_roll, picture, voicing
-from style_transfer.models import piano_ddsp
+from style_transfer import piano_roll
+from style_transfer.models.piano_ddsp import net as piano_ddsp
+from style_transfer.models.piano_ddsp import picture, voicing
 
 
 def roll(table):

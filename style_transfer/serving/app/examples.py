@@ -3,7 +3,7 @@
 import pathlib
 
 from style_transfer import piano_roll
-from style_transfer.piano import SUFFIX, Piano
+from style_transfer.models.piano_ddsp.piano import SUFFIX, Piano
 from style_transfer.serving.app.uploads import Upload
 from style_transfer.serving.errors import NotFoundError
 

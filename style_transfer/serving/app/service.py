@@ -3,13 +3,13 @@
 import pathlib
 import tempfile
 
-from style_transfer import transfer
+from style_transfer import one_shot as transfer
+from style_transfer.models.piano_ddsp.voicing import Voicing, voiced
 from style_transfer.serving.app import describe, jobs, uploads, work
 from style_transfer.serving.app.examples import Examples
 from style_transfer.serving.app.shelf import Shelf
 from style_transfer.serving.errors import InvalidRequestError
 from style_transfer.serving.server.gate import Gate
-from style_transfer.voicing import Voicing, voiced
 
 LIGHT_WORKERS, LIGHT_QUEUE = 2, 8
 MAX_SEED = 2**31 - 1
@@ -68,7 +68,7 @@ class Service:
             seed: Seed of everything random.
             voicing: Values of the sliders, a dict, or None.
         """
-        from style_transfer import adaptation
+        from style_transfer.models.piano_ddsp import adaptation
 
         steps = adaptation.DEFAULT_STEPS if steps is None else steps
         _check_number("steps", steps, self.limits.adapt_steps)

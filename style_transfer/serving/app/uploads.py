@@ -14,7 +14,7 @@ import numpy as np
 from style_transfer import audio as audio_lib
 from style_transfer import piano_roll
 from style_transfer.audio import Audio
-from style_transfer.piano import SUFFIX, Piano
+from style_transfer.models.piano_ddsp.piano import SUFFIX, Piano
 from style_transfer.serving.errors import InvalidRequestError, TooLargeError
 
 ROLES = {"content": ("notes", "recording"), "style": ("recording", "piano"), "notes": ("notes",)}

@@ -3,9 +3,12 @@
 import warnings
 
 from style_transfer import audio as audio_lib
-from style_transfer import batch, piano_roll, picture, transfer
+from style_transfer import one_shot as transfer
+from style_transfer import piano_roll
+from style_transfer.models.piano_ddsp import generate as batch
+from style_transfer.models.piano_ddsp import picture
+from style_transfer.models.piano_ddsp.voicing import voiced
 from style_transfer.serving.app import jobs, uploads
-from style_transfer.voicing import voiced
 
 AUDIO, NOTES, PIANO = "result.wav", "result.mid", "result.piano"
 SPECTROGRAM, STYLE_SPECTROGRAM = "result.png", "style.png"

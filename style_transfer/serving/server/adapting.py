@@ -29,7 +29,7 @@ class AdaptSignature:
 
     def __call__(self, inputs):
         """Arrays that `play` takes, batch first, from checked arrays of `INPUTS`."""
-        from style_transfer import adaptation
+        from style_transfer.models.piano_ddsp import adaptation
 
         count = len(inputs["style_bytes"])
         steps = inputs.get("steps", np.full(count, adaptation.DEFAULT_STEPS))
@@ -47,7 +47,8 @@ class AdaptSignature:
     def _one(self, style, content, steps, seed):
         import warnings
 
-        from style_transfer import audio, transfer
+        from style_transfer import audio
+        from style_transfer import one_shot as transfer
 
         model = self.model()
         try:
@@ -68,7 +69,7 @@ def piano_arrays(piano, model):
         piano: A `Piano`.
         model: The `PianoDDSP` that it was estimated with.
     """
-    from style_transfer import transfer
+    from style_transfer import one_shot as transfer
 
     shapes = transfer.correction_shapes(model)
     corrections = piano.corrections or {}

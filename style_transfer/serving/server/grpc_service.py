@@ -13,11 +13,7 @@ from tensorflow_serving.apis import (
     prediction_service_pb2_grpc,
 )
 
-from style_transfer.serving.errors import (
-    DeadlineExceededError,
-    InvalidRequestError,
-    RequestError,
-)
+from style_transfer.serving.errors import DeadlineExceededError, InvalidRequestError, RequestError
 from style_transfer.serving.server import wire
 
 _LOG = logging.getLogger(__name__)

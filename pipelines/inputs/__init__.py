@@ -1,0 +1,1 @@
+"""Batches for training from records, one file per kind of example."""

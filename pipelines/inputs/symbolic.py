@@ -1,0 +1,207 @@
+"""Batches of sequences of classes for training and evaluation.
+
+Every step of a training has its examples computed from the step alone: epoch after epoch goes
+through all of them, in another order each time, and any step can be the first at no cost.
+"""
+
+import glob
+import os
+
+import numpy as np
+
+from style_transfer.symbolic import encodings
+
+
+class Batches:
+    """Batches of examples; may be gone through again if they end.
+
+    Args:
+        count: How many examples there are.
+        make: From indices of examples and a random generator to a batch `(x, y)`.
+        batch_size: Examples of a batch; an evaluation's last may have fewer.
+        seed: Of order and augmentation.
+        is_training: Whether batches never end and are shuffled.
+        skip_batches: Training batches to leave out.
+        share: Which worker this is, and of how many.
+    """
+
+    def __init__(self, count, make, batch_size, seed, is_training, skip_batches=0, share=(0, 1)):
+        self.count, self._make, self._batch_size = count, make, batch_size
+        self._seed, self._is_training = seed, is_training
+        self._skip_batches, self._share = skip_batches, share
+
+    def __iter__(self):
+        """Batches from the first, or from the one after those skipped."""
+        if not self._is_training:
+            for first in range(0, self.count, self._batch_size):
+                indices = np.arange(first, min(first + self._batch_size, self.count))
+                yield self._make(indices, np.random.default_rng((self._seed, first)))
+            return
+        step = self._skip_batches
+        while True:
+            yield self._make(self.indices(step), np.random.default_rng(
+                (self._seed, step, self._share[0], 1)))
+            step += 1
+
+    def indices(self, step):
+        """Which examples a training step has."""
+        worker, num_workers = self._share
+        first = (step * num_workers + worker) * self._batch_size
+        places = np.arange(first, first + self._batch_size)
+        epochs = places // self.count
+        orders = {epoch: np.random.default_rng((self._seed, int(epoch))).permutation(self.count)
+                  for epoch in np.unique(epochs)}
+        return np.array([orders[epoch][place % self.count]
+                         for epoch, place in zip(epochs, places, strict=True)])
+
+
+def music_vae_batches(examples_path, layout, split, *, batch_size, seed, transpose_range=None,
+                      skip_batches=0, input_context=None):
+    """Batches for `MusicVae`.
+
+    Args:
+        examples_path: Folder of a data set.
+        layout: The `encodings.Layout`.
+        split: `train` or `eval`.
+        batch_size: Examples of a batch, over all replicas.
+        seed: Of order and transposition.
+        transpose_range: Least and greatest number of semitones that training sequences are moved
+            by; None for none.
+        skip_batches: See `Batches`.
+        input_context: See `configs.Config.build_dataset`.
+
+    Returns:
+        `Batches` of `(x, y)`: `x` has `inputs`, `outputs` and `lengths`, `y` the last two.
+
+    Raises:
+        ValueError: There are no examples.
+    """
+    labels = _read_labels(_path(examples_path, split, "music_vae"), layout)
+    is_training = split == "train"
+
+    def make(indices, rng):
+        chosen = labels[indices]
+        if transpose_range and is_training:
+            semitones = rng.integers(transpose_range[0], transpose_range[1] + 1, len(indices))
+            chosen = encodings.transpose(chosen, semitones, layout)
+        y = {"outputs": encodings.one_hot(chosen, layout).astype(np.uint8),
+             "lengths": np.full(len(indices), layout.steps, np.int32)}
+        inputs = encodings.encoder_inputs(chosen, layout).astype(np.uint8)
+        return {"inputs": inputs, **y}, y
+
+    return Batches(len(labels), make, *_shared(batch_size, seed, is_training, skip_batches,
+                                               input_context))
+
+
+def drums_rnn_batches(examples_path, input_size, split, *, batch_size, seed, max_steps=512,
+                      steps_per_bar=16, exchange_drums=0.0, skip_batches=0, input_context=None):
+    """Batches for `DrumsRnn`, padded with zeros to `max_steps`.
+
+    Args:
+        examples_path: Folder of a data set.
+        input_size: Features of a step.
+        split: `train` or `eval`.
+        batch_size: Examples of a batch, over all replicas.
+        seed: Of order and parts.
+        max_steps: Of longer tracks, training takes a part that begins at a bar, evaluation the
+            beginning.
+        steps_per_bar: Steps of a bar.
+        exchange_drums: Part of the training examples in which drums change places at random. Since
+            any may be a hi-hat then, what comes next must be read off the track itself.
+        skip_batches: See `Batches`.
+        input_context: See `configs.Config.build_dataset`.
+
+    Returns:
+        `Batches` of `(x, y)`: `x` has `inputs`, `y` has `labels` and `lengths`.
+
+    Raises:
+        ValueError: There are no examples.
+    """
+    tracks = _read_tracks(_path(examples_path, split, "drums_rnn"), input_size)
+    is_training = split == "train"
+
+    def make(indices, rng):
+        inputs = np.zeros((len(indices), max_steps, input_size), np.float32)
+        labels = np.zeros((len(indices), max_steps), np.int32)
+        lengths = np.zeros(len(indices), np.int32)
+        for row, index in enumerate(indices):
+            features, classes = tracks[index]
+            bars = max(0, len(classes) - max_steps) // steps_per_bar
+            first = int(rng.integers(bars + 1)) * steps_per_bar if is_training else 0
+            stop = min(first + max_steps, len(classes))
+            lengths[row] = stop - first
+            if is_training and rng.random() < exchange_drums:
+                features, classes = _exchange(features, classes, rng)
+            inputs[row, :stop - first] = features[first:stop]
+            labels[row, :stop - first] = classes[first:stop]
+        return {"inputs": inputs}, {"labels": labels, "lengths": lengths}
+
+    return Batches(len(tracks), make, *_shared(batch_size, seed, is_training, skip_batches,
+                                               input_context))
+
+
+def _exchange(features, classes, rng):
+    """A track with its drums, the bits of its classes, in another order."""
+    num_classes = 1 << (features.shape[1].bit_length() - 1)
+    num_drums = num_classes.bit_length() - 1
+    bits = np.arange(num_classes)[:, None] >> rng.permutation(num_drums) & 1
+    table = (bits << np.arange(num_drums)).sum(axis=1)
+    features = features.copy()
+    features[:, table] = features[:, :num_classes].copy()
+    return features, table[classes]
+
+
+def _shared(batch_size, seed, is_training, skip_batches, context):
+    if context is None:
+        return batch_size, seed, is_training, skip_batches
+    return (context.get_per_replica_batch_size(batch_size), seed, is_training, skip_batches,
+            (context.input_pipeline_id, context.num_input_pipelines))
+
+
+def _path(examples_path, split, family):
+    from style_transfer.pipelines.symbolic import create
+
+    names = create.DRUMS_FILES if family == "drums_rnn" else create.MUSIC_VAE_FILES
+    found = sorted(glob.glob(os.path.join(glob.escape(os.fspath(examples_path)), names[split])))
+    if not found:
+        raise ValueError(f"{examples_path} has no {names[split]}: give a folder made by "
+                         "style_transfer_create_dataset with the same --config.")
+    return found[0]
+
+
+def _records(path):
+    from style_transfer.pipelines.records import tfrecords
+
+    records = sorted(tfrecords.read_records(path))  # Beam's order is any
+    if not records:
+        raise ValueError(f"{path} holds no examples.")
+    return records
+
+
+def _read_labels(path, layout):
+    import tensorflow as tf
+
+    shape = (layout.steps, len(layout.tracks))
+    feature = {"labels": tf.io.FixedLenFeature(shape, tf.int64)}
+    try:
+        return tf.io.parse_example(_records(path), feature)["labels"].numpy().astype(np.int16)
+    except tf.errors.InvalidArgumentError as error:
+        raise ValueError(f"{path} is of another configuration: expected sequences of {shape[0]} "
+                         f"steps and {shape[1]} tracks.") from error
+
+
+def _read_tracks(path, input_size):
+    import tensorflow as tf
+
+    features = {"inputs": tf.io.FixedLenSequenceFeature([input_size], tf.float32),
+                "labels": tf.io.FixedLenSequenceFeature([], tf.int64)}
+    found = []
+    for record in _records(path):
+        try:
+            _, track = tf.io.parse_single_sequence_example(record, sequence_features=features)
+        except tf.errors.InvalidArgumentError as error:
+            raise ValueError(f"{path} is of another configuration: expected {input_size} features "
+                             "a step.") from error
+        # All features are -1, 0 or 1.
+        found.append((track["inputs"].numpy().astype(np.int8), track["labels"].numpy()))
+    return found

@@ -1,0 +1,1 @@
+"""TFRecord files and the records in them, without TensorFlow."""

@@ -1,0 +1,105 @@
+"""Measuring a piano: tuning, inharmonicity, noise, decay and bandwidth from a clip of it.
+
+Only numpy and scipy. What is measured here need not be learned, and pitch cannot be learned
+through a spectral loss.
+"""
+
+import dataclasses
+
+import numpy as np
+
+from style_transfer import audio as audio_lib
+from style_transfer.measure import activity as activity_lib
+from style_transfer.measure import decay as decay_lib
+from style_transfer.measure import peaks as peaks_lib
+from style_transfer.measure import tuning_fit as tuning_fit_lib
+from style_transfer.measure.clip import (
+    check_style_clip,
+    measure_bandwidth,
+    measure_noise_floor,
+    noise_band_edges_hz,
+)
+
+__all__ = ["Tuning", "check_style_clip", "measure_bandwidth", "measure_decay",
+           "measure_noise_floor", "measure_tuning", "noise_band_edges_hz", "reference_tuning"]
+
+NUM_KEYS = 88
+ANALYSIS_RATE = 24_000
+
+
+@dataclasses.dataclass(frozen=True)
+class Tuning:
+    """Pitch and stiffness of each key; partial k is at `k * f0 * sqrt(1 + B k^2)`.
+
+    Attributes:
+        f0_hz: float32 `[88]`, Hz. The first partial is `sqrt(1 + B)` above it.
+        inharmonicity: float32 `[88]`, B, dimensionless, near 0 for strings without stiffness.
+        confidence: float32 `[88]` in [0, 1]: exp(-s / 5) of a key whose pitch is known to s
+            cents; about 0.8 for a key well heard, 0 when nothing was.
+    """
+
+    f0_hz: np.ndarray
+    inharmonicity: np.ndarray
+    confidence: np.ndarray
+
+
+def reference_tuning():
+    """A4 at 440 Hz, equal temperament, inharmonicity of a typical grand, confidence 0."""
+    return _tuning(tuning_fit_lib.Curves(np.zeros(NUM_KEYS), np.ones(NUM_KEYS),
+                                      np.full(NUM_KEYS, np.inf)))
+
+
+def measure_tuning(audio, notes=None):
+    """Fundamental and inharmonicity of all 88 keys of the piano that plays.
+
+    Struck keys are measured from the peaks of their partials; the others follow a smooth curve
+    through those, and a sampled piano's deviations are shared by neighbours.
+
+    Args:
+        audio: An `Audio`; anything above 24 kHz is resampled first.
+        notes: `NoteTable` of what is played, in the recording's time. None guesses which keys
+            sound, which is enough for the piano's overall tuning and stiffness.
+
+    Returns:
+        A `Tuning`; `reference_tuning()` where nothing is heard.
+    """
+    audio = _at_analysis_rate(audio)
+    peaks = [peaks_lib.find_peaks(audio.samples, audio.sample_rate, secs)
+             for secs in peaks_lib.WINDOW_SECS]
+    if notes is None:
+        pairs = activity_lib.pairs_from_peaks(peaks)
+    else:
+        pairs = [tuning_fit_lib.pairs_from_notes(notes, layer) for layer in peaks]
+    curves = tuning_fit_lib.fit(list(zip(peaks, pairs, strict=True)),
+                             max_cents=55.0 if notes is None else 120.0)
+    return _tuning(curves)
+
+
+def measure_decay(audio, notes, tuning):
+    """How fast partials fade, by key region and frequency band.
+
+    Args:
+        audio: An `Audio`.
+        notes: `NoteTable` of what is played.
+        tuning: The piano's `Tuning`.
+
+    Returns:
+        A `Decay`: `db_per_sec` and `count`, `[8 regions, 7 bands]`, and their edges; NaN where
+        no partial rings undisturbed.
+    """
+    audio = _at_analysis_rate(audio)
+    cents = 1200 * np.log2(tuning.f0_hz / tuning_fit_lib.equal_temperament_hz())
+    stiffness = tuning.inharmonicity / tuning_fit_lib.typical_inharmonicity()
+    return decay_lib.measure_decay(audio.samples, audio.sample_rate, notes, cents, stiffness)
+
+
+def _at_analysis_rate(audio):
+    return audio_lib.resample(audio, min(audio.sample_rate, ANALYSIS_RATE))
+
+
+def _tuning(curves):
+    f0 = tuning_fit_lib.equal_temperament_hz() * 2 ** (curves.cents / 1200)
+    stiffness = tuning_fit_lib.typical_inharmonicity() * curves.stiffness
+    confidence = np.where(curves.cents_std < 60, np.exp(-curves.cents_std / 5), 0)
+    return Tuning(f0.astype(np.float32), stiffness.astype(np.float32),
+                  confidence.astype(np.float32))

@@ -1,0 +1,6 @@
+"""Drums RNN: what drums come next, from those so far."""
+
+import lazy_loader
+
+# Keras is imported with the nets, not with the options beside them.
+__getattr__, __dir__, __all__ = lazy_loader.attach(__name__, submod_attrs={"net": ["DrumsRnn"]})

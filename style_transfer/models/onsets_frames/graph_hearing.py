@@ -1,0 +1,99 @@
+"""A recording -> what a transcription model says of each frame, inside a graph.
+
+The same windows as `transcription.windows`, so the same numbers.
+"""
+
+import functools
+import math
+
+import keras
+import tensorflow as tf
+
+from style_transfer.graph import wav
+from style_transfer.graph.batches import each
+from style_transfer.graph.checks import require
+from style_transfer.transcription import transcriber, windows
+
+
+class Listener:
+    """`transcription.windows.probabilities` of recordings of any rate and level.
+
+    Args:
+        model: A built `HarmonicTranscriber` or `OnsetsFrames`.
+        max_secs: Longest recording.
+        window_secs: Length of the windows, seconds.
+    """
+
+    def __init__(self, model, max_secs, window_secs=windows.WINDOW_SECS):
+        self.model, self.max_secs = model, max_secs
+        hop = model.hop_length
+        self._context = math.ceil(model.context_secs * model.sample_rate / hop)
+        self._window = round(window_secs * model.sample_rate / hop) + 1
+        self._step = self._window - 2 * self._context
+        if self._step < 1:
+            raise ValueError(f"Windows of {window_secs:g} s are too short for a model that hears "
+                             f"{model.context_secs:.2f} s around each frame.")
+
+    def __call__(self, samples, rate):
+        """Probabilities of each frame.
+
+        Args:
+            samples: float32 `[num_samples]`, finite.
+            rate: Scalar int32 tensor, Hz.
+
+        Returns:
+            Dict of float16 `[frames, 88]` (`pedal`: `[frames, 1]`), as `windows.probabilities`.
+
+        Raises:
+            InvalidArgumentError: The recording is too short or too long.
+        """
+        count, least = tf.size(samples), transcriber.SHORTEST_SECS
+        secs = tf.cast(count, tf.float64) / tf.cast(rate, tf.float64)
+        with tf.control_dependencies([
+                require(secs >= least, "The recording lasts", secs, "s; expected at least",
+                        f"{least:g} s."),
+                require(secs <= self.max_secs, "The recording lasts", secs, "s; at most",
+                        f"{self.max_secs:g} s are heard. Cut it into parts.")]):
+            samples = tf.identity(samples)
+        samples = wav.resample(samples, rate, self.model.sample_rate)
+        hop, step = self.model.hop_length, self._step
+        num_frames = 1 + tf.size(samples) // hop
+        firsts = tf.range(0, num_frames, step)
+        before = self._context * hop
+        # Silence around the recording, so that every window lies inside.
+        padded = tf.pad(_gain(samples) * samples, [[before, self._window * hop + step * hop]])
+
+        def heard(first):
+            piece = tf.reshape(padded[first * hop:(first + self._window - 1) * hop],
+                               (1, (self._window - 1) * hop))
+            outputs = self.model(piece, training=False)
+            return {name: tf.cast(self._probability(name, value), tf.float16)
+                    for name, value in outputs.items()}
+
+        found = each(heard, firsts, {name: tf.TensorSpec([step, width], tf.float16)
+                                     for name, width in self.widths.items()})
+        return {name: tf.reshape(value, (-1, self.widths[name]))[:num_frames]
+                for name, value in found.items()}
+
+    @functools.cached_property
+    def widths(self):
+        """Columns of each output, by name."""
+        samples = keras.KerasTensor([1, (self._window - 1) * self.model.hop_length])
+        outputs = self.model(samples, training=False)
+        return {name: value.shape[-1] for name, value in outputs.items()}
+
+    def _probability(self, name, value):
+        value = value[0, self._context:self._context + self._step]
+        return tf.sigmoid(value) if name in windows.PROBABILITIES else value
+
+
+def _gain(samples):
+    """What brings a recording to the models' level, 1 for a silent one."""
+    size = tf.minimum(transcriber.BLOCK_SAMPLES, tf.size(samples))
+    blocks = tf.reshape(samples[:tf.size(samples) // size * size], (-1, size))
+    power = tf.cast(tf.reduce_sum(tf.square(blocks), axis=1), tf.float64)
+    power /= tf.cast(size, tf.float64)
+    loudest = tf.math.top_k(power, tf.maximum(1, tf.size(power) // 10)).values
+    db = 10 / math.log(10) * tf.math.log(tf.reduce_mean(loudest) + 1e-20)
+    gain = tf.pow(tf.constant(10, tf.float64), (transcriber.LEVEL_DB - db) / 20)
+    return tf.where(db <= transcriber.SILENCE_DB, 1.0, tf.cast(gain, tf.float32))

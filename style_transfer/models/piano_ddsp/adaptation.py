@@ -1,0 +1,154 @@
+"""Fitting an estimated piano to its clip: a few steps on a latent and small corrections."""
+
+import functools
+
+import keras
+import numpy as np
+from keras import ops
+
+from style_transfer import losses, piano_roll
+from style_transfer.models.piano_ddsp import net as piano_ddsp
+
+DEFAULT_STEPS = 80
+CROP_SECS = 2.5
+BATCH_SIZE = 3
+MAX_NOTES = 96
+FFT_SIZES = (2048, 1024, 512, 256)
+
+
+class Adapter(keras.Model):
+    """A `PianoDDSP` with frozen nets whose style vector and corrections can be learned.
+
+    Args:
+        model: The `PianoDDSP`; its weights stay as they are.
+        style: The encoder's style vector, `[style_size]`, where the fit starts.
+        penalty: Weight of the squared corrections in the loss.
+    """
+
+    def __init__(self, model, style, penalty=0.02, **kwargs):
+        super().__init__(**kwargs)
+        self.piano = model
+        self.piano.trainable = False
+        self.penalty = penalty
+        shapes = {"by_key": (piano_ddsp.NUM_ANCHORS, model.num_outputs),
+                  "by_velocity": (model.num_outputs,),
+                  "room": (2 * piano_ddsp.NUM_ROOM_BANDS,)}
+        self.style = self.add_weight(name="style", shape=style.shape,
+                                     initializer=lambda shape, dtype=None: ops.cast(style, dtype))
+        self.corrections = {name: self.add_weight(name=name, shape=shape, initializer="zeros")
+                            for name, shape in shapes.items()}
+
+    def call(self, inputs, training=False):
+        """Audio of a batch of crops, as `PianoDDSP.play`."""
+        for correction in self.corrections.values():
+            self.add_loss(self.penalty * ops.mean(ops.square(correction)))
+        style = ops.broadcast_to(self.style, (ops.shape(inputs["note_key"])[0], *self.style.shape))
+        return self.piano.play(style, inputs, self.corrections)
+
+
+    def restart(self, style, seed):
+        """Forgets what was learned and starts at `style`; one seed gives one fit."""
+        self.style.assign(style)
+        for correction in self.corrections.values():
+            correction.assign(ops.zeros_like(correction))
+        for variable in self.optimizer.variables:
+            if variable is not self.optimizer.learning_rate:
+                variable.assign(ops.zeros_like(variable))
+        state = self.piano.random.state
+        state.assign(ops.cast(ops.convert_to_tensor([seed, 0]), state.dtype))
+
+
+@functools.lru_cache(maxsize=1)
+def _adapter(model, penalty, loss):
+    """An `Adapter` ready to train; kept, since compiling it takes longer than many steps."""
+    if loss is None:
+        loss = losses.PianoLoss(model.sample_rate, fft_sizes=FFT_SIZES, soft_floor=True,
+                                logmel_weight=4.0)
+    adapter = Adapter(model, np.zeros(model.style_size, np.float32), penalty)
+    adapter.compile(keras.optimizers.Adam(beta_2=0.99, global_clipnorm=1.0), loss=loss)
+    adapter.optimizer.build(adapter.trainable_variables)
+    return adapter
+
+
+def crops(audio, table, tuning, seed, warmup_secs, crop_secs=CROP_SECS, batch_size=BATCH_SIZE,
+          max_notes=MAX_NOTES):
+    """Endless random crops of a clip with its notes, as batches for `PianoDDSP`.
+
+    Args:
+        audio: `Audio` at the model's rate.
+        table: The clip's `NoteTable`.
+        tuning: Has `f0_hz` and `inharmonicity`, each `[88]`.
+        seed: Seed of the positions.
+        warmup_secs: Seconds at the crop's start that the model does not give back.
+        crop_secs: Length of a crop, the warm-up included.
+        batch_size: Crops in a batch.
+        max_notes: Notes in a crop; the oldest go.
+
+    Yields:
+        `(inputs, target)`.
+    """
+    rng = np.random.default_rng(seed)
+    rate = audio.sample_rate
+    before = int(warmup_secs * rate)
+    # The clip may start and end anywhere in a crop, so that all of it is heard equally often.
+    samples = np.concatenate([np.zeros(before, np.float32), audio.samples])
+    size = int(crop_secs * rate)
+    samples = np.pad(samples, (0, max(0, size - len(samples))))
+    num_frames = int(crop_secs * piano_roll.FRAMES_PER_SECOND)
+    while True:
+        starts = rng.integers(0, len(samples) - size + 1, batch_size)
+        rows = [note_arrays(table, start / rate - warmup_secs, crop_secs, max_notes)
+                for start in starts]
+        inputs = {name: np.stack([row[name] for row in rows]) for name in rows[0]}
+        inputs["roll"] = np.stack([piano_roll.roll(table, s / rate - warmup_secs, num_frames)
+                                   for s in starts])
+        for name in ("f0_hz", "inharmonicity"):
+            value = np.asarray(getattr(tuning, name), np.float32)
+            inputs[name] = np.broadcast_to(value, (batch_size, len(value)))
+        yield inputs, np.stack([samples[s + before: s + size] for s in starts])
+
+
+def note_arrays(table, start_secs, crop_secs, max_notes):
+    """The notes of a crop as padded arrays `[max_notes]`, times relative to its start."""
+    onset, damped = table.onset_secs - start_secs, table.damped_secs - start_secs
+    rows = np.flatnonzero((onset < crop_secs) & (damped > -1.0))[-max_notes:]
+    arrays = {"note_key": (table.key[rows], np.int32, 0),
+              "note_velocity": (table.velocity[rows], np.float32, 0.0),
+              "note_onset_secs": (onset[rows], np.float32, 0.0),
+              "note_damped_secs": (damped[rows], np.float32, piano_ddsp.NEVER_SECS)}
+    return {name: np.pad(values.astype(dtype), (0, max_notes - len(rows)), constant_values=fill)
+            for name, (values, dtype, fill) in arrays.items()}
+
+
+def adapt(model, style, audio, table, tuning, steps=DEFAULT_STEPS, learning_rate=0.02,
+          penalty=0.02, seed=0, progress=None, batch_size=BATCH_SIZE, loss=None):
+    """Fits style vector and corrections to a clip with known notes.
+
+    Args:
+        model: A `PianoDDSP`.
+        style: Style vector to start from, `[style_size]`.
+        audio: The clip at the model's rate, scaled to the level that the model was trained at.
+        table: Its `NoteTable`.
+        tuning: Its measured tuning.
+        steps: Gradient steps.
+        learning_rate: Of Adam at the start; it falls to a tenth.
+        penalty: Weight of the squared corrections.
+        seed: Seed of the crops.
+        progress: Called with (step, steps, loss) after each step.
+        batch_size: Crops in a step.
+        loss: A Keras loss of target and played audio; None takes `PianoLoss`.
+
+    Returns:
+        The adapted style vector and the corrections, as NumPy arrays.
+    """
+    adapter = _adapter(model, penalty, loss)
+    adapter.restart(style, seed)
+    batches = crops(audio, table, tuning, seed, model.warmup_secs, batch_size=batch_size)
+    for step in range(steps):
+        falling = 0.1 + 0.9 * 0.5 * (1 + np.cos(np.pi * step / steps))
+        adapter.optimizer.learning_rate = learning_rate * falling
+        value = adapter.train_on_batch(*next(batches))
+        if progress is not None:
+            progress(step + 1, steps, float(np.ravel(value)[0]))
+    style = ops.convert_to_numpy(adapter.style)
+    return style, {k: ops.convert_to_numpy(v) for k, v in adapter.corrections.items()}

@@ -1,0 +1,235 @@
+"""Transfers of many pieces to one piano, written to files: what `style_transfer_generate` does."""
+
+import dataclasses
+import os
+import time
+import warnings
+
+import numpy as np
+
+from style_transfer import audio as audio_lib
+from style_transfer import files, piano_roll
+from style_transfer.audio import Audio
+from style_transfer.files import Summary
+from style_transfer.synthesis import una_corda
+from style_transfer.transcription.decoding import Thresholds
+
+CONTENT_SUFFIXES = (".mid", ".midi", ".pb", ".notesequence")
+PICTURE_SECS = 60.0
+PROGRESS_EVERY_SECS = 1.0
+WRITE_SAMPLES = 1 << 18
+
+
+@dataclasses.dataclass(frozen=True)
+class Options:
+    """What a batch is made with; see the flags of `style_transfer_generate`."""
+
+    style: str
+    output_dir: str
+    style_midi: str | None = None
+    adapt_steps: int | None = None
+    sample_rate: int = 24_000
+    audio_format: str = "wav"
+    loudness: float | None = None
+    save_piano: str | None = None
+    checkpoint: str | None = None
+    seed: int = 0
+    overwrite: bool = False
+    picture: bool = True
+    transcriber: str | None = None
+    thresholds: Thresholds = Thresholds()
+    transcribe_style: bool = True
+    soft_pedal_db: float = una_corda.DEFAULT_DB
+
+
+def generate(contents, options, report=files.say):
+    """Plays each content on the piano of `options.style`.
+
+    For each piece `NAME.wav` (or flac), `NAME.mid` and `NAME.png` are written; files of the same
+    name get numbers. A piece that cannot be used is reported with its reason and skipped; outputs
+    that exist are kept unless `options.overwrite`.
+
+    Args:
+        contents: Paths, folders and globs.
+        options: `Options`.
+        report: Called with a line of text, and `again=True` for lines that replace the last.
+
+    Returns:
+        A `Summary`.
+
+    Raises:
+        FileNotFoundError: Content, style, its MIDI or weights are missing.
+        ValueError: An option cannot be used.
+    """
+    from style_transfer import one_shot as transfer
+    from style_transfer.transcription import transcriber
+
+    paths = _checked(contents, options)
+    summary = Summary(read=len(paths))
+    targets = files.targets(paths, options.output_dir, f".{options.audio_format}", ".mid", ".png",
+                            keep=(options.style, options.style_midi))
+    missing = files.to_make(paths, targets, (".mid", ".png"), options.overwrite, summary, report)
+    if any(transfer.is_recording(path) for path, _ in missing):
+        transcriber.load(options.transcriber)  # wrong weights are no fault of a recording
+    os.makedirs(options.output_dir, exist_ok=True)
+    tables = []
+    for path, target in missing:
+        try:
+            tables.append((path, target, _notes(path, options, report)))
+        except (ValueError, OSError) as error:
+            report(f"skipped {path}: {error}")
+            summary.skipped += 1
+    if not tables and not options.save_piano:
+        return summary
+    model = transfer.load(options.checkpoint)
+    piano = _estimate(options, model, report)
+    for path, target, table in tables:
+        try:
+            _generate_one(target, table, piano, model, options, report)
+            summary.written += 1
+        except (ValueError, OSError) as error:
+            report(f"skipped {path}: {error}")
+            summary.skipped += 1
+    return summary
+
+
+def _checked(contents, options):
+    """Paths of the contents, if all that can be checked before any work is as it should be."""
+    from style_transfer import one_shot as transfer
+
+    transfer.check_sample_rate(options.sample_rate)
+    files.check_folder(options.output_dir)
+    paths = files.find(contents, (*CONTENT_SUFFIXES, *audio_lib.SUFFIXES),
+                       "a MIDI file or a recording", options.output_dir)
+    for path in filter(None, (options.style, options.style_midi)):
+        if not os.path.isfile(path):
+            raise FileNotFoundError(f"There is no style file {path!r}.")
+    output_dir = os.path.realpath(options.output_dir)
+    if any(os.path.isdir(c) and os.path.realpath(c) == output_dir for c in contents):
+        raise ValueError(f"The output folder {options.output_dir!r} is searched for content as "
+                         "well, where results would become content: give another one.")
+    return paths
+
+
+def _notes(path, options, report):
+    """The notes of one content; a recording's are transcribed, and named with how long it took."""
+    from style_transfer import one_shot as transfer
+
+    begun = time.monotonic()
+    table = transfer.content_notes(
+        path, transcriber=options.transcriber, thresholds=options.thresholds,
+        progress=lambda what, done, total: report(
+            f"{what} {os.path.basename(path)}: {done:.0f} of {total:.0f} s", again=True))
+    if transfer.is_recording(path):
+        report(f"transcribed {path}: {len(table)} notes in {time.monotonic() - begun:.1f} s")
+    return table
+
+
+def _estimate(options, model, report):
+    from style_transfer import one_shot as transfer
+
+    begun = time.monotonic()
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", UserWarning)
+        piano = transfer.estimate_piano(
+            options.style, style_midi=options.style_midi, adapt_steps=options.adapt_steps,
+            seed=options.seed, model=model, transcribe_style=options.transcribe_style,
+            transcriber=options.transcriber,
+            progress=lambda what, done, total: report(f"{what} {done}/{total}", again=True))
+    for warning in caught:
+        if issubclass(warning.category, UserWarning):
+            report(f"warning: {warning.message}")
+    how = "fitted to" if piano.corrections else "estimated from"
+    report(f"piano {piano.name!r} {how} {options.style} in {time.monotonic() - begun:.1f} s")
+    if not piano.corrections and not options.style.endswith(".piano"):
+        report("(with --style_midi, the notes of the clip, it would be fitted to it)")
+    if options.save_piano:
+        piano.save(options.save_piano)
+        report(f"wrote {options.save_piano}")
+    return piano
+
+
+def _generate_one(target, table, piano, model, options, report):
+    from style_transfer.models.piano_ddsp import picture
+
+    begun = time.monotonic()
+    seconds, beginning = play_to_file(target, piano, table, model, options, report)
+    took = time.monotonic() - begun
+    piano_roll.save_midi(target.with_suffix(".mid"), piano_roll.to_sequence(table))
+    if options.picture:
+        style = None
+        if not options.style.endswith(".piano"):
+            style = audio_lib.load(options.style)
+        picture.save_picture(target.with_suffix(".png"), piano, table, beginning, style, model,
+                             title=f"{target.stem} played on {piano.name}")
+    report(f"wrote {target}: {seconds:.1f} s of audio in {took:.1f} s "
+           f"(real-time factor {took / seconds:.3f})")
+
+
+def play_to_file(target, piano, table, model, options, report=files.say, progress=None):
+    """Plays a note table to an audio file, in memory that does not grow with the piece.
+
+    Args:
+        target: Path ending in .wav or .flac; whole or not at all.
+        piano: A `Piano`.
+        table: A `NoteTable`.
+        model: Its `PianoDDSP`.
+        options: `Options`, of which sample rate, loudness and seed are used.
+        report: As in `generate`.
+        progress: Called with (what, done, total) seconds instead of `report`; what it raises ends
+            the work.
+
+    Returns:
+        Seconds written, and the beginning as `Audio`.
+    """
+    from style_transfer import one_shot as transfer
+
+    begun = time.monotonic()
+    shown = begun
+
+    def say(what, done, total):
+        nonlocal shown
+        now = time.monotonic()
+        if now - shown > PROGRESS_EVERY_SECS:
+            shown = now
+            report(f"{target.name}: {what} {done:.0f} of {total:.0f} s, real-time factor "
+                   f"{(now - begun) / done:.3f}", again=True)
+
+    loudness = piano.loudness_db if options.loudness is None else options.loudness
+    raw = target.with_name(f".{target.name}.{os.getpid()}.raw")
+    try:
+        # The gain is known only at the end, so the samples wait in a file.
+        power, peak, count = 0.0, 0.0, 0
+        with open(raw, "wb") as file:
+            chunks = transfer.played(model, piano, table, options.seed,
+                                     progress or say, options.soft_pedal_db)
+            for chunk in audio_lib.resampled(chunks, model.sample_rate, options.sample_rate):
+                file.write(np.ascontiguousarray(chunk, np.float32).tobytes())
+                power += float(np.sum(np.square(chunk, dtype=np.float64)))
+                peak = max(peak, float(np.max(np.abs(chunk), initial=0)))
+                count += len(chunk)
+        gain = 10 ** (loudness / 20) / np.sqrt(power / count + 1e-20) if power else 1.0
+        if peak * gain > 1:
+            report(f"{target.name}: {loudness:.1f} dB would clip, lowered by "
+                   f"{20 * np.log10(peak * gain):.1f} dB")
+            gain = 1 / peak
+        beginning = _write_scaled(target, raw, gain, options.sample_rate)
+    finally:
+        raw.unlink(missing_ok=True)
+    return count / options.sample_rate, beginning
+
+
+def _write_scaled(target, raw, gain, sample_rate):
+    import soundfile
+
+    partial = target.with_name(f".{target.name}.{os.getpid()}.part")
+    try:
+        with open(raw, "rb") as source, soundfile.SoundFile(
+                partial, "w", sample_rate, 1, "PCM_24", format=target.suffix[1:].upper()) as file:
+            while len(block := np.fromfile(source, np.float32, WRITE_SAMPLES)):
+                file.write(block * np.float32(gain))
+        os.replace(partial, target)
+    finally:
+        partial.unlink(missing_ok=True)
+    beginning = np.fromfile(raw, np.float32, int(PICTURE_SECS * sample_rate))
+    return Audio(beginning * np.float32(gain), sample_rate)

@@ -1,0 +1,1 @@
+"""Cached generation: one step of a WaveNet after the other, compiled."""

@@ -1,0 +1,265 @@
+"""Pieces played by a WaveNet, written to files.
+
+run.generate("midi2wave_small", model, ["piece.mid"], run.Options(output_dir="out", seconds=4))
+"""
+
+import contextlib
+import dataclasses
+import os
+import time
+
+import numpy as np
+
+from style_transfer import audio as audio_lib
+from style_transfer import files, piano_roll
+from style_transfer.models.wavenet import inputs
+from style_transfer.models.wavenet import options as options_lib
+from style_transfer.models.wavenet.options import Options
+
+__all__ = ["Options", "generate", "load"]
+
+BATCH = 8
+SPECTRAL_FRAMES = 1000  # that `SpectralWaveNet` makes in one pass of all pieces, margins aside
+TAIL_SECS = 1.0
+PROGRESS_EVERY_SECS = 1.0
+
+
+@dataclasses.dataclass(frozen=True)
+class _Piece:
+    """A content to be played: its output, notes, length and, if there is one, its recording."""
+
+    target: object
+    table: piano_roll.NoteTable
+    num_frames: int
+    recording: np.ndarray | None
+
+
+def load(config_name, checkpoint=None):
+    """The model of a configuration with trained weights.
+
+    Args:
+        config_name: Name of a configuration of the family `wavenet`.
+        checkpoint: See `weights.load`; None for the package's weights of that name.
+
+    Raises:
+        FileNotFoundError: There are no such weights.
+        ValueError: They are of another model.
+    """
+    from style_transfer import weights
+
+    if checkpoint is None and config_name not in weights.names():
+        raise FileNotFoundError(
+            f"The package has no weights of {config_name}: train a model (style_transfer_train "
+            f"--config={config_name}) and give its run_dir with --checkpoint.")
+    model = weights.load(checkpoint or config_name)
+    expected = "SpectralWaveNet" if config_name == "wavenet_spectral" else "WaveNet"
+    if type(model).__name__ != expected:
+        raise ValueError(f"{checkpoint} is not of {config_name}: it is a {type(model).__name__}, "
+                         f"expected a {expected}.")
+    return model
+
+
+def generate(model, contents, options, report=files.say):
+    """Plays each content, several at once.
+
+    For each piece `NAME.wav`, `NAME.mid` and `NAME.png` are written; files of the same name get
+    numbers. A piece, its options and its seed give the same audio whatever is made with it. A piece
+    that cannot be used is reported with its reason and skipped; outputs that exist are kept unless
+    `options.overwrite`.
+
+    Args:
+        model: From `load`.
+        contents: Paths, folders and globs of MIDI files, NoteSequences and recordings; the last
+            are transcribed.
+        options: The `Options`.
+        report: Called with a line of text, and `again=True` for lines that replace the last.
+
+    Returns:
+        A `files.Summary`.
+
+    Raises:
+        FileNotFoundError: Content or a recording is missing.
+        ValueError: An option is wrong or does not fit the model.
+    """
+    from style_transfer.models.piano_ddsp import generate as batch
+
+    options_lib.check(options)
+    piano = _piano(model, options)
+    paths = files.find(contents, (*batch.CONTENT_SUFFIXES, *audio_lib.SUFFIXES),
+                       "a MIDI file or a recording", options.output_dir)
+    if len(options.primer_audio) not in (0, 1, len(paths)):
+        raise ValueError(f"There are {len(options.primer_audio)} recordings for {len(paths)} "
+                         "pieces: give primer_audio one for each, or one for all.")
+    if options.primer_audio and not hasattr(model, "receptive_field"):
+        raise ValueError("primer_audio is for models that go sample by sample; this one makes all "
+                         "samples at once.")
+    recordings = options.primer_audio
+    if len(recordings) < len(paths):
+        recordings = (recordings or (None,)) * len(paths)
+    recordings = dict(zip(paths, recordings, strict=True))
+    summary = files.Summary(read=len(paths))
+    targets = files.targets(paths, options.output_dir, ".wav", ".mid", ".png",
+                            keep=(options.style, *options.primer_audio))
+    missing = files.to_make(paths, targets, (".mid", ".png"), options.overwrite, summary, report)
+    os.makedirs(options.output_dir, exist_ok=True)
+    for first in range(0, len(missing), BATCH):
+        pieces = []
+        for path, target in missing[first:first + BATCH]:
+            with _skipping(path, summary, report):
+                pieces.append(_read(model, path, target, recordings[path], options))
+        if pieces:
+            _generate_batch(model, pieces, piano, options, summary, report)
+    return summary
+
+
+@contextlib.contextmanager
+def _skipping(path, summary, report):
+    """What is wrong with a piece is said; the others go on."""
+    try:
+        yield
+    except (ValueError, OSError) as error:
+        report(f"skipped {path}: {error}")
+        summary.skipped += 1
+
+
+def _piano(model, options):
+    """What the model is told of the piano, for one clip, or None."""
+    style_size = getattr(model, "global_size", 0)
+    num_pianos = getattr(model, "num_pianos", 0)
+    takes_clip = hasattr(model, "style_encoder")
+    if options.style and not (style_size or takes_clip):
+        raise ValueError("--style is given, but this model was trained without a recording of its "
+                         "piano and always sounds like its own: leave it out.")
+    if (style_size or takes_clip) and not options.style:
+        raise ValueError("This model plays on the piano of a recording: give one with --style.")
+    if num_pianos:
+        if options.piano_id is None or not 0 <= options.piano_id < num_pianos:
+            raise ValueError(f"This model knows {num_pianos} pianos: give piano_id 0 to "
+                             f"{num_pianos - 1}.")
+        return np.int32(options.piano_id)
+    if options.piano_id is not None:
+        raise ValueError("piano_id is given, but this model was trained without numbers of "
+                         "pianos: leave it out.")
+    if not options.style:
+        return None
+    clip = audio_lib.load(options.style, model.sample_rate)
+    if clip.rms_db <= audio_lib.LOUDNESS_FLOOR_DB:
+        raise ValueError(f"{options.style} is silent.")
+    clip = audio_lib.at_loudness(clip, inputs.STYLE_LEVEL_DB).samples
+    return clip if takes_clip else inputs.style_vectors([clip], model.sample_rate)[0]
+
+
+def _read(model, path, target, recording, options):
+    from style_transfer import one_shot as transfer
+
+    table = transfer.content_notes(path)
+    secs = options.seconds or table.end_secs + TAIL_SECS
+    samples = None
+    if recording is not None:
+        samples = inputs.at_level(audio_lib.load(recording, model.sample_rate)).samples
+        if options.teacher_forced:
+            secs = min(secs, len(samples) / model.sample_rate)
+        elif len(samples) < options.primer_seconds * model.sample_rate:
+            raise ValueError(f"{recording} lasts {len(samples) / model.sample_rate:.2f} s, shorter "
+                             f"than the primer of {options.primer_seconds:g} s")
+        elif secs <= options.primer_seconds:
+            raise ValueError(f"the piece lasts {secs:.2f} s, which the primer of "
+                             f"{options.primer_seconds:g} s fills")
+    hop = model.sample_rate // model.roll_rate
+    frames = max(1, inputs.num_frames(round(secs * model.sample_rate), hop))
+    return _Piece(target, table, frames, samples)
+
+
+def _generate_batch(model, pieces, piano, options, summary, report):
+    is_sampled = hasattr(model, "receptive_field")
+    # Behind each piece is silence as far as it hears, whether others last longer or not.
+    ahead = model.context_reach + 1 if is_sampled else model.reach
+    rolls = np.zeros((len(pieces), max(piece.num_frames for piece in pieces) + ahead,
+                      inputs.ROLL_FEATURES), np.float32)
+    for roll, piece in zip(rolls, pieces, strict=True):
+        roll[:piece.num_frames] = inputs.roll(piece.table, 0, piece.num_frames, model.roll_rate)
+    pianos = None if piano is None else np.repeat(np.asarray(piano)[None], len(pieces), axis=0)
+    if is_sampled:
+        made, took = _sampled(model, rolls, pieces, pianos, options, report)
+    else:
+        made, took = _at_once(model, rolls, pianos, report)
+    hop = model.sample_rate // model.roll_rate
+    count = sum(piece.num_frames for piece in pieces) * hop
+    for piece, roll, samples in zip(pieces, rolls, made, strict=True):
+        with _skipping(piece.target, summary, report):
+            _write(model, piece, roll[:piece.num_frames], samples[:piece.num_frames * hop],
+                   options, report)
+            summary.written += 1
+    report(f"{count} samples in {took:.1f} s: {count / took:.0f} samples/s, real-time factor "
+           f"{took * model.sample_rate / count:.2f}")
+
+
+def _at_once(model, rolls, pianos, report):
+    """Audio of a `SpectralWaveNet` and how long it took, seconds.
+
+    It is made in parts that overlap by all that a sample depends on.
+    """
+    begun = time.monotonic()
+    rolls = inputs.decayed(rolls, model.roll_rate)
+    hop, total, margin = model.hop, rolls.shape[1], model.reach
+    noise = np.repeat(model.noise(total * hop), len(rolls), axis=0)
+    step = max(1, SPECTRAL_FRAMES // len(rolls))
+    parts = []
+    for first in range(0, total, step):
+        last = min(first + step, total)
+        begin, end = max(0, first - margin), min(total, last + margin)
+        x = {"roll": rolls[:, begin:end], "style_audio": pianos,
+             "noise": noise[:, begin * hop:end * hop],
+             "start_sample": np.full(len(rolls), begin * hop, np.int32)}
+        parts.append(np.asarray(model(x))[:, (first - begin) * hop:(last - begin) * hop])
+        report(f"{last} of {total} frames", again=True)
+    return np.concatenate(parts, axis=1), time.monotonic() - begun
+
+
+def _sampled(model, rolls, pieces, pianos, options, report):
+    """Audio of a `WaveNet` and how long it took, seconds, what is compiled before not counted."""
+    from style_transfer.models.wavenet.engine import generation
+
+    hop = model.sample_rate // model.roll_rate
+    report("compiling, or loading what was compiled before", again=True)
+    generation.generate(model, rolls[:1, :1], style=None if pianos is None else pianos[:1])
+    begun = time.monotonic()
+    shown = begun
+
+    def progress(done, total):
+        nonlocal shown
+        now = time.monotonic()
+        if now - shown > PROGRESS_EVERY_SECS:
+            shown = now
+            count = sum(min(done, piece.num_frames * hop) for piece in pieces)
+            report(f"{done} of {total} samples, {count / (now - begun):.0f} samples/s", again=True)
+
+    primer = None
+    if pieces[0].recording is not None:
+        length = (rolls.shape[1] * hop if options.teacher_forced
+                  else round(options.primer_seconds * model.sample_rate))
+        primer = np.stack([np.pad(piece.recording[:length],
+                                  (0, max(0, length - len(piece.recording)))) for piece in pieces])
+    sustain = options_lib.sustain_temperature(options.temperature, options.sustain_temperature)
+    # What a piece sounds like must not depend on the pieces beside it.
+    seeds = [options.seed] * len(pieces)
+    made = generation.generate(model, rolls, seeds, options.temperature, sustain, primer=primer,
+                               teacher_forced=options.teacher_forced, style=pianos,
+                               lead_frames=model.lead_frames, report=progress,
+                               threads=min(len(pieces), os.cpu_count() or 1))
+    return made, time.monotonic() - begun
+
+
+def _write(model, piece, roll, samples, options, report):
+    from style_transfer.models.wavenet import pictures
+
+    audio = audio_lib.Audio(samples, model.sample_rate)
+    audio_lib.save(piece.target, audio)
+    piano_roll.save_midi(piece.target.with_suffix(".mid"), piano_roll.to_sequence(piece.table))
+    if options.picture:
+        primer_secs = 0.0
+        if piece.recording is not None and not options.teacher_forced:
+            primer_secs = options.primer_seconds
+        pictures.save_picture(piece.target.with_suffix(".png"), roll, model.roll_rate,
+                              audio, primer_secs, piece.target.stem)
+    report(f"wrote {piece.target}: {audio.duration_secs:.1f} s")

@@ -1,0 +1,244 @@
+"""The signatures of exported `WaveNet` and `SpectralWaveNet` models, as TensorFlow functions."""
+
+import functools
+
+import tensorflow as tf
+
+from style_transfer.graph import notes as notes_lib
+from style_transfer.graph import wav
+from style_transfer.graph.batches import each, named, padded_to_longest, same_batch
+from style_transfer.graph.checks import require, require_temperature
+from style_transfer.models.piano_ddsp import graph_style as style_lib
+from style_transfer.models.wavenet import inputs
+from style_transfer.models.wavenet.generate import TAIL_SECS
+from style_transfer.models.wavenet.graph_rendering import Renderer
+from style_transfer.models.wavenet.graph_sampling import Sampler
+
+MAX_SAMPLES = 240_000  # 15 s at 16 kHz: one after the other, they take a minute or more
+MAX_SPECTRAL_SECS = 300.0
+MAX_NOTES = 30_000
+STRING, FLOATS, INTEGERS = (tf.TensorSpec([None], dtype) for dtype in (
+    tf.string, tf.float32, tf.int32))
+ROLLS = tf.TensorSpec([None, None, inputs.ROLL_FEATURES])
+
+
+class _Rolls:
+    """What is played: rolls of serialized NoteSequences, and checks of those that are given.
+
+    Args:
+        model: A `WaveNet` or `SpectralWaveNet`.
+        max_secs: Longest piece.
+        max_notes: Most notes of a piece.
+
+    Raises:
+        ValueError: The model reads other rolls than notes make.
+    """
+
+    def __init__(self, model, max_secs, max_notes):
+        features = getattr(model, "roll_features", inputs.ROLL_FEATURES)
+        if features != inputs.ROLL_FEATURES:
+            raise ValueError(f"The model reads rolls of {features} features; it can be exported "
+                             f"with {inputs.ROLL_FEATURES}, those that notes have.")
+        self.model, self.max_secs, self.max_notes = model, max_secs, max_notes
+        self._of_sequence = tf.function(self._read, autograph=False, input_signature=[
+            tf.TensorSpec([], tf.string)])
+
+    def of_sequence(self, data):
+        """Roll `[frames, 176]` of a serialized NoteSequence, as `wavenet.run` makes it."""
+        return self._of_sequence(data)
+
+    def of_sequences(self, data):
+        """Rolls `[batch, longest, 176]`, and how many frames of each count."""
+        def one(item):
+            roll = self._of_sequence(item)
+            return tf.io.serialize_tensor(roll), tf.shape(roll)[0]
+
+        waiting, counts = each(one, data, (tf.TensorSpec([], tf.string),
+                                           tf.TensorSpec([], tf.int32)))
+        rolls = padded_to_longest(waiting, tf.TensorSpec([None, inputs.ROLL_FEATURES]))
+        return rolls, counts
+
+    def checked(self, rolls):
+        """Rolls of a request, if they can be played."""
+        most = int((self.max_secs + TAIL_SECS) * self.model.roll_rate)
+        frames = tf.shape(rolls)[1]
+        # NaN is on neither side.
+        is_velocity = tf.reduce_all((rolls >= 0) & (rolls <= 1))
+        with tf.control_dependencies([
+                require((frames > 0) & (frames <= most), "roll has", frames, "frames; expected 1 "
+                        f"to {most}, {self.model.roll_rate} for each second."),
+                require(is_velocity, "roll must hold velocities between 0 and 1.")]):
+            return tf.identity(rolls)
+
+    def _read(self, data):
+        table = notes_lib.within_limits(notes_lib.note_table(data), self.max_secs, self.max_notes)
+        secs = tf.reduce_max(table.damped_secs) + TAIL_SECS
+        samples = tf.cast(tf.round(secs * self.model.sample_rate), tf.int32)
+        roll = notes_lib.roll(table, inputs.num_frames(samples, self.model.hop),
+                              self.model.roll_rate)
+        return roll[:, :inputs.ROLL_FEATURES]
+
+
+class WaveNetServing(tf.Module):
+    """What an exported `WaveNet` can do; items of a batch are independent of one another.
+
+    They are sampled together, which takes little longer than one alone. A piece that is shorter
+    than `Sampler.windows`, about half a second, is played as if silence followed it.
+
+    Args:
+        model: The built model.
+        max_content_secs: Longest piece that is played; None for `longest_secs`.
+        max_notes: Most notes of a piece.
+    """
+
+    def __init__(self, model, max_content_secs=None, max_notes=MAX_NOTES):
+        super().__init__()
+        self.model = model
+        variables = list(model.variables)
+        self._rolls = _Rolls(model, max_content_secs or longest_secs(model), max_notes)
+        if model.global_size:
+            encoder = inputs.style_model(None)
+            if encoder.style_size != model.global_size:
+                raise ValueError(f"The model's global_size is {model.global_size}, but the style "
+                                 f"vectors of recordings have {encoder.style_size} numbers: it "
+                                 "cannot be told of a piano.")
+            variables += encoder.variables
+            self._encode = tf.function(functools.partial(_style_vector, model, encoder),
+                                       autograph=False, input_signature=[
+                                           tf.TensorSpec([], tf.string)])
+        self.kept = [variable.value for variable in variables]
+        # Traced once and shared by the signatures.
+        self._sampler = tf.function(Sampler(model), autograph=False, input_signature=[
+            ROLLS, INTEGERS, self._piano_specs(), INTEGERS, FLOATS, FLOATS])
+
+    def signatures(self):
+        """Concrete functions by name, for `tf.saved_model.save`."""
+        clip, piano = {}, self._piano_specs()
+        how = {"seed": INTEGERS, "temperature": FLOATS, "sustain_temperature": FLOATS}
+        made = {"generate": (self.generate, {"roll": ROLLS, **how, **piano})}
+        if piano.pop("style", None):
+            clip = {"style_bytes": STRING}
+            made["encode_style"] = (self.encode_style, clip)
+        files = {"content_bytes": STRING, **clip}
+        return named({"serving_default": (self.play, {**files, **how, **piano}), **made})
+
+    def play(self, content_bytes, **how):
+        """Serialized NoteSequences -> WAV files, drawn at temperatures; 0 for the likeliest."""
+        same_batch(content_bytes, *how.values())
+        if "style_bytes" in how:
+            how |= self.encode_style(how.pop("style_bytes"))
+        rolls, counts = self._rolls.of_sequences(content_bytes)
+        audio = self._sampled(rolls, counts, **how)
+
+        def file(item):
+            samples, count = item
+            return wav.encode(samples[:count * self.model.hop], self.model.sample_rate)
+
+        return {"audio_bytes": each(file, (audio, counts), tf.TensorSpec([], tf.string))}
+
+    def generate(self, roll, **how):
+        """Rolls -> float audio; frame `f` of a roll covers samples `f * hop` to `(f + 1) * hop`."""
+        same_batch(roll, *how.values())
+        roll = self._rolls.checked(roll)
+        counts = tf.fill([tf.shape(roll)[0]], tf.shape(roll)[1])
+        return {"audio": self._sampled(roll, counts, **how)}
+
+    def encode_style(self, style_bytes):
+        """WAV files -> the style vectors that `generate` takes."""
+        return {"style": each(self._encode, style_bytes,
+                              tf.TensorSpec([self.model.global_size]))}
+
+    def _piano_specs(self):
+        """What the model is told of pianos."""
+        specs = {}
+        if self.model.global_size:
+            specs["style"] = tf.TensorSpec([None, self.model.global_size])
+        if self.model.num_pianos:
+            specs["piano_id"] = INTEGERS
+        return specs
+
+    def _sampled(self, rolls, counts, seed, temperature, sustain_temperature, **piano):
+        checks = [require_temperature(temperature), require_temperature(sustain_temperature)]
+        if "piano_id" in piano:
+            known = (piano["piano_id"] >= 0) & (piano["piano_id"] < self.model.num_pianos)
+            checks.append(require(tf.reduce_all(known), "piano_id must be a number from 0 to",
+                                  f"{self.model.num_pianos - 1}."))
+        if "style" in piano:
+            checks.append(require(tf.reduce_all(tf.math.is_finite(piano["style"])),
+                                  "style holds NaN or infinite values."))
+        with tf.control_dependencies(checks):
+            temperature = tf.identity(temperature)
+            piano = {name: tf.identity(value) for name, value in piano.items()}
+        return self._sampler(rolls, counts, piano, seed, temperature, sustain_temperature)
+
+
+class SpectralServing(tf.Module):
+    """What an exported `SpectralWaveNet` can do; items of a batch are independent of one another.
+
+    A piece that is shorter than `Renderer.windows`, about two seconds, is played as if silence
+    followed it.
+
+    Args:
+        model: The built model.
+        max_content_secs: Longest piece that is played; None for `longest_secs`.
+        max_notes: Most notes of a piece.
+    """
+
+    def __init__(self, model, max_content_secs=None, max_notes=MAX_NOTES):
+        super().__init__()
+        self.model = model
+        self.kept = [variable.value for variable in model.variables]
+        self._rolls = _Rolls(model, max_content_secs or longest_secs(model), max_notes)
+        self._render = tf.function(Renderer(model), autograph=False, input_signature=[
+            tf.TensorSpec([None, inputs.ROLL_FEATURES]), tf.TensorSpec([None])])
+        self._clip = tf.function(functools.partial(
+            style_lib.clip, to_rate=model.sample_rate, level_db=inputs.STYLE_LEVEL_DB),
+            autograph=False, input_signature=[tf.TensorSpec([None]), tf.TensorSpec([], tf.int32)])
+
+    def signatures(self):
+        """Concrete functions by name, for `tf.saved_model.save`."""
+        clips = {"style_audio": tf.TensorSpec([None, None]), "style_samples": INTEGERS,
+                 "sample_rate": INTEGERS}
+        return named({
+            "serving_default": (self.play, {"style_bytes": STRING, "content_bytes": STRING}),
+            "transfer": (self.transfer, {**clips, "roll": ROLLS})})
+
+    def play(self, style_bytes, content_bytes):
+        """WAV files and serialized NoteSequences -> WAV files."""
+        same_batch(style_bytes, content_bytes)
+
+        def one(item):
+            style, content = item
+            clip = self._clip(*wav.decode(style))
+            audio = self._render(self._rolls.of_sequence(content), clip)
+            return wav.encode(audio, self.model.sample_rate)
+
+        return {"audio_bytes": each(one, (style_bytes, content_bytes),
+                                    tf.TensorSpec([], tf.string))}
+
+    def transfer(self, style_audio, style_samples, sample_rate, roll):
+        """Float audio and rolls -> float audio; of each row the first `style_samples` count."""
+        same_batch(style_audio, style_samples, sample_rate, roll)
+        roll = self._rolls.checked(roll)
+
+        def one(item):
+            samples, count, rate, roll = item
+            samples = wav.counted(samples, count, rate, "style_audio", "style_samples")
+            return self._render(roll, self._clip(samples, rate))
+
+        return {"audio": each(one, (style_audio, style_samples, sample_rate, roll),
+                              tf.TensorSpec([None]))}
+
+
+def longest_secs(model):
+    """Longest piece that an exported `WaveNet` or `SpectralWaveNet` plays by default, seconds."""
+    if hasattr(model, "receptive_field"):
+        return MAX_SAMPLES / model.sample_rate
+    return MAX_SPECTRAL_SECS
+
+
+def _style_vector(model, encoder, data):
+    """`inputs.style_vectors` of a WAV file."""
+    samples = style_lib.clip(*wav.decode(data), model.sample_rate, inputs.STYLE_LEVEL_DB)
+    samples = wav.resample(samples, tf.constant(model.sample_rate), encoder.sample_rate)
+    return tf.ensure_shape(encoder.encode_style(samples[None])[0], [model.global_size])

@@ -1,0 +1,1 @@
+"""Spectrograms, mel filters and phase recovery."""

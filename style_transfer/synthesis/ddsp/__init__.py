@@ -1,0 +1,1 @@
+"""DDSP's synthesis in `keras.ops`, held to the original package's numbers."""

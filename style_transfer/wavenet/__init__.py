@@ -1,1 +1,0 @@
-"""Generation, losses and measures of WaveNet."""
