@@ -23,3 +23,22 @@ def seeded():
     # Importing Keras takes ten seconds, so it is seeded only where a test has imported it.
     if "keras" in sys.modules:
         sys.modules["keras"].utils.set_random_seed(SEED)
+
+
+@pytest.fixture(scope="session")
+def small_limits():
+    """What a server of a test may be asked for."""
+    from style_transfer.serving.server.limits import Limits
+
+    return Limits(body_bytes=1 << 20, batch_size=4, clip_secs=30.0, content_secs=60.0, notes=500,
+                  adapt_steps=10, workers=2, queue=2, read_secs=2.0, compute_secs=20.0)
+
+
+@pytest.fixture(scope="module")
+def graphs_as_they_are():
+    """Optimizing the graphs takes longer than running them in tests."""
+    import tensorflow as tf
+
+    tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})
+    yield
+    tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": False})

@@ -1,24 +1,6 @@
-"""Servers in this process, on free loopback ports, and graphs as quick as tests want them."""
+"""Servers in this process, on free loopback ports."""
 
 import pytest
-
-from style_transfer.serving.server.limits import Limits
-
-
-@pytest.fixture(scope="session")
-def small_limits():
-    return Limits(body_bytes=1 << 20, batch_size=4, clip_secs=30.0, content_secs=60.0, notes=500,
-                  adapt_steps=10, workers=2, queue=2, read_secs=2.0, compute_secs=20.0)
-
-
-@pytest.fixture(scope="module")
-def graphs_as_they_are():
-    """Optimizing the graphs takes longer than running them in tests."""
-    import tensorflow as tf
-
-    tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})
-    yield
-    tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": False})
 
 
 @pytest.fixture(scope="module")

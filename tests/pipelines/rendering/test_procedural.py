@@ -9,7 +9,7 @@ from style_transfer.pipelines.rendering import Renderer, procedural_piano, rende
 from style_transfer.pipelines.rendering.oscillators import BLOCK, Bank
 from style_transfer.pipelines.rendering.procedural import ProceduralRenderer
 from style_transfer.pipelines.rendering.rooms import minimum_phase, room_impulse
-from tests.pipelines.rendering_cases import SAMPLE_RATE, cents, loudest_hz, rms, sequence
+from tests.pipelines.rendering.cases import SAMPLE_RATE, cents, loudest_hz, rms, sequence
 
 CHORD = sequence([(48, 80, 0.0, 1.0), (55, 80, 0.0, 1.0), (64, 80, 0.0, 1.0)])
 

@@ -15,7 +15,7 @@ from style_transfer import checkpoints
 from style_transfer.checkpoints import layouts
 from style_transfer.models.onsets_frames.net import OnsetsFrames
 
-FIXTURE = pathlib.Path(__file__).parent / "parity" / "fixtures" / "onsets_frames"
+FIXTURE = pathlib.Path(__file__).parents[1] / "parity" / "fixtures" / "onsets_frames"
 TINY = {"a/weights": np.arange(6, dtype=np.float32).reshape(2, 3), "a/biases": np.ones(3, "f")}
 
 

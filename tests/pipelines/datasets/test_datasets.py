@@ -17,7 +17,7 @@ from style_transfer.pipelines.datasets.splits import piece_position
 from style_transfer.pipelines.records import examples, tfrecords, wire
 from tests.pipelines import tiny_pairs
 
-ROOT = pathlib.Path(__file__).parents[2]
+ROOT = pathlib.Path(__file__).parents[3]
 MAESTRO_ROWS = [
     {"canonical_composer": "A. Scriabin", "canonical_title": "Sonata  No. 5", "split": "train",
      "year": 2006, "midi_filename": "2006/a.midi", "audio_filename": "2006/a.wav",

@@ -6,7 +6,7 @@ import pytest
 from style_transfer.audio import Audio
 from style_transfer.pipelines.rendering import augment
 from style_transfer.pipelines.rendering.procedural import ProceduralRenderer
-from tests.pipelines.rendering_cases import SAMPLE_RATE, cents, loudest_hz, rms, sequence
+from tests.pipelines.rendering.cases import SAMPLE_RATE, cents, loudest_hz, rms, sequence
 
 TIME = np.arange(2 * SAMPLE_RATE) / SAMPLE_RATE
 TONE = Audio(0.3 * np.sin(2 * np.pi * 440 * TIME), SAMPLE_RATE)

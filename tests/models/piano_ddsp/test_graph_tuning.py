@@ -12,7 +12,7 @@ from style_transfer.measure import analysis
 from style_transfer.models.piano_ddsp import graph_tuning as tuning
 
 RATE = 24_000
-CLIP = pathlib.Path(__file__).parents[2] / "examples" / "electric_grand.flac"
+CLIP = pathlib.Path(__file__).parents[3] / "examples" / "electric_grand.flac"
 
 
 @pytest.fixture(scope="module")

@@ -12,7 +12,7 @@ from style_transfer.piano_roll import load_midi, note_table
 from style_transfer.pipelines.rendering import renderers_from, soundfont
 from style_transfer.pipelines.rendering.midi_out import midi_bytes
 from style_transfer.pipelines.rendering.soundfont import SoundfontRenderer
-from tests.pipelines.rendering_cases import SAMPLE_RATE, cents, loudest_hz, pitch_hz, rms, sequence
+from tests.pipelines.rendering.cases import SAMPLE_RATE, cents, loudest_hz, pitch_hz, rms, sequence
 
 _PLACES = [pathlib.Path("/usr/share", folder, "TimGM6mb.sf2")
            for folder in ("sounds/sf2", "soundfonts")]

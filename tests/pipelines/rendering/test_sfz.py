@@ -12,7 +12,7 @@ from style_transfer.pipelines.rendering import (
     sfz_samples,
 )
 from style_transfer.pipelines.rendering.sfz import SfzRenderer, falling
-from tests.pipelines.rendering_cases import SAMPLE_RATE, cents, loudest_hz, pitch_hz, rms, sequence
+from tests.pipelines.rendering.cases import SAMPLE_RATE, cents, loudest_hz, pitch_hz, rms, sequence
 
 SOURCE_RATE = 44_100
 

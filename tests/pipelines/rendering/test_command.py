@@ -15,9 +15,9 @@ from style_transfer.pipelines.records.tfrecords import frame
 from style_transfer.pipelines.rendering import job as job_lib
 from style_transfer.pipelines.rendering.midi_out import midi_bytes
 from style_transfer.pipelines.rendering.pieces import find_pieces, playable
-from tests.pipelines.rendering_cases import rms, sequence
+from tests.pipelines.rendering.cases import rms, sequence
 
-ROOT = pathlib.Path(__file__).resolve().parents[2]
+ROOT = pathlib.Path(__file__).resolve().parents[3]
 
 
 def _command(*flags):
