@@ -110,20 +110,21 @@ def main():
     options = parser.parse_args()
 
     begun = time.perf_counter()
-    from style_transfer import one_shot as transfer
+    from style_transfer import content as content_lib
+    from style_transfer import one_shot
     from style_transfer.models.piano_ddsp import generate as batch
 
-    model = transfer.load()
+    model = one_shot.load()
     print(f"{platform.platform()}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}; imports "
           f"and weights {time.perf_counter() - begun:.1f} s, {peak_memory_gb():.2f} GB")
     clock = Clock()
     clock.install()
     with clock.watch("encoding and measuring"):
-        piano = transfer.estimate_piano(options.style, model=model)
+        piano = one_shot.estimate_piano(options.style, model=model)
     with clock.watch("adaptation"):
-        piano = transfer.estimate_piano(options.style, style_midi=options.style_midi, model=model)
+        piano = one_shot.estimate_piano(options.style, style_midi=options.style_midi, model=model)
     if options.content:
-        table = transfer.content_notes(options.content)
+        table = content_lib.content_notes(options.content)
     else:
         table = dense_music(3600.0 if options.hour else options.secs)
     settings = batch.Options(style=options.style, output_dir="")

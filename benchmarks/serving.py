@@ -113,8 +113,9 @@ class Jobs:
         self._content = piece(options.piece_secs)
         self._clip = audio.load(self._style)
         self._model = style_transfer.load()
-        self._transfer = style_transfer.one_shot
-        self._piano = self._transfer.estimate_piano(self._clip, adapt_steps=0, model=self._model)
+        self._transfer = style_transfer.transfer
+        self._estimate = style_transfer.estimate_piano
+        self._piano = self._estimate(self._clip, adapt_steps=0, model=self._model)
         self._recording = self._transfer(piece(RECORDING_SECS), self._piano, model=self._model,
                                          sample_rate=16_000)
         self._transcribe = style_transfer.transcribe
@@ -140,7 +141,7 @@ class Jobs:
 
     def alone(self, signature):
         """A function that does the same with the library."""
-        estimate, model = self._transfer.estimate_piano, self._model
+        estimate, model = self._estimate, self._model
         return {
             "play": lambda: self._transfer(self._content, self._piano, model=model),
             "encode_style": lambda: estimate(self._clip, adapt_steps=0, model=model,

@@ -46,7 +46,7 @@ def main(argv):
     from absl import logging
 
     logging.set_verbosity(logging.ERROR)
-    from style_transfer import one_shot as transfer
+    from style_transfer import one_shot
     from style_transfer.serving.app import api, service, settings
     from style_transfer.serving.server.http import HttpThread
     from style_transfer.transcription import transcriber
@@ -57,7 +57,7 @@ def main(argv):
         content_secs=FLAGS.max_content_secs, notes=FLAGS.max_notes,
         adapt_steps=FLAGS.max_adapt_steps, queue=FLAGS.queue, results=FLAGS.max_results,
         keep_secs=60 * FLAGS.keep_mins)
-    model = transfer.load(FLAGS.checkpoint)
+    model = one_shot.load(FLAGS.checkpoint)
     served = service.Service(model, limits, transcriber.load(FLAGS.transcriber))
     try:
         _serve(HttpThread(api.make_app(served, FLAGS.allowed_hosts), FLAGS.host, FLAGS.port,

@@ -105,11 +105,10 @@ def _transfer():
     """The style transfer with its weights loaded, and what identifies them."""
     import functools
 
-    from style_transfer import one_shot as transfer
-    from style_transfer import weights
+    from style_transfer import one_shot, weights
     from style_transfer.evaluation import pairs
 
-    model = transfer.load(_CHECKPOINT.value)
+    model = one_shot.load(_CHECKPOINT.value)
     name = _CHECKPOINT.value or weights.DEFAULT
     folder = pathlib.Path(weights.__file__).parent / name
     folder = folder if folder.is_dir() else pathlib.Path(name)
@@ -117,7 +116,7 @@ def _transfer():
     identity = {"checkpoint": name, "weights": model.weights_name,
                 "weights_sha256": pairs.files_hash(files)}
     # The true renderings' samplers know no soft pedal.
-    return functools.partial(transfer.transfer, model=model, soft_pedal_db=0.0), identity
+    return functools.partial(one_shot.transfer, model=model, soft_pedal_db=0.0), identity
 
 
 def _pairs(folder):

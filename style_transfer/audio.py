@@ -7,7 +7,8 @@ import pathlib
 
 import numpy as np
 
-SAMPLE_RATE = 24_000
+DEFAULT_SAMPLE_RATE = 24_000
+MIN_SAMPLE_RATE, MAX_SAMPLE_RATE = 8_000, 48_000  # of what is written
 LOUDNESS_FLOOR_DB = -120.0
 _FRAME_SECS = 0.4
 _GATE_DB = -20.0  # below the mean power of a performance: pauses
@@ -50,6 +51,13 @@ class Audio:
             return LOUDNESS_FLOOR_DB
         power = float(np.mean(np.square(self.samples, dtype=np.float64)))
         return max(10 * np.log10(power + 1e-30), LOUDNESS_FLOOR_DB)
+
+
+def check_sample_rate(sample_rate):
+    """Raises ValueError unless audio can be given at this rate."""
+    if not MIN_SAMPLE_RATE <= sample_rate <= MAX_SAMPLE_RATE:
+        raise ValueError(f"The sample rate must be {MIN_SAMPLE_RATE} to {MAX_SAMPLE_RATE} Hz, got "
+                         f"{sample_rate}.")
 
 
 def sounding_rms_db(audio):

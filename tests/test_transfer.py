@@ -6,9 +6,10 @@ import pytest
 
 import style_transfer
 from style_transfer import audio as audio_lib
-from style_transfer import one_shot as transfer
-from style_transfer import piano_roll
+from style_transfer import content as content_lib
+from style_transfer import one_shot, piano_roll
 from style_transfer.audio import Audio
+from style_transfer.models.piano_ddsp import estimate
 from style_transfer.models.piano_ddsp.piano import Piano
 from tests import pianos
 from tests.transcription import tone_transcriber
@@ -40,16 +41,16 @@ def test_package_is_callable_as_the_readme_says(model, clip, piece):
 
 
 def test_output_has_the_clips_loudness_unless_told_otherwise(model, clip, piece):
-    matched = transfer.transfer(piece, clip, model=model, adapt_steps=0)
+    matched = one_shot.transfer(piece, clip, model=model, adapt_steps=0)
     assert matched.rms_db == pytest.approx(clip.rms_db, abs=0.2)
-    asked = transfer.transfer(piece, clip, model=model, adapt_steps=0, loudness=-31)
+    asked = one_shot.transfer(piece, clip, model=model, adapt_steps=0, loudness=-31)
     assert asked.rms_db == pytest.approx(-31, abs=0.2)
 
 
 @pytest.mark.parametrize("rate", [8_000, 44_100, 48_000])
 def test_other_sample_rates_give_the_same_music(model, clip, piece, rate):
-    result = transfer.transfer(piece, clip, model=model, adapt_steps=0, sample_rate=rate)
-    base = audio_lib.resample(transfer.transfer(piece, clip, model=model, adapt_steps=0), rate)
+    result = one_shot.transfer(piece, clip, model=model, adapt_steps=0, sample_rate=rate)
+    base = audio_lib.resample(one_shot.transfer(piece, clip, model=model, adapt_steps=0), rate)
     assert result.sample_rate == rate
     length = min(len(result.samples), len(base.samples))
     left, right = result.samples[:length], base.samples[:length]
@@ -59,17 +60,17 @@ def test_other_sample_rates_give_the_same_music(model, clip, piece, rate):
 @pytest.mark.parametrize("rate", [4_000, 96_000])
 def test_sample_rates_out_of_range_are_refused(model, clip, piece, rate):
     with pytest.raises(ValueError, match="8000 to 48000"):
-        transfer.transfer(piece, clip, model=model, adapt_steps=0, sample_rate=rate)
+        one_shot.transfer(piece, clip, model=model, adapt_steps=0, sample_rate=rate)
 
 
 def test_saved_piano_plays_the_same(model, clip, piece, tmp_path):
-    piano = transfer.estimate_piano(clip, model=model, adapt_steps=0, name="old upright")
+    piano = one_shot.estimate_piano(clip, model=model, adapt_steps=0, name="old upright")
     path = tmp_path / "upright.piano"
     piano.save(path)
     again = Piano.load(path)
     assert again.name == "old upright" and again.loudness_db == pytest.approx(clip.rms_db, abs=0.1)
-    direct = transfer.transfer(piece, piano, model=model)
-    np.testing.assert_allclose(transfer.transfer(piece, str(path), model=model).samples,
+    direct = one_shot.transfer(piece, piano, model=model)
+    np.testing.assert_allclose(one_shot.transfer(piece, str(path), model=model).samples,
                                direct.samples, atol=1e-5)
 
 
@@ -84,13 +85,13 @@ def test_adapted_piano_is_small(model, clip, tmp_path):
 
 def test_piano_of_other_weights_is_refused(model, piece):
     with pytest.raises(ValueError, match="estimated with the weights 'old'"):
-        transfer.transfer(piece, pianos.piano(weights="old"), model=model)
+        one_shot.transfer(piece, pianos.piano(weights="old"), model=model)
 
 
 def test_adaptation_with_the_clips_notes_changes_the_piano(model, clip):
-    plain = transfer.estimate_piano(clip, model=model, adapt_steps=0)
+    plain = one_shot.estimate_piano(clip, model=model, adapt_steps=0)
     notes = piano_roll.to_sequence(pianos.random_notes(30, 4))
-    fitted = transfer.estimate_piano(clip, style_midi=notes, adapt_steps=2, model=model)
+    fitted = one_shot.estimate_piano(clip, style_midi=notes, adapt_steps=2, model=model)
     assert plain.corrections is None and fitted.corrections is not None
     assert np.abs(plain.style - fitted.style).max() > 1e-3
 
@@ -100,29 +101,29 @@ def test_adaptation_with_the_clips_notes_changes_the_piano(model, clip):
     (b"MThd broken", "damaged MIDI"), (b"", "holds no notes"), (b"\xff\xfe junk", "neither")])
 def test_content_that_cannot_be_played_is_named(content, message):
     with pytest.raises((ValueError, FileNotFoundError), match=message):
-        transfer.content_notes(content)
+        content_lib.content_notes(content)
 
 
 def test_a_recording_as_content_is_transcribed(model):
     heard = tone_transcriber.make()
     recording = Audio(tone_transcriber.tones([69, 76]), 16_000)
-    table = transfer.content_notes(recording, transcriber=heard)
+    table = content_lib.content_notes(recording, transcriber=heard)
     assert (table.key + 21).tolist() == [69, 76]
-    played = transfer.transfer(recording, pianos.piano(weights="tiny"), model=model,
+    played = one_shot.transfer(recording, pianos.piano(weights="tiny"), model=model,
                                transcriber=heard)
     assert played.rms_db > -40 and played.duration_secs > 1.0
     with pytest.raises(ValueError, match="No piano notes were heard in the content"):
-        transfer.content_notes(Audio(np.zeros(16_000), 16_000), transcriber=heard)
+        content_lib.content_notes(Audio(np.zeros(16_000), 16_000), transcriber=heard)
 
 
 def test_a_style_clip_without_midi_is_fitted_with_the_notes_heard_in_it(model):
     heard = tone_transcriber.make()
     clip = Audio(tone_transcriber.tones([69, 76, 81, 72, 60], 0.7, decay=3), 16_000)
-    fitted = transfer.estimate_piano(clip, model=model, adapt_steps=2, transcriber=heard)
+    fitted = one_shot.estimate_piano(clip, model=model, adapt_steps=2, transcriber=heard)
     assert fitted.corrections is not None
     few = Audio(tone_transcriber.tones([69, 76], 1.5, decay=2), 16_000)
     with pytest.warns(UserWarning, match="Only 2 notes"):
-        unfitted = transfer.estimate_piano(few, model=model, transcriber=heard)
+        unfitted = one_shot.estimate_piano(few, model=model, transcriber=heard)
     assert unfitted.corrections is None
 
 
@@ -132,25 +133,25 @@ def test_content_of_drums_only_is_refused():
     sequence = music_pb2.NoteSequence()
     sequence.notes.add(pitch=36, velocity=90, start_time=0, end_time=1, is_drum=True)
     with pytest.raises(ValueError, match="drum"):
-        transfer.content_notes(sequence)
+        content_lib.content_notes(sequence)
 
 
 @pytest.mark.parametrize("samples, message", [
     (np.zeros(5 * RATE), "silent|silence"), (np.ones(RATE) * 0.1, "short|2")])
 def test_style_that_holds_no_piano_is_an_error(model, samples, message):
     with pytest.raises(ValueError, match=message):
-        transfer.estimate_piano(Audio(samples.astype(np.float32), RATE), model=model)
+        one_shot.estimate_piano(Audio(samples.astype(np.float32), RATE), model=model)
 
 
 def test_adapting_without_notes_is_an_error(model, clip):
     with pytest.raises(ValueError, match="style_midi"):
-        transfer.estimate_piano(clip, adapt_steps=5, model=model, transcribe_style=False)
+        one_shot.estimate_piano(clip, adapt_steps=5, model=model, transcribe_style=False)
 
 
 def test_style_midi_of_another_time_is_an_error(model, clip):
     late = piano_roll.to_sequence(pianos.random_notes(5, 1).shift(100.0))
     with pytest.raises(ValueError, match="start at the same time"):
-        transfer.estimate_piano(clip, style_midi=late, model=model)
+        one_shot.estimate_piano(clip, style_midi=late, model=model)
 
 
 def test_long_clip_is_cut_where_it_is_loudest_and_notes_follow():
@@ -158,8 +159,8 @@ def test_long_clip_is_cut_where_it_is_loudest_and_notes_follow():
     samples = rng.standard_normal(200 * 1000).astype(np.float32) * 0.01
     samples[120_000:170_000] *= 50
     table = pianos.notes((40, 0.5, 10.0, 11.0), (41, 0.5, 150.0, 151.0))
-    clip, notes = transfer._excerpt(Audio(samples, 1000), table)
-    assert clip.duration_secs == transfer.MAX_STYLE_SECS
+    clip, notes = estimate.excerpt(Audio(samples, 1000), table)
+    assert clip.duration_secs == estimate.MAX_STYLE_SECS
     assert len(notes) == 1 and notes.key[0] == 41
     assert 0 <= notes.onset_secs[0] < 60
 

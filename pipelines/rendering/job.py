@@ -45,7 +45,7 @@ class Job:
 
     specs: tuple
     output_dir: str
-    sample_rate: int = audio_lib.SAMPLE_RATE
+    sample_rate: int = audio_lib.DEFAULT_SAMPLE_RATE
     max_secs: float = 0.0
     augment: int = 0
     seed: int = 0

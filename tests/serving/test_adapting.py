@@ -8,8 +8,7 @@ import pytest
 import soundfile
 import tensorflow as tf
 
-from style_transfer import audio
-from style_transfer import one_shot as transfer
+from style_transfer import audio, one_shot
 from style_transfer.models.piano_ddsp import adaptation
 from style_transfer.serving.client import PIANO_NAMES, Retries, connect
 from style_transfer.serving.server.adapting import piano_arrays
@@ -54,7 +53,7 @@ def test_notes_that_are_not_given_are_heard_and_fitted_to(server, model, clip):
     with connect("rest", f"127.0.0.1:{server.rest_port}", retries=Retries(0)) as client:
         adapted = client.adapt(clip, steps=STEPS)
     assert np.abs(adapted["by_key"]).max() > 0, "the fit must have changed something"
-    expected = piano_arrays(transfer.estimate_piano(
+    expected = piano_arrays(one_shot.estimate_piano(
         audio.load(clip), adapt_steps=STEPS, model=model), model)
     for name in PIANO_NAMES:
         np.testing.assert_allclose(adapted[name], expected[name], rtol=1e-4, atol=1e-5,

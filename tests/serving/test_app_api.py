@@ -14,8 +14,7 @@ import pytest
 import soundfile
 from fastapi.testclient import TestClient
 
-from style_transfer import one_shot as transfer
-from style_transfer import piano_roll, weights
+from style_transfer import one_shot, piano_roll, weights
 from style_transfer.audio import Audio
 from style_transfer.models.piano_ddsp.piano import Piano
 from style_transfer.serving.app import examples as examples_lib
@@ -123,7 +122,7 @@ def test_the_page_and_all_it_loads_come_from_here(client):
 
 
 def test_what_is_played_is_what_the_library_plays(client, model, done, midi, clip):
-    expected = transfer.transfer(midi, Audio(*soundfile.read(io.BytesIO(clip), dtype="float32")),
+    expected = one_shot.transfer(midi, Audio(*soundfile.read(io.BytesIO(clip), dtype="float32")),
                                  model=model, adapt_steps=0)
     heard = audio_of(client, done)
     assert heard.sample_rate == 24_000 and len(heard.samples) == len(expected.samples)
@@ -183,7 +182,7 @@ def test_known_notes_of_the_clip_are_used(client, midi, clip, service, monkeypat
         seen.update(options)
         return pianos.piano()
 
-    monkeypatch.setattr(transfer, "estimate_piano", estimate)
+    monkeypatch.setattr(one_shot, "estimate_piano", estimate)
     job = begin(client, content=upload(client, midi, "content"), seed=7, steps=3,
                 style=upload(client, clip, "style"), style_notes=upload(client, midi, "notes"))
     assert wait(client, job)[-1]["state"] == "done"

@@ -15,8 +15,7 @@ import soundfile
 import tensorflow as tf
 from tensorflow_serving.apis import prediction_log_pb2
 
-from style_transfer import audio, piano_roll
-from style_transfer import one_shot as transfer
+from style_transfer import audio, one_shot, piano_roll
 from style_transfer.audio import Audio
 from style_transfer.models.piano_ddsp import playing as generation
 from style_transfer.models.piano_ddsp.piano import Piano
@@ -88,7 +87,7 @@ def close(made, expected):
 def test_serving_default_plays_what_transfer_plays(served, model, clip, piece):
     outputs = served["serving_default"](style_bytes=tf.constant([clip]),
                                         content_bytes=tf.constant([piece.SerializeToString()]))
-    expected = transfer.transfer(piece, audio.load(clip), model=model, adapt_steps=0)
+    expected = one_shot.transfer(piece, audio.load(clip), model=model, adapt_steps=0)
     close(from_wav(outputs["audio_bytes"].numpy()[0]), expected.samples)
 
 
@@ -99,7 +98,7 @@ def encoded(served, clip):
 
 
 def test_encode_style_gives_the_piano_that_the_library_estimates(encoded, model, clip):
-    piano = transfer.estimate_piano(audio.load(clip), model=model, adapt_steps=0)
+    piano = one_shot.estimate_piano(audio.load(clip), model=model, adapt_steps=0)
     expected = piano_arrays(piano, model)
     assert set(encoded) == set(expected) == set(PIANO_NAMES)
     assert np.median(1200 * np.log2(piano.f0_hz / pianos.EQUAL_HZ)) == pytest.approx(20, abs=3)
@@ -120,7 +119,7 @@ def test_play_applies_the_corrections_of_an_adapted_piano(served, model, encoded
                   loudness_db=float(inputs["loudness_db"][0]), weights="tiny",
                   corrections={name: inputs[name][0] for name in ("by_key", "by_velocity", "room")})
     close(from_wav(outputs["audio_bytes"].numpy()[0]),
-          transfer.transfer(piece, piano, model=model).samples)
+          one_shot.transfer(piece, piano, model=model).samples)
 
 
 def table_inputs(sequences):
@@ -153,7 +152,7 @@ def test_transfer_of_tables_and_floats_gives_each_item_its_own_length(served, mo
                                  style_samples=tf.constant([len(samples)] * 2),
                                  sample_rate=tf.constant([RATE] * 2),
                                  **table_inputs([piece, short]))
-    expected = [transfer.transfer(s, audio.load(clip), model=model, adapt_steps=0).samples
+    expected = [one_shot.transfer(s, audio.load(clip), model=model, adapt_steps=0).samples
                 for s in (piece, short)]
     lengths = outputs["num_samples"].numpy()
     assert lengths.tolist() == [len(e) for e in expected] and lengths[0] > lengths[1]
@@ -303,7 +302,7 @@ def test_tensorflow_model_server_plays_the_same(version_dir, served, clip, piece
 
 @pytest.mark.slow
 def test_the_shipped_weights_play_the_same_exported(tmp_path):
-    path = export.export(transfer.load(), tmp_path / "piano_ddsp")
+    path = export.export(one_shot.load(), tmp_path / "piano_ddsp")
     served = tf.saved_model.load(str(path)).signatures
     style = audio.load("examples/electric_grand.flac", RATE)
     buffer = io.BytesIO()
@@ -311,9 +310,9 @@ def test_the_shipped_weights_play_the_same_exported(tmp_path):
     piece = piano_roll.load_midi("examples/traeumerei.mid")
     outputs = served["serving_default"](style_bytes=tf.constant([buffer.getvalue()]),
                                         content_bytes=tf.constant([piece.SerializeToString()]))
-    expected = transfer.transfer(piece, audio.load(buffer.getvalue()), adapt_steps=0).samples
+    expected = one_shot.transfer(piece, audio.load(buffer.getvalue()), adapt_steps=0).samples
     made = from_wav(outputs["audio_bytes"].numpy()[0])
     error = 20 * np.log10(np.sqrt(np.mean((made - expected) ** 2) / np.mean(expected**2)))
     assert made.shape == expected.shape and error < -40
     about = json.loads((path / export.WEIGHTS_FOLDER / "config.json").read_text())
-    assert about["name"] == transfer.load().weights_name
+    assert about["name"] == one_shot.load().weights_name

@@ -4,8 +4,7 @@ import numpy as np
 import pytest
 from keras import ops
 
-from style_transfer import audio
-from style_transfer import one_shot as transfer
+from style_transfer import audio, one_shot
 from style_transfer.models.piano_ddsp import generate as batch
 from style_transfer.models.piano_ddsp import playing as generation
 from style_transfer.piano_roll import Pedals
@@ -110,17 +109,17 @@ def own_piano(model):
 
 
 def test_transfer_takes_it_by_default_and_turns_it_off_when_told(model):
-    by_default, off = (second_over_first(transfer.transfer(
+    by_default, off = (second_over_first(one_shot.transfer(
         two_notes(), own_piano(model), model=model, **options).samples)
         for options in ({}, {"soft_pedal_db": 0.0}))
     assert by_default < off - 1
     with pytest.raises(ValueError, match="soft_pedal_db"):
-        transfer.transfer(two_notes(), own_piano(model), model=model, soft_pedal_db=-1.0)
+        one_shot.transfer(two_notes(), own_piano(model), model=model, soft_pedal_db=-1.0)
 
 
 def test_batch_plays_a_saved_piano_with_the_soft_pedal_of_its_options(model, tmp_path):
     own_piano(model).save(tmp_path / "a.piano")
-    piano = transfer.estimate_piano(str(tmp_path / "a.piano"), model=model)
+    piano = one_shot.estimate_piano(str(tmp_path / "a.piano"), model=model)
     levels = []
     for size in (0.0, 6.0):
         options = batch.Options(style="", output_dir="", soft_pedal_db=size)

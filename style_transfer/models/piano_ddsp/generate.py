@@ -8,13 +8,13 @@ import warnings
 import numpy as np
 
 from style_transfer import audio as audio_lib
+from style_transfer import content as content_lib
 from style_transfer import files, piano_roll
 from style_transfer.audio import Audio
 from style_transfer.files import Summary
 from style_transfer.synthesis import una_corda
 from style_transfer.transcription.decoding import Thresholds
 
-CONTENT_SUFFIXES = (".mid", ".midi", ".pb", ".notesequence")
 PICTURE_SECS = 60.0
 PROGRESS_EVERY_SECS = 1.0
 WRITE_SAMPLES = 1 << 18
@@ -61,7 +61,7 @@ def generate(contents, options, report=files.say):
         FileNotFoundError: Content, style, its MIDI or weights are missing.
         ValueError: An option cannot be used.
     """
-    from style_transfer import one_shot as transfer
+    from style_transfer import one_shot
     from style_transfer.transcription import transcriber
 
     paths = _checked(contents, options)
@@ -69,7 +69,7 @@ def generate(contents, options, report=files.say):
     targets = files.targets(paths, options.output_dir, f".{options.audio_format}", ".mid", ".png",
                             keep=(options.style, options.style_midi))
     missing = files.to_make(paths, targets, (".mid", ".png"), options.overwrite, summary, report)
-    if any(transfer.is_recording(path) for path, _ in missing):
+    if any(content_lib.is_recording(path) for path, _ in missing):
         transcriber.load(options.transcriber)  # wrong weights are no fault of a recording
     os.makedirs(options.output_dir, exist_ok=True)
     tables = []
@@ -81,7 +81,7 @@ def generate(contents, options, report=files.say):
             summary.skipped += 1
     if not tables and not options.save_piano:
         return summary
-    model = transfer.load(options.checkpoint)
+    model = one_shot.load(options.checkpoint)
     piano = _estimate(options, model, report)
     for path, target, table in tables:
         try:
@@ -95,11 +95,9 @@ def generate(contents, options, report=files.say):
 
 def _checked(contents, options):
     """Paths of the contents, if all that can be checked before any work is as it should be."""
-    from style_transfer import one_shot as transfer
-
-    transfer.check_sample_rate(options.sample_rate)
+    audio_lib.check_sample_rate(options.sample_rate)
     files.check_folder(options.output_dir)
-    paths = files.find(contents, (*CONTENT_SUFFIXES, *audio_lib.SUFFIXES),
+    paths = files.find(contents, (*content_lib.SUFFIXES, *audio_lib.SUFFIXES),
                        "a MIDI file or a recording", options.output_dir)
     for path in filter(None, (options.style, options.style_midi)):
         if not os.path.isfile(path):
@@ -113,25 +111,23 @@ def _checked(contents, options):
 
 def _notes(path, options, report):
     """The notes of one content; a recording's are transcribed, and named with how long it took."""
-    from style_transfer import one_shot as transfer
-
     begun = time.monotonic()
-    table = transfer.content_notes(
+    table = content_lib.content_notes(
         path, transcriber=options.transcriber, thresholds=options.thresholds,
         progress=lambda what, done, total: report(
             f"{what} {os.path.basename(path)}: {done:.0f} of {total:.0f} s", again=True))
-    if transfer.is_recording(path):
+    if content_lib.is_recording(path):
         report(f"transcribed {path}: {len(table)} notes in {time.monotonic() - begun:.1f} s")
     return table
 
 
 def _estimate(options, model, report):
-    from style_transfer import one_shot as transfer
+    from style_transfer.models.piano_ddsp import estimate
 
     begun = time.monotonic()
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", UserWarning)
-        piano = transfer.estimate_piano(
+        piano = estimate.estimate_piano(
             options.style, style_midi=options.style_midi, adapt_steps=options.adapt_steps,
             seed=options.seed, model=model, transcribe_style=options.transcribe_style,
             transcriber=options.transcriber,
@@ -182,7 +178,7 @@ def play_to_file(target, piano, table, model, options, report=files.say, progres
     Returns:
         Seconds written, and the beginning as `Audio`.
     """
-    from style_transfer import one_shot as transfer
+    from style_transfer.models.piano_ddsp import playing
 
     begun = time.monotonic()
     shown = begun
@@ -201,7 +197,7 @@ def play_to_file(target, piano, table, model, options, report=files.say, progres
         # The gain is known only at the end, so the samples wait in a file.
         power, peak, count = 0.0, 0.0, 0
         with open(raw, "wb") as file:
-            chunks = transfer.played(model, piano, table, options.seed,
+            chunks = playing.played(model, piano, table, options.seed,
                                      progress or say, options.soft_pedal_db)
             for chunk in audio_lib.resampled(chunks, model.sample_rate, options.sample_rate):
                 file.write(np.ascontiguousarray(chunk, np.float32).tobytes())

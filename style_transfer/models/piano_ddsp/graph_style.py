@@ -1,11 +1,11 @@
-"""A recording -> what is known of its piano, inside a graph: `transfer.estimate_piano`."""
+"""A recording -> what is known of its piano, inside a graph: `estimate.estimate_piano`."""
 
 import tensorflow as tf
 
-from style_transfer import one_shot as transfer
 from style_transfer.graph import wav
 from style_transfer.graph.checks import require
 from style_transfer.measure.clip import MIN_CLIP_SECS, SILENCE_PEAK_DB
+from style_transfer.models.piano_ddsp import estimate
 from style_transfer.models.piano_ddsp import graph_player as player
 from style_transfer.models.piano_ddsp import graph_tuning as tuning
 from style_transfer.models.piano_ddsp import net as piano_ddsp
@@ -31,7 +31,7 @@ def encode(model, samples, rate):
     loudness_db = player.rms_db(samples)
     samples = _excerpt(wav.resample(samples, rate, model.sample_rate), model.sample_rate)
     f0_hz, inharmonicity = tuning.measure_tuning(samples, model.sample_rate)
-    vector = model.encode_style(player.at_loudness(samples, transfer.TRAINING_RMS_DB)[None])[0]
+    vector = model.encode_style(player.at_loudness(samples, estimate.TRAINING_RMS_DB)[None])[0]
     return {"style": vector, "f0_hz": f0_hz, "inharmonicity": inharmonicity,
             "loudness_db": tf.cast(loudness_db, tf.float32), **no_corrections(model)}
 
@@ -77,8 +77,8 @@ def no_corrections(model):
 
 
 def _excerpt(samples, rate):
-    """The loudest `transfer.MAX_STYLE_SECS` of a clip that is longer."""
-    size, window = int(transfer.MAX_STYLE_SECS * rate), int(transfer.MAX_STYLE_SECS)
+    """The loudest `estimate.MAX_STYLE_SECS` of a clip that is longer."""
+    size, window = int(estimate.MAX_STYLE_SECS * rate), int(estimate.MAX_STYLE_SECS)
 
     def cut():
         seconds = tf.reshape(tf.pad(tf.square(samples), [[0, -tf.size(samples) % rate]]),

@@ -269,3 +269,13 @@ def _joined(old, new):
 @functools.lru_cache(maxsize=16)
 def _noise_block(seed, block, size):
     return white_noise.block(seed, block, (NOISE_BLOCK_NODES, size))
+
+
+def played(model, piano, table, seed=0, progress=None, soft_pedal_db=una_corda.DEFAULT_DB):
+    """Chunks of the piece at the model's rate; `progress` is told the seconds."""
+    total = num_chunks(model, table)
+    for i, chunk in enumerate(play(model, piano, table, seed, soft_pedal_db=soft_pedal_db)):
+        yield chunk
+        if progress is not None:
+            seconds = len(chunk) / model.sample_rate
+            progress("playing", (i + 1) * seconds, total * seconds)

@@ -11,6 +11,7 @@ import time
 import numpy as np
 
 from style_transfer import audio as audio_lib
+from style_transfer import content as content_lib
 from style_transfer import files, piano_roll
 from style_transfer.models.wavenet import inputs
 from style_transfer.models.wavenet import options as options_lib
@@ -81,11 +82,9 @@ def generate(model, contents, options, report=files.say):
         FileNotFoundError: Content or a recording is missing.
         ValueError: An option is wrong or does not fit the model.
     """
-    from style_transfer.models.piano_ddsp import generate as batch
-
     options_lib.check(options)
     piano = _piano(model, options)
-    paths = files.find(contents, (*batch.CONTENT_SUFFIXES, *audio_lib.SUFFIXES),
+    paths = files.find(contents, (*content_lib.SUFFIXES, *audio_lib.SUFFIXES),
                        "a MIDI file or a recording", options.output_dir)
     if len(options.primer_audio) not in (0, 1, len(paths)):
         raise ValueError(f"There are {len(options.primer_audio)} recordings for {len(paths)} "
@@ -150,9 +149,7 @@ def _piano(model, options):
 
 
 def _read(model, path, target, recording, options):
-    from style_transfer import one_shot as transfer
-
-    table = transfer.content_notes(path)
+    table = content_lib.content_notes(path)
     secs = options.seconds or table.end_secs + TAIL_SECS
     samples = None
     if recording is not None:

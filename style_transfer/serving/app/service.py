@@ -3,7 +3,7 @@
 import pathlib
 import tempfile
 
-from style_transfer import one_shot as transfer
+from style_transfer.models.piano_ddsp import estimate
 from style_transfer.models.piano_ddsp.voicing import Voicing, voiced
 from style_transfer.serving.app import describe, jobs, uploads, work
 from style_transfer.serving.app.examples import Examples
@@ -48,7 +48,7 @@ class Service:
         read = uploads.read(data, name, role, self.limits, self.folder)
         try:
             if read.piano is not None:
-                transfer.estimate_piano(read.piano, model=self.model)  # does it fit the weights?
+                estimate.estimate_piano(read.piano, model=self.model)  # does it fit the weights?
             key = self.uploads.add(read)
         except ValueError as error:
             raise InvalidRequestError(str(error)) from error

@@ -3,10 +3,10 @@
 import warnings
 
 from style_transfer import audio as audio_lib
-from style_transfer import one_shot as transfer
+from style_transfer import content as content_lib
 from style_transfer import piano_roll
+from style_transfer.models.piano_ddsp import estimate, picture
 from style_transfer.models.piano_ddsp import generate as batch
-from style_transfer.models.piano_ddsp import picture
 from style_transfer.models.piano_ddsp.voicing import voiced
 from style_transfer.serving.app import jobs, uploads
 
@@ -54,14 +54,14 @@ class Work:
         table, recording = content.table, None
         if content.kind == "recording":
             recording = content
-            table = transfer.content_notes(
+            table = content_lib.content_notes(
                 audio_lib.load(content.path), transcriber=self.transcriber,
                 progress=lambda what, done, total: job.progress("hear_piece", done, total))
             uploads.check_table(table, self.limits)
         clip = None if style.path is None else audio_lib.load(style.path)
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always", UserWarning)
-            piano = transfer.estimate_piano(
+            piano = estimate.estimate_piano(
                 style.piano if clip is None else clip, adapt_steps=steps, seed=seed,
                 style_midi=style_notes and style_notes.sequence, model=self.model,
                 name=style.name, transcriber=self.transcriber, transcribe_style=steps > 0,

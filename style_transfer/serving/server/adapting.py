@@ -48,13 +48,13 @@ class AdaptSignature:
         import warnings
 
         from style_transfer import audio
-        from style_transfer import one_shot as transfer
+        from style_transfer.models.piano_ddsp import estimate
 
         model = self.model()
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", UserWarning)  # what is odd about the clip
-                piano = transfer.estimate_piano(
+                piano = estimate.estimate_piano(
                     audio.load(style), style_midi=content, adapt_steps=int(steps), seed=int(seed),
                     model=model)
         except (ValueError, FileNotFoundError) as error:  # no weights to transcribe with
@@ -69,9 +69,9 @@ def piano_arrays(piano, model):
         piano: A `Piano`.
         model: The `PianoDDSP` that it was estimated with.
     """
-    from style_transfer import one_shot as transfer
+    from style_transfer.models.piano_ddsp import estimate
 
-    shapes = transfer.correction_shapes(model)
+    shapes = estimate.correction_shapes(model)
     corrections = piano.corrections or {}
     arrays = {name: corrections.get(name, np.zeros(shape)) for name, shape in shapes.items()}
     arrays |= {"style": piano.style, "f0_hz": piano.f0_hz, "inharmonicity": piano.inharmonicity,

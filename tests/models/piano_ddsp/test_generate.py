@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 
 from style_transfer import audio as audio_lib
-from style_transfer import one_shot as transfer
-from style_transfer import piano_roll
+from style_transfer import content as content_lib
+from style_transfer import one_shot, piano_roll
 from style_transfer.audio import Audio
 from style_transfer.models.piano_ddsp import generate as batch
 from style_transfer.transcription import transcriber
@@ -18,7 +18,7 @@ def model():
 
 @pytest.fixture(autouse=True)
 def tiny_weights(model, monkeypatch):
-    monkeypatch.setattr(transfer, "load", lambda name=None: model)
+    monkeypatch.setattr(one_shot, "load", lambda name=None: model)
 
 
 @pytest.fixture()
@@ -72,14 +72,14 @@ def test_recordings_among_the_contents_are_transcribed_and_kept_as_midi(files, t
 def test_file_equals_what_the_api_gives(files, tmp_path, model):
     run(files, tmp_path, picture=False, sample_rate=16_000)
     written = audio_lib.load(tmp_path / "out" / "piece0.wav")
-    direct = transfer.transfer(files[0] / "piece0.mid", files[1], model=model, adapt_steps=0,
+    direct = one_shot.transfer(files[0] / "piece0.mid", files[1], model=model, adapt_steps=0,
                                sample_rate=16_000)
     np.testing.assert_allclose(written.samples, direct.samples, atol=2e-4)
 
 
 def test_written_midi_holds_the_notes_that_were_played(files, tmp_path):
     run(files, tmp_path, picture=False)
-    given, written = (transfer.content_notes(folder / "piece0.mid")
+    given, written = (content_lib.content_notes(folder / "piece0.mid")
                       for folder in (files[0], tmp_path / "out"))
     np.testing.assert_array_equal(given.key, written.key)
     np.testing.assert_allclose(given.onset_secs, written.onset_secs, atol=2e-3)
@@ -177,7 +177,7 @@ def test_failure_leaves_nothing_half_written(files, tmp_path, monkeypatch):
         yield np.zeros(100, np.float32)
         raise ValueError("no more")
 
-    monkeypatch.setattr(transfer, "played", broken)
+    monkeypatch.setattr(one_shot, "played", broken)
     summary, _ = run(files, tmp_path)
     assert summary.written == 0
     assert list((tmp_path / "out").iterdir()) == []

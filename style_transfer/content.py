@@ -1,0 +1,58 @@
+"""What is to be played: notes of MIDI, of NoteSequences, and of recordings that are transcribed."""
+
+import os
+import pathlib
+import warnings
+
+from style_transfer import audio as audio_lib
+from style_transfer import piano_roll
+from style_transfer.audio import Audio
+
+SUFFIXES = (".mid", ".midi", ".pb", ".notesequence")
+
+
+def is_recording(content):
+    """Whether content is audio rather than notes: an `Audio`, or a path with such an ending."""
+    return isinstance(content, Audio) or (
+        isinstance(content, (str, os.PathLike))
+        and pathlib.Path(content).suffix.lower() in audio_lib.SUFFIXES)
+
+
+def content_notes(content, *, transcriber=None, thresholds=None, progress=None):
+    """The `NoteTable` of a piece.
+
+    Args:
+        content: See `style_transfer.transfer`.
+        transcriber: See `style_transfer.transfer`.
+        thresholds: `transcription.Thresholds` for recordings; None for the defaults.
+        progress: Called with (what, done, total) seconds while a recording is transcribed.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        ValueError: It cannot be read, or there is nothing to play in it.
+    """
+    name = str(content) if isinstance(content, (str, os.PathLike)) else "the content"
+    if isinstance(content, piano_roll.NoteTable):
+        table = content
+    elif is_recording(content):
+        table = heard_notes(content, transcriber, thresholds, progress)
+        if not len(table):
+            raise ValueError(f"No piano notes were heard in {name}. Lower the onset threshold, or "
+                             "give its notes as MIDI.")
+    else:
+        table = piano_roll.note_table(piano_roll.load_midi(content))
+    if not len(table):
+        raise ValueError(f"{name} holds no notes for a piano ({piano_roll.DRUM_CHANNEL_MESSAGE}).")
+    return table
+
+
+def heard_notes(recording, transcriber, thresholds=None, progress=None):
+    """The `NoteTable` of a recording; arguments as for `content_notes`."""
+    from style_transfer import transcription
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # the callers say it in better words
+        sequence = transcription.transcribe(
+            recording, transcriber, thresholds,
+            progress=progress and (lambda done, total: progress("transcribing", done, total)))
+    return piano_roll.note_table(sequence)

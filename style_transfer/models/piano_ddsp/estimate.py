@@ -1,0 +1,160 @@
+"""A piano estimated from a clip of it: measured, encoded, and fitted to its notes."""
+
+import dataclasses
+import os
+import pathlib
+import warnings
+
+import numpy as np
+
+from style_transfer import audio as audio_lib
+from style_transfer import content as content_lib
+from style_transfer import piano_roll
+from style_transfer.models.piano_ddsp.piano import SUFFIX, Piano
+
+TRAINING_RMS_DB = -25.0
+MAX_STYLE_SECS = 60.0
+MIN_STYLE_NOTES = 4
+
+
+def estimate_piano(style, *, style_midi=None, adapt_steps=None, seed=0, model=None, progress=None,
+                   name=None, transcriber=None, transcribe_style=True):
+    """Estimates a piano from a clip of it.
+
+    Args:
+        style: See `style_transfer.transfer`; a `Piano` is given back as it is.
+        style_midi: See `style_transfer.transfer`.
+        adapt_steps: See `style_transfer.transfer`.
+        seed: Seed of the crops that the fit sees.
+        model: From `style_transfer.load`; None loads the package's weights.
+        progress: Called with (what, done, total).
+        name: The piano's name; None takes the file's.
+        transcriber: See `style_transfer.transfer`.
+        transcribe_style: See `style_transfer.transfer`.
+
+    Returns:
+        A `Piano`.
+
+    Raises:
+        FileNotFoundError: A file is missing.
+        ValueError: The clip is silent, too short, or no recording; `adapt_steps` without notes;
+            a saved piano of other weights.
+    """
+    if adapt_steps is not None and adapt_steps < 0:
+        raise ValueError(f"adapt_steps must be 0 or more, got {adapt_steps}.")
+    if isinstance(style, (str, os.PathLike)) and pathlib.Path(style).suffix == SUFFIX:
+        style = Piano.load(style)
+    if model is None:
+        from style_transfer import weights
+
+        model = weights.load()
+    if isinstance(style, Piano):
+        return checked(style, model)
+    if adapt_steps and style_midi is None and not transcribe_style:
+        raise ValueError(f"adapt_steps={adapt_steps} needs the notes of the style clip; give them "
+                         "as style_midi (--style_midi), or let the clip be transcribed.")
+    from style_transfer.models.piano_ddsp import adaptation
+
+    steps = adaptation.DEFAULT_STEPS if adapt_steps is None else adapt_steps
+    clip = _usable_clip(style)
+    loudness_db = clip.rms_db
+    clip = audio_lib.resample(clip, model.sample_rate)
+    notes = None if style_midi is None else piano_roll.note_table(piano_roll.load_midi(style_midi))
+    clip, notes = excerpt(clip, notes)
+    if notes is None and transcribe_style and steps:
+        notes = _heard_notes(clip, transcriber, progress)
+    if notes is not None and not len(notes):
+        raise ValueError("The style clip's MIDI holds no note within the clip; check that both "
+                         "start at the same time, or leave it out.")
+    if name is None:
+        named = isinstance(style, (str, os.PathLike))
+        name = pathlib.Path(style).stem if named else "piano"
+    return _estimated(model, clip, notes, steps, seed, progress, name=name,
+                      loudness_db=loudness_db)
+
+
+def _usable_clip(style):
+    """The recording, with warnings of what is wrong with it."""
+    from style_transfer.measure import analysis
+
+    clip = audio_lib.load(style)
+    for message in analysis.check_style_clip(clip):
+        warnings.warn(message, stacklevel=3)
+    return clip
+
+
+def _estimated(model, clip, notes, steps, seed, progress, **about):
+    """A `Piano` of a clip at the model's rate: measured, encoded, fitted where notes are known."""
+    from style_transfer.measure import analysis
+    from style_transfer.models.piano_ddsp import adaptation
+
+    if progress is not None:
+        progress("measuring", 0, 1)
+    tuning = analysis.measure_tuning(clip, notes)
+    clip = audio_lib.at_loudness(clip, TRAINING_RMS_DB)
+    vector = np.asarray(model.encode_style(clip.samples[None]))[0]
+    corrections = None
+    if notes is not None and steps:
+        vector, corrections = adaptation.adapt(
+            model, vector, clip, notes, tuning, steps=steps, seed=seed,
+            progress=progress and (lambda done, total, _: progress("adapting", done, total)))
+    return Piano(style=vector, f0_hz=tuning.f0_hz, inharmonicity=tuning.inharmonicity,
+                 noise_floor_db=analysis.measure_noise_floor(clip), corrections=corrections,
+                 weights=_weights_name(model), **about)
+
+
+def _heard_notes(clip, transcriber, progress):
+    """What was heard in the style clip; None if that is too little to fit a piano to."""
+    notes = content_lib.heard_notes(clip, transcriber, progress=progress)
+    if len(notes) < MIN_STYLE_NOTES:
+        warnings.warn(f"Only {len(notes)} notes were heard in the style clip; the piano is "
+                      "estimated without fitting it to them.", stacklevel=3)
+        return None
+    return notes
+
+
+def excerpt(clip, notes):
+    """At most `MAX_STYLE_SECS` of the clip, where it is loudest, with the notes struck in it."""
+    size = int(MAX_STYLE_SECS * clip.sample_rate)
+    start = 0
+    if len(clip.samples) > size:
+        hop = clip.sample_rate
+        power = np.add.reduceat(np.square(clip.samples), np.arange(0, len(clip.samples), hop))
+        windows = np.convolve(power, np.ones(size // hop), "valid")
+        start = int(windows.argmax()) * hop
+        clip = dataclasses.replace(clip, samples=clip.samples[start: start + size])
+    if notes is not None:
+        notes = notes.shift(-start / clip.sample_rate)
+        inside = (notes.onset_secs >= -2.0) & (notes.onset_secs < clip.duration_secs)
+        notes = notes.select(inside)
+    return clip, notes
+
+
+def checked(piano, model):
+    """The piano, or a ValueError if it is damaged or of other weights."""
+    expected = _weights_name(model)
+    if piano.weights != expected or piano.style.shape != (model.style_size,):
+        raise ValueError(f"The piano {piano.name!r} was estimated with the weights "
+                         f"{piano.weights!r}, but {expected!r} are loaded. Estimate it again from "
+                         "its clip.")
+    for name, shape in correction_shapes(model).items():
+        if piano.corrections and np.shape(piano.corrections.get(name)) != shape:
+            raise ValueError(f"The piano {piano.name!r} is damaged: its corrections {name} must "
+                             f"have the shape {shape}. Estimate it again from its clip.")
+    return piano
+
+
+def correction_shapes(model):
+    """Shapes of the arrays in `Piano.corrections`, by name.
+
+    Args:
+        model: A `PianoDDSP`.
+    """
+    from style_transfer.models.piano_ddsp import net as piano_ddsp
+
+    return {"by_key": (piano_ddsp.NUM_ANCHORS, model.num_outputs),
+            "by_velocity": (model.num_outputs,), "room": (2 * piano_ddsp.NUM_ROOM_BANDS,)}
+
+
+def _weights_name(model):
+    return getattr(model, "weights_name", "")
