@@ -113,6 +113,7 @@ def main():
     from style_transfer import content as content_lib
     from style_transfer import one_shot
     from style_transfer.models.piano_ddsp import generate as batch
+    from style_transfer.models.piano_ddsp.options import Options
 
     model = one_shot.load()
     print(f"{platform.platform()}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}; imports "
@@ -127,7 +128,7 @@ def main():
         table = content_lib.content_notes(options.content)
     else:
         table = dense_music(3600.0 if options.hour else options.secs)
-    settings = batch.Options(style=options.style, output_dir="")
+    settings = Options(content=(), style=options.style, output_dir="")
     with tempfile.TemporaryDirectory() as folder:
         begun = time.perf_counter()
         seconds, _ = batch.play_to_file(pathlib.Path(folder) / "out.wav", piano, table, model,

@@ -39,7 +39,7 @@ def labels_of(config, hparams, examples_path, split="eval", count=None, seed=0):
     """Classes of MusicVAE's sequences, `[count, steps, tracks]`, chosen by `seed`."""
     from style_transfer.symbolic import encodings
 
-    layout = encodings.LAYOUTS[config.name]
+    layout = config.examples.layout
     data = config.build_dataset(examples_path, hparams, split, seed=seed)
     labels = np.concatenate([encodings.classes(y["outputs"], layout) for _, y in data])
     order = np.random.default_rng(seed).permutation(len(labels))
@@ -137,7 +137,7 @@ def predictors(training, tracks, num_classes, bar):
 def main():
     arguments = parse()
     from style_transfer import configs
-    from style_transfer.symbolic import run
+    from style_transfer.models import base
     from style_transfer.training import checkpoints, run_record
 
     config = configs.get(arguments.config)
@@ -146,8 +146,8 @@ def main():
     is_checkpoint = (folder / checkpoints.STATE_FILE).is_file()
     record = run_record.read(folder.parent if is_checkpoint else folder)
     hparams = configs.from_dict(record["hparams"], config.hparams) if record else config.hparams
-    model = run.load(config.name, arguments.run_dir)
-    if config.family == "drums_rnn":
+    model = base.load_weights(config, arguments.run_dir)
+    if config.name in ("drum_kit", "one_drum"):
         if arguments.max_steps:
             hparams = dataclasses.replace(hparams, max_steps=arguments.max_steps)
         drum_scores(config, hparams, model, arguments.examples_path, arguments.examples)

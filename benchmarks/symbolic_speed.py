@@ -67,7 +67,7 @@ def ours(arguments):
     batch = arguments.batch
     model = config.build_model(config.hparams)
     model.build(None)
-    if config.family == "drums_rnn":
+    if config.name in ("drum_kit", "one_drum"):
         x = {"inputs": random_classes(batch, DRUM_STEPS, [model.input_size])}
         y = {"labels": random_classes(batch, DRUM_STEPS, [model.num_classes]).argmax(-1),
              "lengths": np.full(batch, DRUM_STEPS, np.int32)}
@@ -79,19 +79,18 @@ def ours(arguments):
     fitted = FittedModel(model, config.build_loss(config.hparams))
     fitted.compile(optimizer=config.build_optimizer(config.hparams), jit_compile=False)
     found = {"training": least(lambda: fitted.train_on_batch(x, y), arguments.repeats)}
-    if config.family == "drums_rnn":
+    if config.name in ("drum_kit", "one_drum"):
         from style_transfer.models.drums_rnn import sampling as drums
 
         options = drums.DrumOptions(num_steps=DRUM_STEPS, num_outputs=1, beam_size=batch,
                                     steps_per_iteration=DRUM_STEPS)
 
         def sample():
-            return drums.generate(model, config.name, options)
+            return drums.generate(model, config.examples.layout, options)
     else:
         from style_transfer.models.music_vae import latent
-        from style_transfer.symbolic import encodings
 
-        layout, z = encodings.LAYOUTS[config.name], random_vectors(batch, model.z_size)
+        layout, z = config.examples.layout, random_vectors(batch, model.z_size)
 
         def sample():
             return latent.decode(model, layout, z)

@@ -1,36 +1,19 @@
-"""Configurations: one file per model family, and a registry of their names.
+"""Configurations: one file per model family, found by itself; each says what it can do.
 
 Importing this package imports neither Keras nor TensorFlow; a configuration's functions do.
 """
 
 import dataclasses
+import functools
 import importlib
+import pkgutil
 from collections.abc import Callable
 from typing import Any, Protocol
 
 from style_transfer.configs.hparams import Hparams, from_dict, parse_hparams
 
-__all__ = ["Config", "Hparams", "Metrics", "Probe", "from_dict", "get", "names",
-           "parse_hparams"]
-
-_PLACES = {
-    "cat-drums_2bar_small": "style_transfer.configs.music_vae:CAT_DRUMS_2BAR_SMALL",
-    "cat-mel_2bar_big": "style_transfer.configs.music_vae:CAT_MEL_2BAR_BIG",
-    "cat-mel_2bar_small": "style_transfer.configs.music_vae:CAT_MEL_2BAR_SMALL",
-    "drum_kit": "style_transfer.configs.drums_rnn:DRUM_KIT",
-    "flat-mel_16bar": "style_transfer.configs.music_vae:FLAT_MEL_16BAR",
-    "hierdec-mel_16bar": "style_transfer.configs.music_vae:HIERDEC_MEL_16BAR",
-    "hierdec-trio_16bar": "style_transfer.configs.music_vae:HIERDEC_TRIO_16BAR",
-    "midi2wave": "style_transfer.configs.wavenet:MIDI2WAVE",
-    "midi2wave_autoencoder": "style_transfer.configs.wavenet:AUTOENCODER",
-    "midi2wave_small": "style_transfer.configs.wavenet:SMALL",
-    "one_drum": "style_transfer.configs.drums_rnn:ONE_DRUM",
-    "onsets_frames": "style_transfer.configs.onsets_frames:CONFIG",
-    "onsets_frames_small": "style_transfer.configs.onsets_frames:SMALL",
-    "piano_ddsp": "style_transfer.configs.piano_ddsp:CONFIG",
-    "wavenet_spectral": "style_transfer.configs.wavenet:SPECTRAL",
-}
-
+__all__ = ["Config", "Hparams", "Metrics", "Probe", "from_dict", "get", "having", "names",
+           "of_weights", "parse_hparams"]
 
 class Probe(Protocol):
     """What an evaluation asks of a model beyond its scores; made anew for each evaluation."""
@@ -55,62 +38,120 @@ class Metrics(Protocol):
         """Scores over all batches by name."""
 
 
+# What a command needs of a configuration -> the fields that make it, and how it is said.
+_CAPABILITIES = {
+    "examples": (("examples",), "has no examples to make"),
+    "training": (("build_model", "build_loss", "build_optimizer", "build_dataset"),
+                 "is not trained"),
+    "generator": (("generator",), "generates nothing"),
+    "serving": (("serving",), "has no serving signatures"),
+    "importer": (("importer",), "has no checkpoints of another program to import"),
+}
+
+
 @dataclasses.dataclass(frozen=True)
 class Config:
-    """All it takes to train a model.
+    """What a model can do, and what it takes; what is None it cannot.
+
+    Everything that needs Keras is a function and imports it when it is called.
 
     Attributes:
         name: Name in the registry.
         description: One sentence for lists of configurations.
         hparams: The defaults, a frozen dataclass that derives from `Hparams`.
         build_model: From hparams to a `keras.Model`.
-        build_loss: From hparams to a `keras.losses.Loss`. If it has a method
+        examples: What `style_transfer_create_dataset` makes its examples of: a
+            `pipelines.example_kinds.Pairs` or `NoteSequences`.
+        build_loss: Training. From hparams to a `keras.losses.Loss`. If it has a method
             `terms(y_true, y_pred)` with a dict of values per clip, evaluations report them.
-        build_optimizer: From hparams to a `keras.optimizers.Optimizer`.
-        build_dataset: `(examples_path, hparams, split, *, seed, skip_batches=0,
+        build_optimizer: Training. From hparams to a `keras.optimizers.Optimizer`.
+        build_dataset: Training. `(examples_path, hparams, split, *, seed, skip_batches=0,
             input_context=None)` to batches `(x, y)`, a `tf.data.Dataset` or an iterable of NumPy
             arrays. The split `train` never ends and begins after `skip_batches`; `eval` ends, and
             gives the same each time. `input_context` is a `tf.distribute.InputContext` of several
             workers: take this worker's share, in batches for one replica.
-        summaries: What TensorBoard shows of fixed examples: `"audio"`, `"spectrogram"`, `"rolls"`
-            (labels over what a transcription model says), `"classes"` (the same of a model of
-            NoteSequences).
-        measures_tuning: Whether example records need the tuning measured of each recording.
-        segment_secs: Shortest and longest part of a performance that is a record, cut where it is
-            silent; None for whole performances.
-        build_metrics: From hparams to a `Metrics`, for what evaluations report beyond the loss.
-        build_probe: From hparams, model and loss to a `Probe`, for what needs the model itself.
-        build_embeddings: `(examples_path, hparams, model)` to a list of `projector.Embedding`, for
-            TensorBoard's projector, of the evaluation split.
-        family: What the commands need to know of it before anything is loaded: `audio` or
-            `wavenet` for models that are trained on recordings, `drums_rnn` or `music_vae` for
-            those of NoteSequences.
+        build_example_writer: Probes. From hparams to `(writer, step, tag, target, prediction)`,
+            which shows an example of an evaluation in TensorBoard by a `summaries.SummaryWriter`.
+        build_metrics: Probes. From hparams to a `Metrics`, for what evaluations report beyond the
+            loss.
+        build_probe: Probes. From hparams, model and loss to a `Probe`, for what needs the model
+            itself.
+        build_embeddings: Probes. `(examples_path, hparams, model)` to a list of
+            `projector.Embedding`, for TensorBoard's projector, of the evaluation split.
+        generator: `()` to a `style_transfer.models.base.Generator`; imports no Keras, so that
+            `style_transfer_generate --help` is instant.
+        serving: `()` to a class whose instances `(model, **limits)` have `kept`, the variables
+            that are exported, and `signatures()`, TensorFlow functions by name.
+        importer: `()` to `entries(model, arrays)`, see `style_transfer.checkpoints`.
+        weights: Name of its weights in the package.
     """
 
     name: str
     description: str
-    hparams: Any
-    build_model: Callable
-    build_loss: Callable
-    build_optimizer: Callable
-    build_dataset: Callable
-    summaries: tuple[str, ...] = ()
-    measures_tuning: bool = False
-    segment_secs: tuple[int, int] | None = None
+    hparams: Any = None
+    build_model: Callable | None = None
+    examples: Any = None
+    build_loss: Callable | None = None
+    build_optimizer: Callable | None = None
+    build_dataset: Callable | None = None
+    build_example_writer: Callable | None = None
     build_metrics: Callable | None = None
     build_probe: Callable | None = None
     build_embeddings: Callable | None = None
-    family: str = "audio"
+    generator: Callable | None = None
+    serving: Callable | None = None
+    importer: Callable | None = None
+    weights: str | None = None
 
     @property
     def sample_rate(self) -> int:
         """Rate of the examples, Hz."""
         return self.hparams.sample_rate
 
+    @property
+    def package(self) -> str:
+        """Top-level package that it comes from."""
+        return self.build_model.__module__.partition(".")[0]
+
+    def can(self, capability: str) -> bool:
+        """Whether the configuration has a capability.
+
+        Args:
+            capability: `examples`, `training`, `generator`, `serving` or `importer`.
+        """
+        fields, _ = _CAPABILITIES[capability]
+        return all(getattr(self, name) is not None for name in fields)
+
+    def require(self, capability: str) -> "Config":
+        """Gives itself, if it has a capability.
+
+        Raises:
+            ValueError: It has not; the message lists the configurations that have.
+        """
+        if not self.can(capability):
+            raise ValueError(f"The config {self.name!r} {_CAPABILITIES[capability][1]}; choose "
+                             f"one of {', '.join(having(capability))}.")
+        return self
+
+
+@functools.cache
+def _registry():
+    """Every `Config` of the modules of this package, by name."""
+    found = {}
+    for module in pkgutil.iter_modules(__path__):
+        attributes = vars(importlib.import_module(f"{__name__}.{module.name}")).values()
+        found |= {value.name: value for value in attributes if isinstance(value, Config)}
+    return dict(sorted(found.items()))
+
 
 def names() -> list[str]:
     """Names of all configurations."""
-    return sorted(_PLACES)
+    return list(_registry())
+
+
+def having(capability: str) -> list[str]:
+    """Names of the configurations with a capability, see `Config.can`."""
+    return [name for name, config in _registry().items() if config.can(capability)]
 
 
 def get(name: str) -> Config:
@@ -124,11 +165,30 @@ def get(name: str) -> Config:
     """
     if ":" in name:
         return _imported(name)
-    if name not in _PLACES:
+    if name not in _registry():
         raise ValueError(f"There is no config {name!r}. Choose one of: {', '.join(names())}; or "
                          "give your own as package.module:ATTRIBUTE.")
-    module, _, attribute = _PLACES[name].partition(":")
-    return getattr(importlib.import_module(module), attribute)
+    return _registry()[name]
+
+
+def of_weights(name_or_path: str | None) -> Config:
+    """The configuration that weights were trained for.
+
+    Args:
+        name_or_path: See `style_transfer.weights.load`.
+
+    Raises:
+        FileNotFoundError: There are no such weights.
+        ValueError: They do not say of which configuration they are, or it is none of the
+            registry's: give it by name.
+    """
+    from style_transfer import weights
+
+    name = weights.config_name(name_or_path)
+    if name not in _registry():
+        raise ValueError(f"The weights {str(name_or_path)!r} are of the config {name!r}, which is "
+                         "none of the package's: give it with --config=package.module:ATTRIBUTE.")
+    return _registry()[name]
 
 
 def _imported(name):

@@ -4,6 +4,8 @@ import dataclasses
 
 from style_transfer.configs import Config
 from style_transfer.configs import hparams as hparams_lib
+from style_transfer.pipelines.example_kinds import DRUM_TRACK_FILES, NoteSequences
+from style_transfer.symbolic.layouts import DrumLayout
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,15 +34,11 @@ class DrumsRnnHparams(hparams_lib.Hparams):
     dropout_keep_prob: float = 0.5
 
 
-MODEL_HPARAMS = ("input_size", "num_classes", "rnn_layer_sizes", "attn_length",
-                 "dropout_keep_prob")
-
-
 def build_model(hparams: DrumsRnnHparams):
     """The model."""
     from style_transfer.models.drums_rnn.net import DrumsRnn
 
-    return DrumsRnn(**{name: getattr(hparams, name) for name in MODEL_HPARAMS})
+    return hparams_lib.build(DrumsRnn, hparams)
 
 
 def build_loss(hparams: DrumsRnnHparams):
@@ -70,22 +68,48 @@ def build_metrics(hparams: DrumsRnnHparams):
     return NextClassMetrics(4 * hparams.steps_per_quarter)
 
 
-DRUM_KIT = Config(
-    name="drum_kit",
-    description="What drums come next: nine drums, three layers, the first with attention.",
-    hparams=DrumsRnnHparams(),
-    build_model=build_model,
-    build_loss=build_loss,
-    build_optimizer=hparams_lib.build_optimizer,
-    build_dataset=build_dataset,
-    build_metrics=build_metrics,
-    summaries=("classes",),
-    family="drums_rnn",
-)
-ONE_DRUM = dataclasses.replace(
-    DRUM_KIT,
-    name="one_drum",
-    description="Whether a drum comes next: one drum, two layers.",
-    hparams=DrumsRnnHparams(clip_norm=5.0, steps_per_quarter=2, input_size=2, num_classes=2,
-                            rnn_layer_sizes=(128, 128), attn_length=0),
-)
+def build_example_writer(hparams: DrumsRnnHparams):
+    """Piano rolls of drums."""
+    from style_transfer.symbolic import rolls
+
+    del hparams
+    return rolls.write_drums
+
+
+def serving():
+    """`serving_default`: tracks that continue a primer."""
+    from style_transfer.models.drums_rnn.serve import DrumsServing
+
+    return DrumsServing
+
+
+def importer():
+    """Magenta's Drums RNN."""
+    from style_transfer.models.drums_rnn import magenta
+
+    return magenta.entries
+
+
+def _config(name, description, layout, **hparams):
+    def generator():
+        from style_transfer.models.drums_rnn.options import DrumsGenerator
+
+        return DrumsGenerator(name, layout)
+
+    return Config(
+        name=name, description=description, weights=name,
+        hparams=DrumsRnnHparams(steps_per_quarter=layout.steps_per_quarter,
+                                num_classes=layout.num_classes, **hparams),
+        build_model=build_model, examples=NoteSequences(
+            "style_transfer.pipelines.symbolic.conversion:drum_tracks", layout,
+            **DRUM_TRACK_FILES),
+        build_loss=build_loss, build_optimizer=hparams_lib.build_optimizer,
+        build_dataset=build_dataset, build_example_writer=build_example_writer,
+        build_metrics=build_metrics, generator=generator, serving=serving, importer=importer)
+
+
+DRUM_KIT = _config("drum_kit", "What drums come next: nine drums, three layers, the first with "
+                   "attention.", DrumLayout())
+ONE_DRUM = _config("one_drum", "Whether a drum comes next: one drum, two layers.",
+                   DrumLayout(single=True, steps_per_quarter=2), clip_norm=5.0, input_size=2,
+                   rnn_layer_sizes=(128, 128), attn_length=0)

@@ -1,8 +1,10 @@
 """Hyperparameters: typed defaults, and their spelling on the command line."""
 
 import dataclasses
+import inspect
 import types
 import typing
+from collections.abc import Callable
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,10 +36,20 @@ def build_optimizer(hparams: Hparams):
     """The optimizer that `hparams` describe; see `style_transfer.training.build_optimizer`."""
     from style_transfer import training
 
-    names = ("schedule", "warmup_steps", "decay_steps", "final_fraction", "clip_norm",
-             "ema_momentum")
-    return training.build_optimizer(hparams.learning_rate,
-                                    **{name: getattr(hparams, name) for name in names})
+    return build(training.build_optimizer, hparams)
+
+
+def build(make: Callable, hparams: Hparams, **others):
+    """Calls `make`, a class or a function, with the hparams that it has arguments for.
+
+    Args:
+        make: What is called.
+        hparams: The hparams.
+        **others: Further arguments, in place of hparams of the same name.
+    """
+    wanted = inspect.signature(make).parameters
+    return make(**{name: getattr(hparams, name) for name in wanted if hasattr(hparams, name)}
+                | others)
 
 
 def parse_hparams(text: str, defaults):

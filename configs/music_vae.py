@@ -1,9 +1,12 @@
 """MusicVAE: six of Magenta's configurations, with its hparams."""
 
 import dataclasses
+import functools
 
 from style_transfer.configs import Config
 from style_transfer.configs import hparams as hparams_lib
+from style_transfer.pipelines.example_kinds import NoteSequences
+from style_transfer.symbolic.layouts import Layout
 
 
 @dataclasses.dataclass(frozen=True)
@@ -37,10 +40,6 @@ class MusicVaeHparams(hparams_lib.Hparams):
     sampling_rate: float = 0.0
 
 
-MODEL_HPARAMS = ("z_size", "enc_rnn_size", "dec_rnn_size", "max_beta", "beta_rate",
-                 "sampling_schedule", "sampling_rate")
-
-
 def build_optimizer(hparams: MusicVaeHparams):
     """Adam, with Magenta's learning rate."""
     from style_transfer.models.music_vae.schedule import DecayToMinimum
@@ -52,30 +51,24 @@ def build_optimizer(hparams: MusicVaeHparams):
     return GuardedAdam(rate, epsilon=1e-8, global_clipnorm=hparams.clip_norm or None, **average)
 
 
-def _config(name, description, **hparams):
-    def layout():
-        from style_transfer.symbolic import encodings
-
-        return encodings.LAYOUTS[name]
-
+def _config(name, description, layout, **hparams):
     def build_model(hparams):
         from style_transfer.models.music_vae.net import MusicVae
 
-        return MusicVae(max_seq_len=layout().steps, input_depth=layout().input_depth,
-                        output_depths=layout().depths,
-                        level_lengths=hparams.level_lengths or None,
-                        **{name: getattr(hparams, name) for name in MODEL_HPARAMS})
+        return hparams_lib.build(
+            MusicVae, hparams, max_seq_len=layout.steps, input_depth=layout.input_depth,
+            output_depths=layout.depths, level_lengths=hparams.level_lengths or None)
 
     def build_loss(hparams):
         from style_transfer.symbolic.loss import MusicVaeLoss
 
-        return MusicVaeLoss(free_bits=hparams.free_bits, output_depths=layout().depths)
+        return MusicVaeLoss(free_bits=hparams.free_bits, output_depths=layout.depths)
 
     def build_dataset(examples_path, hparams, split, *, seed, skip_batches=0, input_context=None):
         from style_transfer.pipelines.inputs import symbolic as inputs
 
         return inputs.music_vae_batches(
-            examples_path, layout(), split, batch_size=hparams.batch_size, seed=seed,
+            examples_path, layout, split, batch_size=hparams.batch_size, seed=seed,
             transpose_range=hparams.transpose_range, skip_batches=skip_batches,
             input_context=input_context)
 
@@ -89,45 +82,70 @@ def _config(name, description, **hparams):
         from style_transfer.models.music_vae.probe import LatentProbe
 
         del hparams, loss
-        return LatentProbe(model, layout())
+        return LatentProbe(model, layout)
 
     def build_embeddings(examples_path, hparams, model):
         from style_transfer.models.music_vae import embedding
         from style_transfer.symbolic import encodings
 
         data = build_dataset(examples_path, hparams, "eval", seed=0)
-        labels = (encodings.classes(y["outputs"], layout()) for _, y in data)
-        return [embedding.of_sequences(model, layout(), labels)]
+        labels = (encodings.classes(y["outputs"], layout) for _, y in data)
+        return [embedding.of_sequences(model, layout, labels)]
+
+    def build_example_writer(hparams):
+        from style_transfer.symbolic import rolls
+
+        del hparams
+        return functools.partial(rolls.write_sequences, layout)
+
+    def generator():
+        from style_transfer.models.music_vae.options import MusicVaeGenerator
+
+        return MusicVaeGenerator(name, layout)
 
     return Config(name=name, description=description, hparams=MusicVaeHparams(**hparams),
                   build_model=build_model, build_loss=build_loss, build_optimizer=build_optimizer,
                   build_dataset=build_dataset, build_metrics=build_metrics,
                   build_probe=build_probe, build_embeddings=build_embeddings,
-                  summaries=("classes",), family="music_vae")
+                  build_example_writer=build_example_writer, generator=generator, serving=serving,
+                  importer=importer, weights=name, examples=NoteSequences(
+                      "style_transfer.pipelines.symbolic.conversion:sequences", layout))
+
+
+def serving():
+    """`serving_default`, `encode` and `sample`."""
+    from style_transfer.models.music_vae.serve import MusicVaeServing
+
+    return MusicVaeServing
+
+
+def importer():
+    """Magenta's MusicVAE."""
+    from style_transfer.models.music_vae import magenta
+
+    return magenta.entries
 
 
 _SCHEDULED = {"sampling_schedule": "inverse_sigmoid", "sampling_rate": 1000.0}
 _LARGE = {"z_size": 512, "free_bits": 256.0}
 
-CONFIGS = {config.name: config for config in (
-    _config("cat-mel_2bar_small", "Melodies of two bars.", beta_rate=0.99999,
-            transpose_range=(-5, 5), **_SCHEDULED),
-    _config("cat-mel_2bar_big", "Melodies of two bars, a larger model.", z_size=512,
-            enc_rnn_size=(2048,), dec_rnn_size=(2048, 2048, 2048), max_beta=0.5,
-            beta_rate=0.99999, transpose_range=(-5, 5), **_SCHEDULED),
-    _config("cat-drums_2bar_small", "Drum patterns of two bars.", free_bits=48.0, **_SCHEDULED),
-    _config("flat-mel_16bar", "Melodies of sixteen bars, written at once.",
-            enc_rnn_size=(2048, 2048), dec_rnn_size=(2048, 2048, 2048), **_LARGE),
-    _config("hierdec-mel_16bar", "Melodies of sixteen bars, written bar by bar.",
-            enc_rnn_size=(2048, 2048), dec_rnn_size=(1024, 1024), level_lengths=(16, 16),
-            **_LARGE),
-    _config("hierdec-trio_16bar", "Melody, bass and drums of sixteen bars, written bar by bar.",
-            batch_size=256, enc_rnn_size=(2048, 2048), dec_rnn_size=(1024, 1024),
-            level_lengths=(16, 16), **_LARGE),
-)}
-CAT_MEL_2BAR_SMALL = CONFIGS["cat-mel_2bar_small"]
-CAT_MEL_2BAR_BIG = CONFIGS["cat-mel_2bar_big"]
-CAT_DRUMS_2BAR_SMALL = CONFIGS["cat-drums_2bar_small"]
-FLAT_MEL_16BAR = CONFIGS["flat-mel_16bar"]
-HIERDEC_MEL_16BAR = CONFIGS["hierdec-mel_16bar"]
-HIERDEC_TRIO_16BAR = CONFIGS["hierdec-trio_16bar"]
+CAT_MEL_2BAR_SMALL = _config(
+    "cat-mel_2bar_small", "Melodies of two bars.", Layout(("melody",), 2), beta_rate=0.99999,
+    transpose_range=(-5, 5), **_SCHEDULED)
+CAT_MEL_2BAR_BIG = _config(
+    "cat-mel_2bar_big", "Melodies of two bars, a larger model.", Layout(("melody",), 2),
+    z_size=512, enc_rnn_size=(2048,), dec_rnn_size=(2048, 2048, 2048), max_beta=0.5,
+    beta_rate=0.99999, transpose_range=(-5, 5), **_SCHEDULED)
+CAT_DRUMS_2BAR_SMALL = _config(
+    "cat-drums_2bar_small", "Drum patterns of two bars.", Layout(("drums",), 2, roll_input=True),
+    free_bits=48.0, **_SCHEDULED)
+FLAT_MEL_16BAR = _config(
+    "flat-mel_16bar", "Melodies of sixteen bars, written at once.", Layout(("melody",), 16),
+    enc_rnn_size=(2048, 2048), dec_rnn_size=(2048, 2048, 2048), **_LARGE)
+HIERDEC_MEL_16BAR = _config(
+    "hierdec-mel_16bar", "Melodies of sixteen bars, written bar by bar.", Layout(("melody",), 16),
+    enc_rnn_size=(2048, 2048), dec_rnn_size=(1024, 1024), level_lengths=(16, 16), **_LARGE)
+HIERDEC_TRIO_16BAR = _config(
+    "hierdec-trio_16bar", "Melody, bass and drums of sixteen bars, written bar by bar.",
+    Layout(("melody", "bass", "drums"), 16), batch_size=256, enc_rnn_size=(2048, 2048),
+    dec_rnn_size=(1024, 1024), level_lengths=(16, 16), **_LARGE)

@@ -5,6 +5,7 @@ import functools
 
 from style_transfer.configs import Config
 from style_transfer.configs import hparams as hparams_lib
+from style_transfer.pipelines.example_kinds import Pairs
 
 
 @dataclasses.dataclass(frozen=True)
@@ -115,46 +116,32 @@ class OnsetsFramesSmallHparams(hparams_lib.Hparams):
 
 LABEL_HPARAMS = ("onset_length", "offset_length", "onset_mode", "onset_delay",
                  "min_frame_occupancy_for_label")
-MODEL_HPARAMS = (
-    "sample_rate", "spec_hop_length", "spec_n_bins", "spec_fmin", "spec_mel_htk",
-    "onset_lstm_units", "offset_lstm_units", "velocity_lstm_units", "frame_lstm_units",
-    "combined_lstm_units", "acoustic_rnn_stack_size", "combined_rnn_stack_size",
-    "activation_loss", "stop_activation_gradient", "stop_onset_gradient", "stop_offset_gradient",
-    "share_conv_features", "use_lengths", "temporal_sizes", "freq_sizes", "num_filters",
-    "pool_sizes", "dropout_keep_amts", "fc_size", "fc_dropout_keep_amt")
-LOSS_HPARAMS = ("velocity_loss_weight", "weight_frame_and_activation_loss")
-SMALL_MODEL_HPARAMS = ("sample_rate", "hop_length", "fft_sizes", "bins_per_semitone", "width",
-                       "dilations", "frame_dilations", "related", "related_every", "causal")
-SMALL_LOSS_HPARAMS = tuple(f"{head}_loss_weight" for head in (
-    "onset", "offset", "frame", "key", "pedal", "velocity"))
-
-
 def build_model(hparams: OnsetsFramesHparams):
     """Magenta's model."""
     from style_transfer.models.onsets_frames.net import OnsetsFrames
 
-    return OnsetsFrames(**_chosen(hparams, MODEL_HPARAMS))
+    return hparams_lib.build(OnsetsFrames, hparams)
 
 
 def build_small_model(hparams: OnsetsFramesSmallHparams):
     """Our own model."""
     from style_transfer.models.onsets_frames.harmonic_transcriber import HarmonicTranscriber
 
-    return HarmonicTranscriber(**_chosen(hparams, SMALL_MODEL_HPARAMS))
+    return hparams_lib.build(HarmonicTranscriber, hparams)
 
 
 def build_loss(hparams: OnsetsFramesHparams):
     """Magenta's losses."""
     from style_transfer.models.onsets_frames.magenta_loss import OnsetsFramesLoss
 
-    return OnsetsFramesLoss(**_chosen(hparams, LOSS_HPARAMS))
+    return hparams_lib.build(OnsetsFramesLoss, hparams)
 
 
 def build_small_loss(hparams: OnsetsFramesSmallHparams):
     """The loss, weighted."""
     from style_transfer.models.onsets_frames.loss import TranscriptionLoss
 
-    return TranscriptionLoss(**_chosen(hparams, SMALL_LOSS_HPARAMS))
+    return hparams_lib.build(TranscriptionLoss, hparams)
 
 
 def build_optimizer(hparams: OnsetsFramesHparams):
@@ -220,6 +207,35 @@ def _chosen(hparams, names):
     return {name: getattr(hparams, name) for name in names}
 
 
+def build_example_writer(hparams):
+    """Labels over what the model predicts."""
+    from style_transfer.training import summaries
+
+    del hparams
+    return summaries.write_rolls
+
+
+def generator():
+    """MIDI of recordings."""
+    from style_transfer.transcription.options import TranscriptionGenerator
+
+    return TranscriptionGenerator()
+
+
+def serving():
+    """`serving_default`, `rolls` and `transcribe`."""
+    from style_transfer.models.onsets_frames.serve import TranscriberServing
+
+    return TranscriberServing
+
+
+def importer():
+    """Magenta's Onsets and Frames."""
+    from style_transfer.models.onsets_frames import magenta
+
+    return magenta.entries
+
+
 CONFIG = Config(
     name="onsets_frames",
     description="Piano audio to notes, Magenta's model and training.",
@@ -228,9 +244,12 @@ CONFIG = Config(
     build_loss=build_loss,
     build_optimizer=build_optimizer,
     build_dataset=build_dataset,
-    summaries=("rolls",),
-    segment_secs=(5, 20),
+    examples=Pairs(segment_secs=(5, 20)),
+    importer=importer,
     build_metrics=build_metrics,
+    build_example_writer=build_example_writer,
+    generator=generator,
+    serving=serving,
 )
 SMALL = Config(
     name="onsets_frames_small",
@@ -240,6 +259,10 @@ SMALL = Config(
     build_loss=build_small_loss,
     build_optimizer=hparams_lib.build_optimizer,
     build_dataset=build_small_dataset,
-    summaries=("rolls",),
+    examples=Pairs(),
+    weights="onsets_frames_small",
     build_metrics=build_small_metrics,
+    build_example_writer=build_example_writer,
+    generator=generator,
+    serving=serving,
 )

@@ -4,6 +4,7 @@ import dataclasses
 
 from style_transfer.configs import Config
 from style_transfer.configs import hparams as hparams_lib
+from style_transfer.pipelines.example_kinds import Pairs
 
 
 @dataclasses.dataclass(frozen=True)
@@ -51,11 +52,6 @@ class PianoDDSPHparams(hparams_lib.Hparams):
     logmel_weight: float = 4.0
 
 
-MODEL_HPARAMS = ("sample_rate", "hop", "style_size", "width", "num_layers", "context_filters",
-                 "dilations", "num_partials", "num_bands", "num_oscillators", "room_secs",
-                 "warmup_secs")
-LOSS_HPARAMS = ("sample_rate", "floor_db", "soft_floor", "mag_weight", "logmag_weight",
-                "logmel_weight")
 MAX_EMBEDDINGS = 256
 
 
@@ -63,14 +59,14 @@ def build_model(hparams: PianoDDSPHparams):
     """The model."""
     from style_transfer.models.piano_ddsp.net import PianoDDSP
 
-    return PianoDDSP(**{name: getattr(hparams, name) for name in MODEL_HPARAMS})
+    return hparams_lib.build(PianoDDSP, hparams)
 
 
 def build_loss(hparams: PianoDDSPHparams):
     """The loss."""
     from style_transfer.losses import PianoLoss
 
-    return PianoLoss(**{name: getattr(hparams, name) for name in LOSS_HPARAMS})
+    return hparams_lib.build(PianoLoss, hparams)
 
 
 def build_dataset(examples_path: str, hparams: PianoDDSPHparams, split: str, *, seed: int,
@@ -120,6 +116,27 @@ def build_embeddings(examples_path: str, hparams: PianoDDSPHparams, model):
     return [projector.Embedding("pianos", np.concatenate(vectors), labels, np.stack(sprites))]
 
 
+def build_example_writer(hparams: PianoDDSPHparams):
+    """Audio and spectrograms."""
+    from style_transfer.training import summaries
+
+    return summaries.AudioExamples(hparams.sample_rate)
+
+
+def generator():
+    """Pieces played on the piano of a recording."""
+    from style_transfer.models.piano_ddsp.options import PianoGenerator
+
+    return PianoGenerator()
+
+
+def serving():
+    """`serving_default`, `transfer`, `encode_style` and `play`."""
+    from style_transfer.models.piano_ddsp.serve import PianoServing
+
+    return PianoServing
+
+
 CONFIG = Config(
     name="piano_ddsp",
     description="MIDI played on the piano of a style clip by a differentiable piano.",
@@ -128,7 +145,10 @@ CONFIG = Config(
     build_loss=build_loss,
     build_optimizer=hparams_lib.build_optimizer,
     build_dataset=build_dataset,
-    summaries=("audio", "spectrogram"),
-    measures_tuning=True,
+    examples=Pairs(measures_tuning=True),
+    build_example_writer=build_example_writer,
     build_embeddings=build_embeddings,
+    generator=generator,
+    serving=serving,
+    weights="piano_ddsp",
 )

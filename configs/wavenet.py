@@ -9,6 +9,7 @@ import dataclasses
 
 from style_transfer.configs import Config
 from style_transfer.configs import hparams as hparams_lib
+from style_transfer.pipelines.example_kinds import Pairs
 
 
 @dataclasses.dataclass(frozen=True)
@@ -123,37 +124,20 @@ class SpectralHparams(CropHparams):
     logmel_weight: float = 4.0
 
 
-SPECTRAL_MODEL_HPARAMS = (
-    "sample_rate", "roll_rate", "num_layers", "dilation_cycle", "kernel_size", "channels",
-    "hidden_channels", "context_layers", "context_cycle", "context_channels",
-    "context_kernel_size", "upsampling", "style_size", "excitation_partials")
-SPECTRAL_LOSS_HPARAMS = ("sample_rate", "floor_db", "soft_floor", "mag_weight", "logmag_weight",
-                         "logmel_weight")
-MODEL_HPARAMS = (
-    "sample_rate", "roll_rate", "num_layers", "dilation_cycle", "kernel_size", "residual_channels",
-    "gate_channels", "skip_channels", "hidden_channels", "output", "num_mixtures",
-    "context_layers", "context_cycle", "context_channels", "context_kernel_size", "upsampling",
-    "bottleneck", "bottleneck_codes", "bottleneck_classes", "bottleneck_hop",
-    "excitation_partials", "predictor_taps", "predictor_partials", "input_noise", "input_dropout",
-    "input_dropout_secs",
-    "scheduled_sampling", "auxiliary", "auxiliary_weight")
-LOSS_HPARAMS = ("output", "auxiliary_weight", "usage_weight", "skip_samples")
-
-
 def build_model(hparams: WaveNetHparams):
     """The model; it takes of the piano what `piano` says."""
     from style_transfer.models.wavenet.net import WaveNet
 
-    return WaveNet(global_size=hparams.global_size if hparams.piano == "style" else 0,
-                   num_pianos=hparams.num_pianos if hparams.piano == "id" else 0,
-                   **_chosen(hparams, MODEL_HPARAMS))
+    return hparams_lib.build(
+        WaveNet, hparams, global_size=hparams.global_size if hparams.piano == "style" else 0,
+        num_pianos=hparams.num_pianos if hparams.piano == "id" else 0)
 
 
 def build_loss(hparams: WaveNetHparams):
     """The loss."""
     from style_transfer.models.wavenet.loss import WaveNetLoss
 
-    return WaveNetLoss(**_chosen(hparams, LOSS_HPARAMS))
+    return hparams_lib.build(WaveNetLoss, hparams)
 
 
 def build_dataset(examples_path: str, hparams: WaveNetHparams, split: str, *, seed: int,
@@ -183,14 +167,14 @@ def build_spectral_model(hparams: SpectralHparams):
     """The model that makes all samples at once."""
     from style_transfer.models.wavenet.spectral_wavenet import SpectralWaveNet
 
-    return SpectralWaveNet(**_chosen(hparams, SPECTRAL_MODEL_HPARAMS))
+    return hparams_lib.build(SpectralWaveNet, hparams)
 
 
 def build_spectral_loss(hparams: SpectralHparams):
     """The project's spectral loss."""
     from style_transfer.losses import PianoLoss
 
-    return PianoLoss(**_chosen(hparams, SPECTRAL_LOSS_HPARAMS))
+    return hparams_lib.build(PianoLoss, hparams)
 
 
 def build_spectral_dataset(examples_path: str, hparams: SpectralHparams, split: str, *, seed: int,
@@ -220,8 +204,39 @@ def _dataset(examples_path, hparams, split, piano, seed, skip_batches, input_con
         **sizes)
 
 
-def _chosen(hparams, names):
-    return {name: getattr(hparams, name) for name in names}
+def generator():
+    """Pieces played sample by sample."""
+    from style_transfer.models.wavenet.options import WaveNetGenerator
+
+    return WaveNetGenerator()
+
+
+def spectral_generator():
+    """Pieces played at once."""
+    from style_transfer.models.wavenet.options import SpectralGenerator
+
+    return SpectralGenerator()
+
+
+def serving():
+    """`serving_default` and `generate`; `encode_style` where the model takes a style vector."""
+    from style_transfer.models.wavenet.serve import WaveNetServing
+
+    return WaveNetServing
+
+
+def spectral_serving():
+    """`serving_default` and `transfer`."""
+    from style_transfer.models.wavenet.serve import SpectralServing
+
+    return SpectralServing
+
+
+def build_example_writer(hparams):
+    """Audio and spectrograms."""
+    from style_transfer.training import summaries
+
+    return summaries.AudioExamples(hparams.sample_rate)
 
 
 MIDI2WAVE = Config(
@@ -233,7 +248,9 @@ MIDI2WAVE = Config(
     build_optimizer=hparams_lib.build_optimizer,
     build_dataset=build_dataset,
     build_probe=build_probe,
-    family="wavenet",
+    examples=Pairs(),
+    generator=generator,
+    serving=serving,
 )
 AUTOENCODER = dataclasses.replace(
     MIDI2WAVE,
@@ -246,6 +263,7 @@ AUTOENCODER = dataclasses.replace(
 SMALL = dataclasses.replace(
     MIDI2WAVE,
     name="midi2wave_small",
+    weights="midi2wave_small",
     description="A small WaveNet at 8 kHz that two CPU cores can train.",
     hparams=dataclasses.replace(
         MIDI2WAVE.hparams, batch_size=8, learning_rate=2e-3, warmup_steps=200, decay_steps=10_000,
@@ -262,5 +280,7 @@ SPECTRAL = dataclasses.replace(
     build_model=build_spectral_model,
     build_loss=build_spectral_loss,
     build_dataset=build_spectral_dataset,
-    summaries=("audio", "spectrogram"),
+    build_example_writer=build_example_writer,
+    generator=spectral_generator,
+    serving=spectral_serving,
 )

@@ -22,7 +22,8 @@ _USER_ERRORS = (
     ModuleNotFoundError,
 )
 
-_DEBUG = flags.DEFINE_bool("debug", False, "Show the traceback of an error, and TensorFlow's logs.")
+_DEBUG_HELP = "Show the traceback of an error, and TensorFlow's logs."
+_DEBUG = flags.DEFINE_bool("debug", False, _DEBUG_HELP)
 
 
 def run(main):
@@ -39,6 +40,46 @@ def run(main):
         lambda argv: _call(main, argv),
         flags_parser=lambda argv: _parse(argv, main.__module__),
     )
+
+
+def run_with(main, flags_of, help_of, why_unknown):
+    """Runs a command whose flags depend on its command line; otherwise as `run`.
+
+    Args:
+        main: The command, a function of `argv` and its `flags.FlagValues`.
+        flags_of: Gives the `flags.FlagValues` of a command line.
+        help_of: Gives the help text for a command line.
+        why_unknown: Gives what to say of unknown flags by their names and the command line.
+    """
+    sys.exit(call_with(main, flags_of, help_of, why_unknown, sys.argv))
+
+
+def call_with(main, flags_of, help_of, why_unknown, argv):
+    """`run_with` without the exit: gives the exit status."""
+    try:
+        if HELP_FLAGS.intersection(argv[1:]):
+            print(help_of(argv), end="")
+            return 0
+        values = flags_of(argv)
+        flags.DEFINE_bool("debug", False, _DEBUG_HELP, flag_values=values)
+        left = values(argv)
+    except flags.UnrecognizedFlagError:
+        _report(f"{why_unknown(_unknown(argv, values), argv)} (--help lists the flags)")
+        return 1
+    except flags.Error as error:
+        _report(f"{_one_line(error)} (--help lists the flags)")
+        return 1
+    except ValueError as error:
+        _report(_one_line(error))
+        return 1
+    return _call(lambda rest: main(rest, values), left, values["debug"].value) or 0
+
+
+def _unknown(argv, values):
+    """Names of the flags on a command line that are not among those defined, in order."""
+    names = [word.lstrip("-").partition("=")[0] for word in argv[1:] if word.startswith("-")]
+    return sorted({name for name in names
+                   if name not in values and name.removeprefix("no") not in values})
 
 
 def prepare_environment(debug=False):
@@ -83,15 +124,16 @@ def _parse(argv, module_name):
         sys.exit(1)
 
 
-def _call(main, argv):
-    prepare_environment(debug=_DEBUG.value)
+def _call(main, argv, debug=None):
+    debug = _DEBUG.value if debug is None else debug
+    prepare_environment(debug=debug)
     try:
         return main(argv)
     except KeyboardInterrupt:
         _report("interrupted")
         return 130
     except _USER_ERRORS as error:
-        if _DEBUG.value:
+        if debug:
             raise
         _report(_one_line(error))
         return 1

@@ -2,8 +2,8 @@
 
 The piano is estimated once; with --adapt it is fitted to the recording, which only
 style_transfer_serve can do. --save_parameters keeps it for later, --parameters takes it.
---transcribe asks a transcription model for the notes of recordings instead, --wavenet plays with a
-model of midi2wave's kind or wavenet_spectral.
+--transcribe asks a transcription model for the notes of recordings instead; --model_name names any
+other model that plays pieces, such as midi2wave_small: the server says what it takes.
 """
 
 import pathlib
@@ -19,8 +19,7 @@ flags.DEFINE_string("server", None, "host:port; by default this machine and the 
                     "port.")
 flags.DEFINE_enum("protocol", "rest", list(PORTS), "How to talk to it.")
 flags.DEFINE_string("model_name", None, "The model's name on the server; by default piano_ddsp, "
-                    "with --transcribe onsets_frames_small, with --wavenet midi2wave_small or "
-                    "wavenet_spectral.")
+                    "with --transcribe onsets_frames_small.")
 flags.DEFINE_integer("model_version", None, "Its version; by default the newest.", lower_bound=1)
 flags.DEFINE_list("content", None, "The pieces: MIDI files or serialized NoteSequences, separated "
                   "by commas.")
@@ -31,15 +30,12 @@ flags.DEFINE_bool("adapt", False, "Whether the piano is fitted to the recording.
 flags.DEFINE_string("style_midi", None, "Notes of the recording, in its time, for --adapt; by "
                     "default the server transcribes it.")
 flags.DEFINE_integer("adapt_steps", None, "Gradient steps of that fit.", lower_bound=0)
-flags.DEFINE_enum("wavenet", None, ["sampled", "spectral"], "Instead of piano_ddsp the model is a "
-                  "WaveNet: sampled as midi2wave, for which --style is given only if it was "
-                  "trained so, or wavenet_spectral, which needs --style.")
-flags.DEFINE_integer("seed", 0, "Of the samples that --wavenet=sampled draws.")
+flags.DEFINE_integer("seed", 0, "For models that draw samples: of the draws.")
 flags.DEFINE_float("temperature", 1.0, "Likewise; 0 takes the likeliest.", lower_bound=0.0)
 flags.DEFINE_float("sustain_temperature", None, "Likewise, while notes ring; by default 0.65 of "
                    "--temperature.", lower_bound=0.0)
-flags.DEFINE_integer("piano_id", None, "Number of the piano, for a --wavenet=sampled that was "
-                     "trained so.", lower_bound=0)
+flags.DEFINE_integer("piano_id", None, "For models that were trained on pianos by number: which.",
+                     lower_bound=0)
 flags.DEFINE_string("parameters", None, "Instead of --style: what --save_parameters wrote.")
 flags.DEFINE_string("save_parameters", None, "Where to keep the piano's parameters, *.npz.")
 flags.DEFINE_string("output_dir", None, "Where the WAV or MIDI files go.")
@@ -73,8 +69,12 @@ def main(argv):
         if FLAGS.transcribe:
             _for_each(FLAGS.transcribe, ".mid", lambda path: _transcribed(client, path))
             return
-        if FLAGS.wavenet:
-            _for_each(FLAGS.content, ".wav", lambda path: _sounding(_by_wavenet(client, path)))
+        signatures = client.signatures()
+        _check_fit(name, signatures)
+        if "play" not in signatures:
+            inputs = signatures["serving_default"]
+            _for_each(FLAGS.content, ".wav",
+                      lambda path: _sounding(_at_once(client, inputs, path)))
             return
         piano = _piano(client, client_lib)
         if FLAGS.save_parameters:
@@ -84,8 +84,6 @@ def main(argv):
 
 
 def _default_name():
-    if FLAGS.wavenet:
-        return "wavenet_spectral" if FLAGS.wavenet == "spectral" else "midi2wave_small"
     return "onsets_frames_small" if FLAGS.transcribe else "piano_ddsp"
 
 
@@ -97,9 +95,7 @@ def _check_flags():
         raise ValueError("--content is required; see --help.")
     if FLAGS.content and not FLAGS.output_dir:
         raise ValueError("--output_dir is required; see --help.")
-    if FLAGS.wavenet:
-        _check_wavenet_flags()
-    elif bool(FLAGS.style) == bool(FLAGS.parameters):
+    if FLAGS.style and FLAGS.parameters:
         raise ValueError("Give --style or --parameters, one of them.")
     if (FLAGS.adapt_steps is not None or FLAGS.style_midi) and not FLAGS.adapt:
         raise ValueError("--style_midi and --adapt_steps belong to --adapt; give it too.")
@@ -113,18 +109,29 @@ def _check_flags():
         raise ValueError(f"--save_parameters must end in .npz, got {FLAGS.save_parameters!r}.")
 
 
-def _check_wavenet_flags():
-    for name in ("parameters", "save_parameters", "adapt"):
-        if getattr(FLAGS, name):
-            raise ValueError(f"--{name} has nothing to do with --wavenet; give one of them.")
-    if FLAGS.wavenet == "spectral" and not FLAGS.style:
-        raise ValueError("--wavenet=spectral plays on the piano of a recording: give --style.")
-    if FLAGS.wavenet == "spectral" and FLAGS.piano_id is not None:
-        raise ValueError("--piano_id belongs to --wavenet=sampled.")
+def _check_fit(name, signatures):
+    """Raises ValueError if the flags ask for what the model cannot do."""
+    inputs = signatures.get("serving_default", frozenset())
+    if "content_bytes" not in inputs:
+        raise ValueError(f"The model {name} plays no pieces: it takes "
+                         f"{', '.join(sorted(inputs))}. Name another with --model_name, or give "
+                         "recordings with --transcribe.")
+    if "play" in signatures:
+        if not FLAGS.style and not FLAGS.parameters:
+            raise ValueError("Give --style or --parameters, one of them.")
+        return
+    for flag in ("parameters", "save_parameters", "adapt"):
+        if getattr(FLAGS, flag):
+            raise ValueError(f"--{flag} has nothing to do with {name}, whose piano has no "
+                             "parameters.")
+    for flag, wanted in (("style", "style_bytes"), ("piano_id", "piano_id")):
+        is_given = getattr(FLAGS, flag) is not None
+        if is_given != (wanted in inputs):
+            raise ValueError(f"The model {name} {'knows no' if is_given else 'needs'} --{flag}.")
 
 
 def _check_transcribe_flags():
-    for name in ("content", "style", "parameters", "save_parameters", "adapt", "wavenet"):
+    for name in ("content", "style", "parameters", "save_parameters", "adapt"):
         if getattr(FLAGS, name):
             raise ValueError(f"--{name} has nothing to do with --transcribe; give one of them.")
     if not FLAGS.output_dir:
@@ -172,8 +179,9 @@ def _played(client, piano, path):
     return _sounding(client.play(piano, path))
 
 
-def _by_wavenet(client, path):
-    if FLAGS.wavenet == "spectral":
+def _at_once(client, inputs, path):
+    """The answer of a model whose piano has no parameters of its own."""
+    if "seed" not in inputs:
         return client.transfer(FLAGS.style, path)
     from style_transfer.models.wavenet import options
 

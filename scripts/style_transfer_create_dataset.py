@@ -49,10 +49,8 @@ flags.DEFINE_integer("num_workers", 0, "Processes of the DirectRunner; 0 for one
                      lower_bound=0)
 flags.DEFINE_bool("overwrite", False, "Replace an existing output.")
 flags.mark_flags_as_required(["config", "input", "output_dir"])
-AUDIO_FLAGS = ("split", "eval_timbres", "layout", "timbre_id", "piece_pattern", "sample_rate",
-               "segment_secs", "shards", "num_workers")
-NOTES_FLAGS = ("eval_pieces",)
-SHARED_FLAGS = ("input", "output_dir", "eval_ratio", "overwrite", "runner", "pipeline_options")
+SHARED_FLAGS = ("config", "input", "output_dir", "eval_ratio", "overwrite", "runner",
+                "pipeline_options")
 
 
 def main(argv):
@@ -60,47 +58,15 @@ def main(argv):
     if len(argv) > 1:
         raise ValueError(f"Unexpected arguments: {' '.join(argv[1:])}. Options begin with --.")
     from style_transfer import configs
+    from style_transfer.pipelines import example_kinds
 
-    config = configs.get(FLAGS.config)
-    is_audio = config.family in ("audio", "wavenet")
-    _flags.refuse(NOTES_FLAGS if is_audio else AUDIO_FLAGS, f"--config={FLAGS.config}")
-    description = _of_recordings(config) if is_audio else _of_note_sequences(config)
+    config = configs.get(FLAGS.config).require("examples")
+    kind = config.examples
+    others = {name for other in example_kinds.KINDS for name in other.FLAGS}.difference(kind.FLAGS)
+    _flags.refuse(sorted(others), f"--config={FLAGS.config}")
+    values = _flags.values((*SHARED_FLAGS, *kind.FLAGS))
+    description = kind.create(config, values, _quiet_beam)
     print("{read} read, {written} written, {skipped} skipped".format(**description))
-
-
-def _of_recordings(config):
-    from style_transfer.pipelines.datasets import create
-
-    settings = create.Settings(
-        config=FLAGS.config,
-        sample_rate=FLAGS.sample_rate or config.sample_rate,
-        measures_tuning=config.measures_tuning,
-        segment_secs=create.segment_secs(FLAGS.segment_secs, config.segment_secs),
-        split=FLAGS.split,
-        eval_timbres=tuple(FLAGS.eval_timbres),
-        layout=FLAGS.layout,
-        timbre_id=FLAGS.timbre_id,
-        piece_pattern=FLAGS.piece_pattern,
-        shards=FLAGS.shards,
-        num_workers=FLAGS.num_workers,
-        **_flags.values(SHARED_FLAGS),
-    )
-    create.check_settings(settings)  # before Apache Beam is imported, which takes seconds
-    _quiet_beam()
-    from style_transfer.pipelines.datasets import job
-
-    logging.getLogger(job.__name__).setLevel(logging.INFO)
-    return create.create_dataset(settings)
-
-
-def _of_note_sequences(config):
-    from style_transfer.pipelines.symbolic import create
-
-    settings = create.Settings(config=config.name, eval_pieces=tuple(FLAGS.eval_pieces),
-                               **_flags.values(SHARED_FLAGS))
-    create.check_settings(settings)
-    _quiet_beam()
-    return create.create_dataset(settings)
 
 
 def _quiet_beam():

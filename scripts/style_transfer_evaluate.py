@@ -33,10 +33,13 @@ _PAIRS = flags.DEFINE_string(
     "pairs", None, "Folder of <piano>/<content>/ folders with truth.flac, content.mid, style.flac "
     "and style.mid to use instead of --contents and --pianos: recordings, for example.")
 _OUTPUT_DIR = flags.DEFINE_string("output_dir", None, "Where the results go.")
-_CHECKPOINT = flags.DEFINE_string(
-    "checkpoint", None, "Weights: a name in the package or a folder; by default those of the "
+_CONFIG = flags.DEFINE_string(
+    "config", "piano_ddsp", "The configuration that is measured, package.module:ATTRIBUTE for one "
+    "of your own.")
+_WEIGHTS = flags.DEFINE_string(
+    "weights", None, "Weights: a name in the package or a folder; by default those of the "
     "package.")
-flags.DEFINE_alias("weights", "checkpoint")
+flags.DEFINE_alias("checkpoint", "weights")
 _ADAPT_STEPS = flags.DEFINE_integer(
     "adapt_steps", None, "Gradient steps on the style clip; 0 is none.", lower_bound=0)
 _WITH_STYLE_MIDI = flags.DEFINE_bool(
@@ -105,18 +108,21 @@ def _transfer():
     """The style transfer with its weights loaded, and what identifies them."""
     import functools
 
-    from style_transfer import one_shot, weights
+    from style_transfer import configs, weights
     from style_transfer.evaluation import pairs
+    from style_transfer.models import base
 
-    model = one_shot.load(_CHECKPOINT.value)
-    name = _CHECKPOINT.value or weights.DEFAULT
-    folder = pathlib.Path(weights.__file__).parent / name
-    folder = folder if folder.is_dir() else pathlib.Path(name)
-    files = sorted(path for path in folder.iterdir() if path.suffix in (".h5", ".json"))
-    identity = {"checkpoint": name, "weights": model.weights_name,
+    config = configs.get(_CONFIG.value).require("generator")
+    generator = config.generator()
+    if not generator.transfers:
+        raise ValueError(f"The config {config.name!r} plays no content in the style of a clip.")
+    model = base.load_weights(config, _WEIGHTS.value, generator.check_model)
+    name = _WEIGHTS.value or config.weights
+    files = sorted(path for path in weights.folder(name).iterdir()
+                   if path.suffix in (".h5", ".json"))
+    identity = {"config": config.name, "checkpoint": name, "weights": model.weights_name,
                 "weights_sha256": pairs.files_hash(files)}
-    # The true renderings' samplers know no soft pedal.
-    return functools.partial(one_shot.transfer, model=model, soft_pedal_db=0.0), identity
+    return functools.partial(generator.transfer, model), identity
 
 
 def _pairs(folder):

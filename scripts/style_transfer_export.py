@@ -1,4 +1,4 @@
-"""Exports a trained model for TensorFlow Serving: what each kind can be asked for.
+"""Exports a trained model for TensorFlow Serving, with the signatures of its configuration.
 
 piano_ddsp: serving_default, transfer, encode_style, play. Transcribers: serving_default, rolls,
 transcribe. MusicVAE: serving_default, encode, sample; drums: serving_default. midi2wave and its
@@ -13,18 +13,19 @@ from absl import flags
 
 FLAGS = flags.FLAGS
 
-flags.DEFINE_string("run_dir", None, "A training's run_dir or one of its checkpoints: the newest "
-                    "is exported.")
-flags.DEFINE_string("weights", None, "Instead: a name in the package or a folder of weights; by "
-                    "default those of the package.")
+flags.DEFINE_string("config", None, "The configuration, package.module:ATTRIBUTE for one of your "
+                    "own; by default the one that the weights are of.")
+flags.DEFINE_string("weights", None, "A name in the package, a folder of weights, or a training's "
+                    "run_dir or one of its checkpoints; by default piano_ddsp.")
+flags.DEFINE_alias("run_dir", "weights")
 flags.DEFINE_string("export_dir", None, "The model's base folder, named as requests shall name the "
                     "model. Each export is its next version.")
 flags.DEFINE_integer("version", None, "Number of the version, instead of the next.", lower_bound=1)
 flags.DEFINE_bool("warm_up", True, "Whether requests are included that a server runs before it is "
                   "ready.")
 flags.DEFINE_float("max_content_secs", None, "Longest piece that is played or recording that is "
-                   "transcribed, seconds; by default 1200, of wavenet_spectral 300, and of models "
-                   "that make one sample after the other as long as 240,000 samples last.",
+                   "transcribed, seconds; by default what its signatures can take: 1200, of "
+                   "wavenet_spectral 300, of WaveNet as long as 240,000 samples last.",
                    lower_bound=1.0)
 flags.DEFINE_integer("max_notes", 30_000, "Most notes of a piece.", lower_bound=1)
 
@@ -32,22 +33,23 @@ flags.DEFINE_integer("max_notes", 30_000, "Most notes of a piece.", lower_bound=
 def main(argv):
     """Checks the flags, then exports."""
     if len(argv) > 1:
-        raise ValueError(f"Unexpected argument {argv[1]!r}; name the model with --run_dir or "
-                         "--weights.")
+        raise ValueError(f"Unexpected argument {argv[1]!r}; name the model with --weights.")
     if not FLAGS.export_dir:
         raise ValueError("--export_dir is required; see --help.")
-    if FLAGS.run_dir and FLAGS.weights:
-        raise ValueError("Give --run_dir or --weights, not both.")
     from absl import logging
 
-    from style_transfer import weights
+    from style_transfer import configs
+    from style_transfer.models import base
+
+    config = configs.get(FLAGS.config) if FLAGS.config else configs.of_weights(FLAGS.weights)
+    config.require("serving")
     from style_transfer.serving import export
 
     logging.set_verbosity(logging.WARNING)  # TensorFlow tells of each name that it changes
     begun = time.monotonic()
-    model = weights.load(FLAGS.run_dir or FLAGS.weights)
-    path = export.export(model, FLAGS.export_dir, version=FLAGS.version, warm_up=FLAGS.warm_up,
-                         report=lambda line: print(line, flush=True),
+    model = base.load_weights(config, FLAGS.weights)
+    path = export.export(model, FLAGS.export_dir, config.serving(), version=FLAGS.version,
+                         warm_up=FLAGS.warm_up, report=lambda line: print(line, flush=True),
                          max_content_secs=FLAGS.max_content_secs, max_notes=FLAGS.max_notes)
     size = sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
     print(f"wrote {path}: {size / 1e6:.1f} MB, {len(export.graph_ops(path))} kinds of ops, all "

@@ -26,12 +26,11 @@ def main(argv):
     """Imports as the flags say."""
     if len(argv) > 1:
         raise ValueError(f"Unexpected arguments: {' '.join(argv[1:])}. Options begin with --.")
-    from style_transfer import checkpoints, configs
+    from style_transfer import configs
     from style_transfer.checkpoints import imports
 
-    config = configs.get(FLAGS.config)
+    config = configs.get(FLAGS.config).require("importer")
     hparams = configs.parse_hparams(FLAGS.hparams, config.hparams)
-    checkpoints.importer(config.name)  # faults show before Keras is loaded
     path, count = imports.import_checkpoint(config, hparams, FLAGS.checkpoint, FLAGS.run_dir)
     print(f"{FLAGS.checkpoint}: {count:,} parameters -> {path}")
 

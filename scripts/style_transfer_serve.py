@@ -19,8 +19,10 @@ flags.DEFINE_list("export_dir", None, "A model's base folder, written by style_t
                   "its newest version is served. Several are separated by commas.")
 flags.DEFINE_list("weights", None, "Instead: a name in the package, a folder of weights or a "
                   "training's run_dir. Several are separated by commas.")
+flags.DEFINE_string("config", None, "The configuration of --weights, package.module:ATTRIBUTE for "
+                    "one of your own; by default the one that they are of.")
 flags.DEFINE_string("model_name", None, "The model's name in requests; by default the name of "
-                    "--export_dir or, in the package, of the weights, else piano_ddsp.")
+                    "--export_dir or, in the package, of the weights, else of the configuration.")
 flags.DEFINE_string("host", "127.0.0.1", "Address to listen on. Anything but loopback lets others "
                     "in: set a token then.")
 flags.DEFINE_integer("port", 8500, "Port of gRPC; 0 takes any free one, -1 is none.",
@@ -69,12 +71,13 @@ def main(argv):
         notes=FLAGS.max_notes, adapt_steps=FLAGS.max_adapt_steps, workers=FLAGS.workers,
         queue=FLAGS.queue)
     begun = time.monotonic()
+    names = FLAGS.weights or [None]
     if FLAGS.export_dir:
         served = [model for folder in FLAGS.export_dir
                   for model in models_lib.from_export(folder, limits, FLAGS.model_name)]
     else:
-        served = [models_lib.from_weights(FLAGS.model_name, name, limits)
-                  for name in FLAGS.weights or [None]]
+        served = [_from_weights(name, config, limits)
+                  for name, config in zip(names, _configs(names), strict=True)]
     for model in served:
         model.warm_up()
     stop = threading.Event()
@@ -97,6 +100,26 @@ def main(argv):
         print(f"gave up on requests that took longer than {FLAGS.shutdown_secs:g} s", flush=True)
         os._exit(1)  # their threads cannot be stopped
     print("stopped", flush=True)
+
+
+def _configs(names):
+    from style_transfer import configs
+
+    if FLAGS.config and len(names) > 1:
+        raise ValueError("--config is of one model; several have those of their weights.")
+    found = [configs.get(FLAGS.config) if FLAGS.config else configs.of_weights(name)
+             for name in names]
+    return [config.require("serving") for config in found]
+
+
+def _from_weights(name, config, limits):
+    from style_transfer import weights
+    from style_transfer.models import base
+    from style_transfer.serving.server import models as models_lib
+
+    served_name = FLAGS.model_name or (name if name in weights.names() else config.name)
+    model = base.load_weights(config, name)
+    return models_lib.from_model(served_name, model, config.serving(), limits)
 
 
 def _port(number):

@@ -50,7 +50,7 @@ def main(argv):
         raise ValueError(f"Unexpected arguments: {' '.join(argv[1:])}. Options begin with --.")
     from style_transfer import configs
 
-    config = configs.get(FLAGS.config)
+    config = configs.get(FLAGS.config).require("training")
     hparams = _hparams(config)
     if FLAGS.mode == "eval":
         _evaluate(config, hparams)

@@ -8,12 +8,13 @@ import pathlib
 
 @dataclasses.dataclass
 class Summary:
-    """How a batch went."""
+    """How a batch went; `paths` of what was written, where a caller wants them."""
 
     read: int = 0
     written: int = 0
     skipped: int = 0
     kept: int = 0
+    paths: list = dataclasses.field(default_factory=list)
 
     def __str__(self):
         kept = f", {self.kept} kept as they were" if self.kept else ""

@@ -8,6 +8,7 @@ import numpy as np
 
 from style_transfer import configs
 from style_transfer.configs import hparams as hparams_lib
+from style_transfer.training import summaries
 
 NUM_SAMPLES = 400
 ENDLESS = 10**9
@@ -140,5 +141,5 @@ CONFIG = configs.Config(
     build_loss=build_loss,
     build_optimizer=build_optimizer,
     build_dataset=build_dataset,
-    summaries=("audio", "spectrogram"),
+    build_example_writer=lambda hparams: summaries.AudioExamples(hparams.sample_rate),
 )

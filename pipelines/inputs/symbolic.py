@@ -9,6 +9,7 @@ import os
 
 import numpy as np
 
+from style_transfer.pipelines.example_kinds import DRUM_TRACK_FILES
 from style_transfer.symbolic import encodings
 
 
@@ -76,7 +77,7 @@ def music_vae_batches(examples_path, layout, split, *, batch_size, seed, transpo
     Raises:
         ValueError: There are no examples.
     """
-    labels = _read_labels(_path(examples_path, split, "music_vae"), layout)
+    labels = _read_labels(_path(examples_path, f"{split}.tfrecord"), layout)
     is_training = split == "train"
 
     def make(indices, rng):
@@ -117,7 +118,7 @@ def drums_rnn_batches(examples_path, input_size, split, *, batch_size, seed, max
     Raises:
         ValueError: There are no examples.
     """
-    tracks = _read_tracks(_path(examples_path, split, "drums_rnn"), input_size)
+    tracks = _read_tracks(_path(examples_path, DRUM_TRACK_FILES[split]), input_size)
     is_training = split == "train"
 
     def make(indices, rng):
@@ -158,13 +159,10 @@ def _shared(batch_size, seed, is_training, skip_batches, context):
             (context.input_pipeline_id, context.num_input_pipelines))
 
 
-def _path(examples_path, split, family):
-    from style_transfer.pipelines.symbolic import create
-
-    names = create.DRUMS_FILES if family == "drums_rnn" else create.MUSIC_VAE_FILES
-    found = sorted(glob.glob(os.path.join(glob.escape(os.fspath(examples_path)), names[split])))
+def _path(examples_path, name):
+    found = sorted(glob.glob(os.path.join(glob.escape(os.fspath(examples_path)), name)))
     if not found:
-        raise ValueError(f"{examples_path} has no {names[split]}: give a folder made by "
+        raise ValueError(f"{examples_path} has no {name}: give a folder made by "
                          "style_transfer_create_dataset with the same --config.")
     return found[0]
 

@@ -2,34 +2,28 @@
 
 import collections
 import fnmatch
-import functools
 import hashlib
 import random
 import types
 
 from style_transfer.symbolic import encodings, reasons
 
-DRUMS_RNN_STEPS_PER_QUARTER = {"one_drum": 2, "drum_kit": 4}
-CONFIGS = (*DRUMS_RNN_STEPS_PER_QUARTER, *encodings.LAYOUTS)
 SPLITS = ("train", "eval")
 OTHER_METER = "parts left out, meter other than 4/4"
 
 
-def make_converter(config_name, eval_ratio, eval_pieces=(), any_meter=False):
+def make_converter(examples, eval_ratio, eval_pieces=()):
     """A function from a NoteSequence to `(records, statistics)`.
 
     Records are bytes by split, statistics counts by name. A piece goes to one split only, which
     one depends on its name and id and nothing else.
 
     Args:
-        config_name: One of `CONFIGS`.
+        examples: The configuration's `example_kinds.NoteSequences`.
         eval_ratio: Part of the pieces that are for evaluation.
         eval_pieces: Patterns (fnmatch) of the names of files that are for evaluation anyway.
-        any_meter: Whether Drums RNN learns from meters other than 4/4 too, as Magenta's does.
     """
-    convert = (functools.partial(_drums_rnn, any_meter=any_meter)
-               if config_name in DRUMS_RNN_STEPS_PER_QUARTER else _music_vae)
-    by_hash, to_eval = convert(config_name, eval_ratio), convert(config_name, 1.0)
+    by_hash, to_eval = (examples.make_converter(ratio) for ratio in (eval_ratio, 1.0))
 
     def choose(sequence):
         kept = any(fnmatch.fnmatchcase(sequence.filename, pattern) for pattern in eval_pieces)
@@ -38,10 +32,20 @@ def make_converter(config_name, eval_ratio, eval_pieces=(), any_meter=False):
     return choose
 
 
-def _drums_rnn(config_name, eval_ratio, any_meter):
+def drum_tracks(layout, eval_ratio, any_meter=False):
+    """Makes what Drums RNN learns from, by Magenta's own pipeline.
+
+    Args:
+        layout: The tracks' `DrumLayout`.
+        eval_ratio: Part of the pieces that are for evaluation.
+        any_meter: Whether meters other than 4/4 count too, as with Magenta.
+
+    Returns:
+        See `make_converter`.
+    """
     pipeline = encodings.magenta_module("drums_rnn/drums_rnn_pipeline.py").get_pipeline(
-        types.SimpleNamespace(encoder_decoder=encodings.drums_rnn_encoder(config_name),
-                              steps_per_quarter=DRUMS_RNN_STEPS_PER_QUARTER[config_name]),
+        types.SimpleNamespace(encoder_decoder=encodings.drums_rnn_encoder(layout),
+                              steps_per_quarter=layout.steps_per_quarter),
         eval_ratio)
     outputs = {"train": "training_drum_tracks", "eval": "eval_drum_tracks"}
 
@@ -79,12 +83,21 @@ def _parts_in_four(sequence):
             collections.Counter({OTHER_METER: left_out}))
 
 
-def _music_vae(config_name, eval_ratio):
+def sequences(layout, eval_ratio):
+    """Makes what MusicVAE learns from, by Magenta's own converters.
+
+    Args:
+        layout: The sequences' `Layout`.
+        eval_ratio: Part of the pieces that are for evaluation.
+
+    Returns:
+        See `make_converter`.
+    """
     import tensorflow as tf
 
     def convert(sequence):
         split = "eval" if random.Random(_number(sequence)).random() < eval_ratio else "train"
-        labels = encodings.to_labels(sequence, config_name)
+        labels = encodings.to_labels(sequence, layout)
         records = [tf.train.Example(features=tf.train.Features(feature={
             "id": tf.train.Feature(bytes_list=tf.train.BytesList(value=[_name(sequence)])),
             "labels": tf.train.Feature(int64_list=tf.train.Int64List(value=one.ravel())),

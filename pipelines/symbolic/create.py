@@ -7,11 +7,9 @@ import os
 
 from style_transfer.pipelines.datasets import create as audio_create
 from style_transfer.pipelines.datasets import files
-from style_transfer.pipelines.symbolic import conversion
+from style_transfer.pipelines.example_kinds import NoteSequences
 
 DESCRIPTION = audio_create.DESCRIPTION
-DRUMS_FILES = {"train": "training_drum_tracks.tfrecord", "eval": "eval_drum_tracks.tfrecord"}
-MUSIC_VAE_FILES = {"train": "train.tfrecord", "eval": "eval.tfrecord"}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -19,7 +17,8 @@ class Settings:
     """What is to be made of what; the command's flags.
 
     Attributes:
-        config: One of `conversion.CONFIGS`.
+        config: Name of the configuration.
+        examples: What its examples are.
         input: TFRecord file or pattern with NoteSequences, as convert_dir_to_note_sequences
             writes them.
         output_dir: Folder to make.
@@ -31,6 +30,7 @@ class Settings:
     """
 
     config: str
+    examples: NoteSequences
     input: str
     output_dir: str
     eval_ratio: float = 0.1
@@ -40,17 +40,8 @@ class Settings:
     pipeline_options: str = ""
 
 
-def file_names(config_name):
-    """Name of the file of each split."""
-    return (DRUMS_FILES if config_name in conversion.DRUMS_RNN_STEPS_PER_QUARTER
-            else MUSIC_VAE_FILES)
-
-
 def check_settings(settings):
     """Raises what `create_dataset` would raise without looking at the input."""
-    if settings.config not in conversion.CONFIGS:
-        raise ValueError(f"{settings.config!r} has no sequences of classes, expected one of "
-                         f"{', '.join(conversion.CONFIGS)}.")
     if not 0 <= settings.eval_ratio < 1:
         raise ValueError(f"--eval_ratio is at least 0 and less than 1, got {settings.eval_ratio}.")
     audio_create.check_output_dir(settings.output_dir, settings.overwrite)
@@ -72,8 +63,8 @@ def create_dataset(settings, report=print):
     """
     check_settings(settings)
     with audio_create.partial_folder(settings.output_dir) as partial:
-        names = file_names(settings.config)
-        paths = {split: files.join(partial, name) for split, name in names.items()}
+        paths = {split: files.join(partial, name)
+                 for split, name in settings.examples.files.items()}
         counts = _run(settings, paths)
         description = _describe(settings, counts)
         for name, count in description["statistics"].items():
@@ -91,8 +82,8 @@ def _run(settings, paths):
     from style_transfer.pipelines.symbolic import job
 
     path = f"{paths['train']}.facts"
-    job.run(settings.input, paths, path, settings.config, settings.eval_ratio, settings.eval_pieces,
-            settings.runner, settings.pipeline_options)
+    job.run(settings.input, paths, path, settings.examples, settings.eval_ratio,
+            settings.eval_pieces, settings.runner, settings.pipeline_options)
     found = collections.Counter()
     for line in files.read_bytes(path).decode().splitlines():
         kind, name, count = json.loads(line)
@@ -116,7 +107,8 @@ def _describe(settings, counts):
         "skipped_because": skipped,
         "records": {"train": 0, "eval": 0, **of("records")},
         "statistics": of("statistics"),
-        "flags": dataclasses.asdict(settings),
+        "flags": {name: value for name, value in dataclasses.asdict(settings).items()
+                  if name != "examples"},
     }
 
 

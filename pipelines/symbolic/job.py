@@ -20,14 +20,14 @@ FACTS = "facts"
 class Convert(beam.DoFn):
     """Serialized NoteSequences to records, tagged by split, and facts to count."""
 
-    def __init__(self, config_name, eval_ratio, eval_pieces):
-        """For a configuration of `conversion.CONFIGS`."""
-        self._config_name, self._split = config_name, (eval_ratio, eval_pieces)
+    def __init__(self, examples, eval_ratio, eval_pieces):
+        """For the `NoteSequences` of a configuration."""
+        self._examples, self._split = examples, (eval_ratio, eval_pieces)
         self._convert = None
 
     def setup(self):
         """Loads Magenta, which takes seconds."""
-        self._convert = conversion.make_converter(self._config_name, *self._split)
+        self._convert = conversion.make_converter(self._examples, *self._split)
 
     def process(self, serialized):
         """See the class."""
@@ -36,7 +36,7 @@ class Convert(beam.DoFn):
             sequence = note_seq.NoteSequence.FromString(serialized)
             records, statistics = self._convert(sequence)
             if not any(records.values()):
-                facts["skipped", reasons.why_nothing(sequence, self._config_name)] += 1
+                facts["skipped", reasons.why_nothing(sequence, self._examples.layout)] += 1
         # Magenta raises anything on odd pieces, and one of them must not stop the others.
         except Exception as error:
             records, statistics = {}, {}
@@ -51,7 +51,7 @@ class Convert(beam.DoFn):
             yield beam.pvalue.TaggedOutput(FACTS, fact)
 
 
-def run(pattern, paths, facts_path, config_name, eval_ratio, eval_pieces=(),
+def run(pattern, paths, facts_path, examples, eval_ratio, eval_pieces=(),
         runner="DirectRunner", pipeline_options=""):
     """Runs the job.
 
@@ -59,7 +59,7 @@ def run(pattern, paths, facts_path, config_name, eval_ratio, eval_pieces=(),
         pattern: TFRecord file or pattern with NoteSequences.
         paths: File to write for each split.
         facts_path: Where counts are written, a JSON list of kind, name and count in each line.
-        config_name: One of `conversion.CONFIGS`.
+        examples: The configuration's `example_kinds.NoteSequences`.
         eval_ratio: Part of the pieces that are for evaluation.
         eval_pieces: See `conversion.make_converter`.
         runner: Apache Beam's runner.
@@ -77,7 +77,7 @@ def run(pattern, paths, facts_path, config_name, eval_ratio, eval_pieces=(),
                  | "files" >> beam.Create(inputs)
                  | "read" >> beam.FlatMap(tfrecords.read_records)
                  | "spread" >> beam.Reshuffle()
-                 | "convert" >> beam.ParDo(Convert(config_name, eval_ratio, eval_pieces))
+                 | "convert" >> beam.ParDo(Convert(examples, eval_ratio, eval_pieces))
                  .with_outputs())
         for split, path in paths.items():
             _ = (found[split]

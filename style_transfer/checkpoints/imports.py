@@ -26,7 +26,7 @@ def import_checkpoint(config, hparams, checkpoint, run_dir):
     arrays = checkpoints.read(checkpoint)
     model = config.build_model(hparams)
     model.build(None)
-    checkpoints.load(model, arrays, config.name)
+    checkpoints.load(model, arrays, config.importer())
     optimizer = config.build_optimizer(hparams)
     optimizer.build(model.trainable_variables)
     path = runs.save(run_dir, model, optimizer, runs.State(step=0, seed=0))

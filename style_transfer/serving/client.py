@@ -164,6 +164,10 @@ class Client:
         """Dict of version to state, such as `{1: "AVAILABLE"}`."""
         return self._with_retries(self._status)
 
+    def signatures(self):
+        """What the model can be asked: dict of signature to the set of its inputs' names."""
+        return self._with_retries(self._signatures)
+
     def close(self):
         """Closes connections."""
 
@@ -216,6 +220,14 @@ class RestClient(Client):
         try:
             return {int(v["version"]): v["state"] for v in answer["model_version_status"]}
         except (KeyError, TypeError, ValueError) as error:
+            raise self._foreign() from error
+
+    def _signatures(self, timeout_secs):
+        answer = self._call("GET", "/metadata", timeout_secs)
+        try:
+            found = answer["metadata"]["signature_def"]["signature_def"]
+            return {name: frozenset(signature["inputs"]) for name, signature in found.items()}
+        except (KeyError, TypeError) as error:
             raise self._foreign() from error
 
     def _call(self, method, action, timeout_secs, body=None):
@@ -294,6 +306,17 @@ class GrpcClient(Client):
         response = self._call(self._models.GetModelStatus, request, timeout_secs)
         names = get_model_status_pb2.ModelVersionStatus.State.Name
         return {v.version: names(v.state) for v in response.model_version_status}
+
+    def _signatures(self, timeout_secs):
+        from tensorflow_serving.apis import get_model_metadata_pb2
+
+        request = get_model_metadata_pb2.GetModelMetadataRequest(metadata_field=["signature_def"])
+        self._fill_spec(request.model_spec)
+        response = self._call(self._prediction.GetModelMetadata, request, timeout_secs)
+        found = get_model_metadata_pb2.SignatureDefMap()
+        response.metadata["signature_def"].Unpack(found)
+        return {name: frozenset(signature.inputs)
+                for name, signature in found.signature_def.items()}
 
     def _fill_spec(self, spec):
         spec.name = self.model

@@ -9,36 +9,36 @@ VERSION_FILE = "saved_model.pb"
 WARMUP_FILE = "assets.extra/tf_serving_warmup_requests"
 WEIGHTS_FOLDER = "assets.extra/style_transfer"
 WARMUP_SECS = 2.0
-MAX_CONTENT_SECS = 1200.0
 # Registered in the wheel, but they need the Python process that made the graph.
 PYTHON_OPS = frozenset({"PyFunc", "PyFuncStateless", "EagerPyFunc"})
 
 
-def export(model, export_dir, *, version=None, warm_up=True, report=lambda line: None, **limits):
+def export(model, export_dir, serving, *, version=None, warm_up=True, report=lambda line: None,
+           **limits):
     """Writes a model as the next version in a folder, whole or not at all.
 
     Args:
         model: A built model of a configuration.
         export_dir: The model's base folder, as tensorflow_model_server takes it.
+        serving: What the configuration's `serving` gives: a class of modules with signatures.
         version: A number; None is one above the highest there is.
         warm_up: Whether requests are included that the server runs before it is ready.
         report: Called with a line of text for each step.
         **limits: `max_content_secs`, the longest piece that is played or recording that is
-            transcribed, and `max_notes`; None for `longest_secs` and 30,000.
+            transcribed, and `max_notes`; None for the model's own.
 
     Returns:
         Path of the version's folder.
 
     Raises:
         FileExistsError: The version exists.
-        TypeError: The model is of a kind that has no signatures.
         ValueError: The graph holds an op that a stock server does not have.
     """
     import tensorflow as tf
 
     from style_transfer import weights
 
-    module = serving_module(model, **limits)
+    module = serving(model, **given(limits))
     export_dir = pathlib.Path(export_dir)
     export_dir.mkdir(parents=True, exist_ok=True)
     version = next_version(export_dir) if version is None else version
@@ -182,55 +182,6 @@ def warm_up_inputs():
     return buffer.getvalue(), sequence.SerializeToString()
 
 
-def serving_module(model, **limits):
-    """What an exported model can do: `kept` and `signatures()`.
-
-    Args:
-        model: A built model.
-        **limits: See `export`.
-
-    Raises:
-        TypeError: The model is of a kind that has no signatures.
-    """
-    from style_transfer.models.drums_rnn.net import DrumsRnn
-    from style_transfer.models.music_vae.net import MusicVae
-    from style_transfer.models.piano_ddsp.net import PianoDDSP
-
-    limits = {name: value for name, value in limits.items() if value is not None}
-    if isinstance(model, PianoDDSP):
-        from style_transfer.models.piano_ddsp.serve import PianoServing
-
-        return PianoServing(model, **limits)
-    if _is_wavenet(model):
-        from style_transfer.models.wavenet import serve as wavenets
-
-        kind = (wavenets.WaveNetServing if hasattr(model, "receptive_field")
-                else wavenets.SpectralServing)
-        return kind(model, **limits)
-    if hasattr(model, "heads"):
-        from style_transfer.models.onsets_frames.serve import TranscriberServing
-
-        limits.pop("max_notes", None)
-        return TranscriberServing(model, **limits)
-    if isinstance(model, (MusicVae, DrumsRnn)):
-        from style_transfer.serving import symbolic
-
-        kind = symbolic.MusicVaeServing if isinstance(model, MusicVae) else symbolic.DrumsServing
-        return kind(model)
-    raise TypeError(f"{type(model).__name__} has no serving signatures.")
-
-
-def longest_secs(model):
-    """Longest piece or recording that an exported model takes by default, seconds."""
-    if _is_wavenet(model):
-        from style_transfer.models.wavenet import serve as wavenets
-
-        return wavenets.longest_secs(model)
-    return MAX_CONTENT_SECS
-
-
-def _is_wavenet(model):
-    from style_transfer.models.wavenet.net import WaveNet
-    from style_transfer.models.wavenet.spectral_wavenet import SpectralWaveNet
-
-    return isinstance(model, (WaveNet, SpectralWaveNet))
+def given(limits):
+    """The limits that are not None."""
+    return {name: value for name, value in limits.items() if value is not None}

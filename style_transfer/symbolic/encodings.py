@@ -5,7 +5,6 @@ loads in a moment.
 """
 
 import contextlib
-import dataclasses
 import functools
 import importlib.util
 import io
@@ -16,58 +15,20 @@ import warnings
 
 import numpy as np
 
-STEPS_PER_QUARTER = 4
-STEPS_PER_BAR = 16
-LOWEST_PITCH, HIGHEST_PITCH = 21, 108
-MELODY_DEPTH = 2 + HIGHEST_PITCH - LOWEST_PITCH + 1
+from style_transfer.symbolic.layouts import (
+    HIGHEST_PITCH,
+    LOWEST_PITCH,
+    MELODY_DEPTH,
+    NUM_DRUMS,
+    STEPS_PER_BAR,
+    STEPS_PER_QUARTER,
+)
+
 FIRST_NOTE_ON = 2
-NUM_DRUMS = 9
-DRUMS_DEPTH = 1 << NUM_DRUMS
-DEPTHS = {"melody": MELODY_DEPTH, "bass": MELODY_DEPTH, "drums": DRUMS_DEPTH}
 DRUM_INSTRUMENT, BASS_INSTRUMENT, BASS_PROGRAM = 9, 1, 33
 VELOCITY = 80
 QPM = 120.0
 MAX_BARS = 100  # of a melody or drum track, before it is cut into sequences
-
-
-@dataclasses.dataclass(frozen=True)
-class Layout:
-    """What the sequences of a MusicVAE configuration are made of.
-
-    Attributes:
-        tracks: `melody`, `bass` or `drums`, in the order of the classes.
-        bars: Length, in 4/4.
-        roll_input: Whether the encoder reads single drums instead of a class for each set.
-    """
-
-    tracks: tuple[str, ...]
-    bars: int
-    roll_input: bool = False
-
-    @property
-    def depths(self):
-        """Classes of each track."""
-        return tuple(DEPTHS[track] for track in self.tracks)
-
-    @property
-    def input_depth(self):
-        """Features of a step that the encoder reads."""
-        return NUM_DRUMS + 1 if self.roll_input else sum(self.depths)
-
-    @property
-    def steps(self):
-        """Steps of a sequence."""
-        return self.bars * STEPS_PER_BAR
-
-
-LAYOUTS = {
-    "cat-mel_2bar_small": Layout(("melody",), 2),
-    "cat-mel_2bar_big": Layout(("melody",), 2),
-    "cat-drums_2bar_small": Layout(("drums",), 2, roll_input=True),
-    "flat-mel_16bar": Layout(("melody",), 16),
-    "hierdec-mel_16bar": Layout(("melody",), 16),
-    "hierdec-trio_16bar": Layout(("melody", "bass", "drums"), 16),
-}
 
 
 @functools.cache
@@ -114,15 +75,15 @@ def _silence():
 
 
 @functools.cache
-def converter(config_name):
-    """Magenta's converter of a MusicVAE configuration, which gives every sequence of a piece.
+def converter(layout):
+    """Magenta's converter of a MusicVAE `Layout`, which gives every sequence of a piece.
 
     Raises:
         ValueError: Magenta is not installed.
 
     Source: `magenta.models.music_vae.configs` of Magenta 2.1.4.
     """
-    data, layout = magenta_module("music_vae/data.py"), LAYOUTS[config_name]
+    data = magenta_module("music_vae/data.py")
     limits = {"steps_per_quarter": STEPS_PER_QUARTER, "slice_bars": layout.bars,
               "max_tensors_per_notesequence": None}
     if len(layout.tracks) > 1:
@@ -134,18 +95,17 @@ def converter(config_name):
         max_bars=MAX_BARS, **limits)
 
 
-def to_labels(note_sequence, config_name):
+def to_labels(note_sequence, layout):
     """All sequences of a piece, each once.
 
     Args:
         note_sequence: A NoteSequence, not quantized.
-        config_name: A name in `LAYOUTS`.
+        layout: A `Layout`.
 
     Returns:
         Classes, int16 `[count, steps, tracks]`, ordered by themselves.
     """
-    layout = LAYOUTS[config_name]
-    tensors = converter(config_name).to_tensors(note_sequence).outputs
+    tensors = converter(layout).to_tensors(note_sequence).outputs
     found = {tuple(map(tuple, classes(np.asarray(t), layout).tolist())) for t in tensors}
     return np.array(sorted(found), np.int16).reshape(-1, layout.steps, len(layout.tracks))
 
@@ -240,11 +200,11 @@ def drum_encoding():
 
 
 @functools.cache
-def drums_rnn_encoder(config_name):
-    """note-seq's encoder of `one_drum` or `drum_kit`, the settings those of Magenta."""
+def drums_rnn_encoder(layout):
+    """note-seq's encoder of a `DrumLayout`, the settings those of Magenta."""
     import note_seq
 
-    if config_name == "one_drum":
+    if layout.single:
         clap = 39  # what the one class is played with
         pitches = [clap, *range(note_seq.MIN_MIDI_PITCH, clap),
                    *range(clap, note_seq.MAX_MIDI_PITCH + 1)]

@@ -1,24 +1,23 @@
-"""Why a piece has no sequences for a model of classes."""
+"""Why a piece has no sequences for a symbolic model."""
 
 import collections
 
-from style_transfer.symbolic import encodings
+from style_transfer.symbolic import layouts
 
 
-def why_nothing(sequence, config_name):
+def why_nothing(sequence, layout):
     """Why a piece gives no record.
 
     Args:
         sequence: A NoteSequence, not quantized.
-        config_name: `one_drum`, `drum_kit` or a name in `encodings.LAYOUTS`.
+        layout: A `Layout` or `DrumLayout`.
 
     Returns:
         A few words, the same for pieces with the same fault.
     """
     from note_seq import sequences_lib
 
-    layout = encodings.LAYOUTS.get(config_name)
-    tracks = layout.tracks if layout else ("drums",)
+    tracks = layout.tracks
     if not sequence.notes:
         return "no notes"
     for track in tracks:
@@ -49,8 +48,8 @@ def _fault(part):
     import note_seq
 
     try:
-        quantized = note_seq.quantize_note_sequence(part, encodings.STEPS_PER_QUARTER)
-        if note_seq.steps_per_bar_in_quantized_sequence(quantized) != encodings.STEPS_PER_BAR:
+        quantized = note_seq.quantize_note_sequence(part, layouts.STEPS_PER_QUARTER)
+        if note_seq.steps_per_bar_in_quantized_sequence(quantized) != layouts.STEPS_PER_BAR:
             return "meter other than 4/4"
     except note_seq.BadTimeSignatureError:
         return "meter that cannot be quantized"

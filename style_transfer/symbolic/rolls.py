@@ -9,28 +9,36 @@ HELD = 0.6  # how bright a note is after it has begun
 DRUM_PIXELS, STEP_PIXELS = 6, 2
 
 
-def comparison(target, prediction):
-    """An example above what a model makes of it, each step told the true ones before it.
+def write_drums(writer, step, tag, target, prediction):
+    """Shows an example of a `DrumsRnn` in TensorBoard, see `configs.Config`."""
+    count = max(1, int(target["lengths"]))
+    found = (np.asarray(target["labels"]), np.asarray(prediction).argmax(-1))
+    _write(writer, step, tag, [classes[:count, None] for classes in found], ("drums",))
+
+
+def write_sequences(layout, writer, step, tag, target, prediction):
+    """Shows an example of a `MusicVae` of a `Layout` in TensorBoard, see `configs.Config`."""
+    found = [encodings.classes(np.asarray(x), layout)
+             for x in (target["outputs"], prediction["logits"])]
+    _write(writer, step, tag, found, layout.tracks)
+
+
+def _write(writer, step, tag, found, tracks):
+    writer.picture(step, f"{tag}/target_over_prediction", comparison(*found, tracks))
+
+
+def comparison(target, prediction, tracks):
+    """An example above a model's prediction of it, teacher-forced.
 
     Args:
-        target: Labels of a `MusicVae` (`outputs`) or a `DrumsRnn` (`labels`), with `lengths`.
-        prediction: The model's outputs for them.
+        target: Classes, shape `[steps, tracks]`.
+        prediction: The likeliest classes, of the same shape.
+        tracks: Names of the tracks.
 
     Returns:
         uint8 `[2 * rows + 2, STEP_PIXELS * steps, 3]`, highest pitch or drum first.
     """
-    if "labels" in target:
-        count, tracks = max(1, int(target["lengths"])), ("drums",)
-        found = [np.asarray(target["labels"]), np.asarray(prediction).argmax(-1)]
-        found = [classes[:count, None] for classes in found]
-    else:
-        depth = np.shape(target["outputs"])[-1]
-        layout = next(layout for layout in encodings.LAYOUTS.values()
-                      if sum(layout.depths) == depth)
-        tracks = layout.tracks
-        found = [encodings.classes(np.asarray(x), layout)
-                 for x in (target["outputs"], prediction["logits"])]
-    above, below = (pixels(classes, tracks) for classes in found)
+    above, below = (pixels(classes, tracks) for classes in (target, prediction))
     gap = np.full((2, *above.shape[1:]), 255, np.uint8)
     return np.repeat(np.concatenate([above, gap, below]), STEP_PIXELS, axis=1)
 

@@ -8,8 +8,7 @@ import keras
 import numpy as np
 from keras import ops, tree
 
-from style_transfer.symbolic import rolls
-from style_transfer.training import checkpoints, run_record, summaries
+from style_transfer.training import checkpoints, run_record
 
 METRICS_FILE = "metrics.json"
 NUM_EXAMPLES = 4
@@ -50,22 +49,20 @@ class Evaluator:
         loss: A `keras.losses.Loss`.
         data: Batches `(x, y)`, finite, the same at each iteration.
         max_batches: Stop after so many; None takes all.
-        sample_rate: Hz, for configurations that make audio; None writes no audio.
-        kinds: What to write of the examples: `"audio"`, `"spectrogram"`, `"rolls"`, `"classes"`.
+        write_example: See `configs.Config.build_example_writer`; None for none.
         build_metrics: Called without arguments before each run: a `configs.Metrics` whose scores
             are added; None for none.
         build_probe: Called without arguments before each run: a `configs.Probe`; None for none.
         embed: Called without arguments: `projector.Embedding`s to show; None for none.
     """
 
-    def __init__(self, model, loss, data, max_batches=None, sample_rate=None, kinds=(),
+    def __init__(self, model, loss, data, max_batches=None, write_example=None,
                  build_metrics=None, build_probe=None, embed=None):
         self._model, self._data, self._max_batches = model, data, max_batches
         self._scorer = Scorer(model, loss)
-        self._sample_rate, self._kinds = sample_rate, kinds
+        self._write_example = write_example
         self._build_metrics, self._build_probe = build_metrics, build_probe
         self._probe, self._embed = None, embed
-        self._targets_written = False
 
     def run(self):
         """Scores the model with the weights it has.
@@ -116,32 +113,14 @@ class Evaluator:
     def write(self, writer, step, scores, examples):
         """Writes scores and examples to TensorBoard."""
         writer.scalars(step, scores)
-        for index, (target, prediction) in enumerate(examples):
-            tag = f"example_{index}"
-            if "rolls" in self._kinds:
-                picture = summaries.roll_picture(target, prediction)
-                writer.picture(step, f"{tag}/target_over_prediction", picture)
-            elif "classes" in self._kinds:
-                picture = rolls.comparison(target, prediction)
-                writer.picture(step, f"{tag}/target_over_prediction", picture)
-            elif self._kinds and self._sample_rate is not None:
-                self._write_audio(writer, step, tag, *(
-                    summaries.make_audio(s, self._sample_rate) for s in (target, prediction)))
+        if self._write_example is not None:
+            for index, (target, prediction) in enumerate(examples):
+                self._write_example(writer, step, f"example_{index}", target, prediction)
         if self._probe is not None:
             self._probe.write(writer, step)
         if self._embed is not None:
             writer.embeddings(self._embed())
-        self._targets_written = True
         writer.flush()
-
-    def _write_audio(self, writer, step, tag, target, prediction):
-        if "audio" in self._kinds:
-            if not self._targets_written:
-                writer.audio(step, f"{tag}/target", target)
-            writer.audio(step, f"{tag}/prediction", prediction)
-        if "spectrogram" in self._kinds:
-            picture = summaries.comparison_picture(target, prediction)
-            writer.picture(step, f"{tag}/target_over_prediction", picture)
 
 
 def read_scores(run_dir):

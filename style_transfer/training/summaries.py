@@ -176,3 +176,30 @@ def _wav_bytes(clip):
 def make_audio(samples, sample_rate):
     """`Audio` of one clip of a batch."""
     return audio.Audio(np.nan_to_num(np.asarray(samples, np.float32)), sample_rate)
+
+
+class AudioExamples:
+    """Shows examples of an evaluation as audio and spectrograms; targets are heard once.
+
+    Args:
+        sample_rate: Hz.
+    """
+
+    def __init__(self, sample_rate):
+        self._sample_rate, self._heard = sample_rate, set()
+
+    def __call__(self, writer, step, tag, target, prediction):
+        """See `configs.Config.build_example_writer`."""
+        target, prediction = (make_audio(samples, self._sample_rate)
+                              for samples in (target, prediction))
+        if tag not in self._heard:
+            writer.audio(step, f"{tag}/target", target)
+            self._heard.add(tag)
+        writer.audio(step, f"{tag}/prediction", prediction)
+        writer.picture(step, f"{tag}/target_over_prediction",
+                       comparison_picture(target, prediction))
+
+
+def write_rolls(writer, step, tag, target, prediction):
+    """Shows an example of a transcription model, see `configs.Config.build_example_writer`."""
+    writer.picture(step, f"{tag}/target_over_prediction", roll_picture(target, prediction))

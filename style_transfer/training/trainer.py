@@ -185,13 +185,15 @@ def _eval_data(config, hparams, options):
 
 
 def _evaluator(config, hparams, model, loss, data, options):
-    metrics = getattr(config, "build_metrics", None)
-    probe = getattr(config, "build_probe", None)
-    embed = getattr(config, "build_embeddings", None)
-    return Evaluator(model, loss, data, options.eval_batches, getattr(hparams, "sample_rate", None),
-                     config.summaries, metrics and (lambda: metrics(hparams)),
-                     probe and (lambda: probe(hparams, model, loss)),
-                     embed and (lambda: embed(options.examples_path, hparams, model)))
+    def made(name, *arguments):
+        build = getattr(config, name, None)
+        return build and (lambda: build(*arguments))
+
+    write_example = made("build_example_writer", hparams)
+    return Evaluator(
+        model, loss, data, options.eval_batches, write_example and write_example(),
+        made("build_metrics", hparams), made("build_probe", hparams, model, loss),
+        made("build_embeddings", options.examples_path, hparams, model))
 
 
 def _restore(options, found, model, optimizer, report):

@@ -1,6 +1,9 @@
 """Piano recordings to notes, with Onsets and Frames."""
 
-from style_transfer.transcription.decoding import Thresholds
-from style_transfer.transcription.transcriber import Transcription, transcribe
+import lazy_loader
 
-__all__ = ["Thresholds", "Transcription", "transcribe"]
+# A command's flags need the thresholds only.
+__getattr__, __dir__, __all__ = lazy_loader.attach(__name__, submod_attrs={
+    "thresholds": ["Thresholds"],
+    "transcriber": ["Transcription", "transcribe"],
+})

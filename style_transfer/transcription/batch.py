@@ -1,48 +1,30 @@
 """Transcriptions of many recordings, written to files: what `style_transfer_transcribe` does."""
 
-import dataclasses
 import os
 import time
 import warnings
 
 from style_transfer import audio as audio_lib
 from style_transfer import files, piano_roll
-from style_transfer.transcription import picture, transcriber, windows
-from style_transfer.transcription.decoding import Thresholds
+from style_transfer.transcription import picture, transcriber
+from style_transfer.transcription.options import FORMATS, Options
 
-FORMATS = ("midi", "notesequence", "csv", "png")
+__all__ = ["FORMATS", "Options", "as_csv", "run", "write"]
+
 SUFFIXES = {"midi": ".mid", "notesequence": ".notesequence", "csv": ".csv", "png": ".png"}
 CSV_HEADER = "onset_secs,end_secs,sounds_until_secs,pitch,velocity"
 
 
-@dataclasses.dataclass(frozen=True)
-class Options:
-    """What a batch is made with; see the flags of `style_transfer_transcribe`."""
-
-    output_dir: str
-    weights: str | None = None
-    formats: tuple[str, ...] = ("midi",)
-    thresholds: Thresholds = Thresholds()
-    window_secs: float = windows.WINDOW_SECS
-    overwrite: bool = False
-
-    def __post_init__(self):
-        unknown = [name for name in self.formats if name not in FORMATS]
-        if unknown or not self.formats:
-            raise ValueError(f"Unknown formats {', '.join(unknown) or '(none)'}: choose from "
-                             f"{', '.join(FORMATS)}.")
-
-
-def run(recordings, options, report=files.say):
+def run(options, report=files.say, load=None):
     """Transcribes each recording to `NAME.mid` and the other formats asked for.
 
     A recording that cannot be used is reported with its reason and skipped; one whose outputs are
     all there already is kept unless `options.overwrite`. Files of the same name get numbers.
 
     Args:
-        recordings: Paths, folders and globs.
         options: `Options`.
         report: Called with a line of text, and `again=True` for lines that replace the last.
+        load: Called without arguments, gives the model; None for `transcriber.load`.
 
     Returns:
         A `files.Summary`.
@@ -51,8 +33,8 @@ def run(recordings, options, report=files.say):
         FileNotFoundError: Nothing is at one of the paths, or there are no such weights.
         ValueError: The weights do not transcribe.
     """
-    paths = files.find(recordings, audio_lib.SUFFIXES, "a recording")
-    model = transcriber.load(options.weights)
+    paths = files.find(options.audio, audio_lib.SUFFIXES, "a recording")
+    model = transcriber.load(options.weights) if load is None else load()
     os.makedirs(options.output_dir, exist_ok=True)
     summary = files.Summary()
     for path, target in zip(paths, files.targets(paths, options.output_dir, ".mid"), strict=True):

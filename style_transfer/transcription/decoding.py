@@ -1,35 +1,13 @@
 """From the probabilities of `HarmonicTranscriber` to notes and pedal."""
 
-import dataclasses
-
 import numpy as np
 
 from style_transfer.piano_roll import LOWEST_PITCH
+from style_transfer.transcription.thresholds import Thresholds
 
 SUSTAIN_CONTROL = 64
 PEDAL_HYSTERESIS = 0.1
 TICKS_PER_QUARTER = 480
-
-
-@dataclasses.dataclass(frozen=True)
-class Thresholds:
-    """How sure the model must be; all are probabilities but the last.
-
-    Attributes:
-        onset: Of a peak that begins a note.
-        frame: Of a frame in which a string goes on sounding.
-        offset: Of a peak that ends a note that still sounds; above 1 for never.
-        key: Of a frame in which a key goes on being held.
-        pedal: Of a sustain pedal that is down.
-        min_note_secs: Shorter notes are left out, seconds.
-    """
-
-    onset: float = 0.35
-    frame: float = 0.5
-    offset: float = 0.5
-    key: float = 0.5
-    pedal: float = 0.5
-    min_note_secs: float = 0.03
 
 
 def peaks(probabilities, threshold):

@@ -10,6 +10,7 @@ import numpy as np
 from style_transfer import audio as audio_lib
 from style_transfer.audio import Audio
 from style_transfer.transcription import decoding, windows
+from style_transfer.transcription.thresholds import Thresholds
 
 DEFAULT_WEIGHTS = "onsets_frames_small"
 SHORTEST_SECS = 0.1
@@ -42,7 +43,7 @@ def transcribe(source, model=None, thresholds=None, window_secs=windows.WINDOW_S
         source: An `Audio`, or the path of an audio file of any format and rate.
         model: A transcription model, a name or folder of weights, or None for
             `DEFAULT_WEIGHTS`.
-        thresholds: `decoding.Thresholds`, or None for the defaults.
+        thresholds: `Thresholds`, or None for the defaults.
         window_secs: Length of the windows, seconds; the result does not depend on it.
         progress: Called with seconds done and seconds in all.
 
@@ -71,7 +72,7 @@ def transcribe_fully(source, model=None, thresholds=None, window_secs=windows.WI
     silent = loudest_db <= SILENCE_DB
     gain = 1.0 if silent else 10 ** ((LEVEL_DB - loudest_db) / 20)
     outputs = windows.probabilities(model, samples, window_secs, progress, gain)
-    sequence = _decoded(model, outputs, thresholds or decoding.Thresholds())
+    sequence = _decoded(model, outputs, thresholds or Thresholds())
     if silent:
         warnings.warn("The recording is silent.", UserWarning, stacklevel=3)
     elif not sequence.notes:

@@ -4,11 +4,18 @@ import importlib
 import json
 import os
 import pathlib
+import re
 
 import numpy as np
 
 DEFAULT = "piano_ddsp"
 MODELS = "style_transfer.models."
+# Where the classes of weights that were saved by older versions stand now.
+_MOVED = {f"{MODELS}{old}": f"{MODELS}{new}" for old, new in (
+    ("drums_rnn", "drums_rnn.net"), ("music_vae", "music_vae.net"),
+    ("onsets_frames", "onsets_frames.net"), ("piano_ddsp", "piano_ddsp.net"),
+    ("wavenet", "wavenet.net"), ("spectral_wavenet", "wavenet.spectral_wavenet"),
+    ("harmonic_transcriber", "onsets_frames.harmonic_transcriber"))}
 WEIGHTS_FILE, CONFIG_FILE = "model.weights.h5", "config.json"
 
 
@@ -18,12 +25,13 @@ def names():
     return sorted(path.parent.name for path in here.glob(f"*/{CONFIG_FILE}"))
 
 
-def load(name_or_path=None):
+def load(name_or_path=None, package="style_transfer"):
     """The model of a folder of weights.
 
     Args:
         name_or_path: A name in `names()`, a folder written by `save`, a checkpoint of
             `style_transfer_train` or its run_dir (the newest), or None for `DEFAULT`.
+        package: Top-level package that the model's class may be imported from, beside this one.
 
     Returns:
         A Keras model; its `weights_name` tells saved pianos apart.
@@ -34,27 +42,51 @@ def load(name_or_path=None):
     """
     import keras
 
-    name = DEFAULT if name_or_path is None else name_or_path
-    folder = pathlib.Path(__file__).parent / name if name in names() else pathlib.Path(name)
-    if not (folder / WEIGHTS_FILE).is_file():
-        folder = max(folder.glob(f"ckpt-*/{WEIGHTS_FILE}"), default=folder / WEIGHTS_FILE).parent
-    for file in (CONFIG_FILE, WEIGHTS_FILE):
-        if not (folder / file).is_file():
-            raise FileNotFoundError(f"There are no weights {str(name)!r}: {file} is missing. "
-                                    f"Expected one of {names()} or the run_dir of a training.")
-    config = json.loads((folder / CONFIG_FILE).read_text())
+    path = folder(name_or_path)
+    config = json.loads((path / CONFIG_FILE).read_text())
     module = config["model"].get("module") or ""
-    if module.startswith(MODELS):  # never a module that a config from elsewhere names
+    module = config["model"]["module"] = _MOVED.get(module, module)
+    # Never a module that only the weights name.
+    if module.startswith(MODELS) or module.partition(".")[0] == package != "style_transfer":
         importlib.import_module(module)
     model = keras.saving.deserialize_keras_object(config["model"])
     model.build(None)
     try:
-        model.load_weights(folder / WEIGHTS_FILE)
+        model.load_weights(path / WEIGHTS_FILE)
     except (ValueError, OSError, KeyError) as error:
-        raise ValueError(f"The weights in {str(folder)!r} do not fit their config: "
+        raise ValueError(f"The weights in {str(path)!r} do not fit their config: "
                          f"{error}") from error
     model.weights_name = config["name"]
     return model
+
+
+def config_name(name_or_path=None):
+    """Name of the configuration that weights were trained for.
+
+    Args:
+        name_or_path: See `load`.
+
+    Raises:
+        FileNotFoundError: There are no such weights.
+    """
+    path = folder(name_or_path)
+    record = path.parent / CONFIG_FILE  # of a training, beside its checkpoints
+    if path.name.startswith("ckpt-") and record.is_file():
+        return json.loads(record.read_text())["config"]
+    return re.sub(r"-\d+$", "", json.loads((path / CONFIG_FILE).read_text())["name"])
+
+
+def folder(name_or_path=None):
+    """The folder of weights; arguments and errors as for `config_name`."""
+    name = DEFAULT if name_or_path is None else name_or_path
+    path = pathlib.Path(__file__).parent / name if name in names() else pathlib.Path(name)
+    if not (path / WEIGHTS_FILE).is_file():
+        path = max(path.glob(f"ckpt-*/{WEIGHTS_FILE}"), default=path / WEIGHTS_FILE).parent
+    for file in (CONFIG_FILE, WEIGHTS_FILE):
+        if not (path / file).is_file():
+            raise FileNotFoundError(f"There are no weights {str(name)!r}: {file} is missing. "
+                                    f"Expected one of {names()} or the run_dir of a training.")
+    return path
 
 
 def save(model, folder, name, **about):

@@ -11,8 +11,9 @@ import pytest
 import tensorflow as tf
 from keras import layers
 
-from style_transfer import checkpoints
+from style_transfer import checkpoints, configs
 from style_transfer.checkpoints import layouts
+from style_transfer.models.onsets_frames import magenta
 from style_transfer.models.onsets_frames.net import OnsetsFrames
 
 FIXTURE = pathlib.Path(__file__).parents[1] / "parity" / "fixtures" / "onsets_frames"
@@ -198,7 +199,7 @@ def test_further_names_may_be_left_over(dense):
 
 def test_a_config_without_importer_is_named():
     with pytest.raises(ValueError, match="'piano_ddsp', only for .*onsets_frames"):
-        checkpoints.importer("piano_ddsp")
+        configs.get("piano_ddsp").require("importer")
 
 
 # --- LSTMs ------------------------------------------------------------------------------------
@@ -262,16 +263,16 @@ def test_cudnns_vector_of_a_stack_gives_the_same_weights_as_single_cells():
     """Random values for what the importer asks for, as cells and as a vector."""
     rng, scope = np.random.default_rng(0), "onsets/cudnn_lstm"
     from_cells, from_vector = stacked_model(), stacked_model()
-    entries = checkpoints.importer("onsets_frames")(from_cells, {})
+    entries = magenta.entries(from_cells, {})
     single = {e.names: rng.normal(size=e.variable.shape) for e in entries
               if "/cudnn_lstm/" not in e.names}
     as_cells = dict(single)
     for cell, inputs in zip(cells(scope, 3), (5, 5, 6, 6, 6, 6), strict=True):
         as_cells[f"{cell}/kernel"] = rng.normal(size=(inputs + 3, 12))
         as_cells[f"{cell}/bias"] = rng.normal(size=12)
-    checkpoints.load(from_cells, as_cells, "onsets_frames")
+    checkpoints.load(from_cells, as_cells, magenta.entries)
     vector = packed(scope, as_cells, count=3)
-    checkpoints.load(from_vector, {**single, f"{scope}/opaque_kernel": vector}, "onsets_frames")
+    checkpoints.load(from_vector, {**single, f"{scope}/opaque_kernel": vector}, magenta.entries)
     for a, b in zip(from_cells.weights, from_vector.weights, strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-5, err_msg=a.path)
 
@@ -291,8 +292,8 @@ def opaque(arrays):
 
 def test_cudnns_opaque_vectors_give_the_same_weights_as_single_cells(arrays):
     from_cells, from_vectors = golden_model(), golden_model()
-    checkpoints.load(from_cells, arrays, "onsets_frames")
-    checkpoints.load(from_vectors, opaque(arrays), "onsets_frames")
+    checkpoints.load(from_cells, arrays, magenta.entries)
+    checkpoints.load(from_vectors, opaque(arrays), magenta.entries)
     for a, b in zip(from_cells.weights, from_vectors.weights, strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-6, err_msg=a.path)
 
@@ -301,7 +302,7 @@ def test_an_opaque_vector_of_another_size_is_named(arrays):
     short = opaque(arrays)
     short["frame/cudnn_lstm/opaque_kernel"] = short["frame/cudnn_lstm/opaque_kernel"][1:]
     with pytest.raises(ValueError, match=r"frame/cudnn_lstm/opaque_kernel \(\d+,\) cannot become"):
-        checkpoints.load(golden_model(), short, "onsets_frames")
+        checkpoints.load(golden_model(), short, magenta.entries)
 
 
 def test_a_model_of_another_size_names_all_that_differs(arrays):
@@ -309,7 +310,7 @@ def test_a_model_of_another_size_names_all_that_differs(arrays):
                          offset_lstm_units=24, combined_lstm_units=0)
     model.build(None)
     with pytest.raises(ValueError) as raised:
-        checkpoints.load(model, arrays, "onsets_frames")
+        checkpoints.load(model, arrays, magenta.entries)
     for name in ("velocity/conv2/weights (3, 3, 8, 16) should be",
                  "frame/fc_end/weights (912, 64) should be", "left over in the checkpoint: "
                  "frame/cudnn_lstm/stack_bidirectional_rnn/cell_0/bidirectional_rnn/bw"):

@@ -9,7 +9,7 @@ import pytest
 import tensorflow as tf
 from keras import ops
 
-from style_transfer import checkpoints
+from style_transfer import checkpoints, configs
 from style_transfer.models.drums_rnn.net import DrumsRnn
 from style_transfer.symbolic.loss import NextClassLoss
 
@@ -35,7 +35,7 @@ def loaded_model(variant):
                      attn_length=hparams["attn_length"],
                      dropout_keep_prob=hparams["dropout_keep_prob"])
     model.build(None)
-    checkpoints.load(model, arrays(variant), "drum_kit")
+    checkpoints.load(model, arrays(variant), configs.get("drum_kit").importer())
     return model
 
 
@@ -125,7 +125,7 @@ def test_loss_equals_magentas(variant):
 def test_gradient_norms_of_all_variables_equal_magentas(variant):
     *_, gradients = trained(variant)
     grouped = {}
-    for entry in checkpoints.importer("drum_kit")(loaded_model(variant), arrays(variant)):
+    for entry in configs.get("drum_kit").importer()(loaded_model(variant), arrays(variant)):
         grouped.setdefault(entry.names, []).append(entry.variable)
     norms = {key.partition("|")[2]: value for key, value in GOLDEN.items()
              if key.startswith(f"{variant}_gradnorm|")}
@@ -143,7 +143,7 @@ def test_encodings_of_tracks_equal_magentas():
     pytest.importorskip("note_seq")
     from style_transfer.symbolic import encodings
 
-    encoder = encodings.drums_rnn_encoder("drum_kit")
+    encoder = encodings.drums_rnn_encoder(configs.get("drum_kit").examples.layout)
     for track in TRACKS:
         events = [frozenset(np.flatnonzero(step).tolist())
                   for step in GOLDEN[f"{track}_events_multihot128"]]
@@ -160,7 +160,8 @@ def test_log_likelihood_equals_magentas_cross_entropy(variant):
     for track in TRACKS:
         events = [np.flatnonzero(step).tolist()
                   for step in GOLDEN[f"{track}_events_multihot128"]]
-        found = drums.log_likelihood(loaded_model(variant), "drum_kit", events)
+        found = drums.log_likelihood(loaded_model(variant), configs.get("drum_kit").examples.layout,
+                                     events)
         assert -found.mean() == pytest.approx(RESULTS[f"{variant}_{track}_mean_xent"], rel=1e-5)
 
 
@@ -169,7 +170,7 @@ def test_the_data_set_pipeline_gives_magentas_examples():
     pytest.importorskip("magenta")
     from style_transfer.pipelines.symbolic import conversion
 
-    convert = conversion.make_converter("drum_kit", 0.0, any_meter=True)
+    convert = conversion.drum_tracks(configs.get("drum_kit").examples.layout, 0.0, any_meter=True)
     found = []
     for index in range(3):
         sequence = music_pb2.NoteSequence.FromString(

@@ -9,7 +9,7 @@ import pytest
 import tensorflow as tf
 from keras import ops
 
-from style_transfer import checkpoints
+from style_transfer import checkpoints, configs
 from style_transfer.models.music_vae import net as music_vae
 from style_transfer.symbolic.loss import MusicVaeLoss
 
@@ -36,7 +36,7 @@ def loaded_model(name):
     hparams = {key: spec["hparams"][key] for key in MODEL_HPARAMS}
     model = music_vae.MusicVae(level_lengths=(16, 16) if name == "hierdec" else None, **hparams)
     model.build(None)
-    checkpoints.load(model, arrays(name), spec["config"])
+    checkpoints.load(model, arrays(name), configs.get(spec["config"]).importer())
     return model
 
 
@@ -92,7 +92,7 @@ def test_gradient_norms_of_all_variables_equal_magentas(name):
     io, spec = golden(name)
     *_, gradients = losses(name)
     grouped = {}
-    for entry in checkpoints.importer(spec["config"])(loaded_model(name), arrays(name)):
+    for entry in configs.get(spec["config"]).importer()(loaded_model(name), arrays(name)):
         grouped.setdefault(entry.names, []).append(entry.variable)
     norms = {key.partition("|")[2]: value for key, value in io.items()
              if key.startswith("gradnorm|")}

@@ -6,6 +6,7 @@ import pathlib
 import numpy as np
 import pytest
 
+from style_transfer import configs
 from style_transfer.symbolic import encodings
 
 note_seq = pytest.importorskip("note_seq")
@@ -20,7 +21,7 @@ each_model = pytest.mark.parametrize("name", NAMES)
 def golden(name):
     folder = FIXTURES / f"music_vae_{name}"
     config = json.loads((folder / "spec.json").read_text())["config"]
-    return folder, np.load(folder / "io.npz"), config, encodings.LAYOUTS[config]
+    return folder, np.load(folder / "io.npz"), config, configs.get(config).examples.layout
 
 
 def read(path):
@@ -33,7 +34,7 @@ def test_sequences_of_a_melody_equal_magentas(name):
     melodies = sorted(folder.glob("melody_*.pb"))
     for index, path in enumerate(melodies):
         expected = io[f"converter_{index}_inputs"]
-        labels = encodings.to_labels(read(path), config)
+        labels = encodings.to_labels(read(path), layout)
         np.testing.assert_array_equal(encodings.one_hot(labels, layout), expected)
         np.testing.assert_array_equal(encodings.encoder_inputs(labels, layout), expected)
     assert any(len(io[f"converter_{index}_inputs"]) for index in range(len(melodies)))
@@ -67,7 +68,8 @@ def band(bars=18):
 
 @pytest.mark.parametrize("config", ["cat-drums_2bar_small", "hierdec-trio_16bar"])
 def test_drums_and_trios_are_what_magentas_converters_make_of_them(config):
-    layout, converter = encodings.LAYOUTS[config], encodings.converter(config)
+    layout = configs.get(config).examples.layout
+    converter = encodings.converter(layout)
     tensors = converter.to_tensors(band())
     inputs, outputs = np.array(tensors.inputs), np.array(tensors.outputs)
     labels = encodings.classes(outputs, layout)
@@ -75,23 +77,23 @@ def test_drums_and_trios_are_what_magentas_converters_make_of_them(config):
     np.testing.assert_array_equal(encodings.one_hot(labels, layout), outputs)
     np.testing.assert_array_equal(encodings.encoder_inputs(labels, layout), inputs)
     assert encodings.to_sequence(labels[0], layout) == converter.from_tensors(outputs[:1])[0]
-    found = encodings.to_labels(band(), config)
+    found = encodings.to_labels(band(), layout)
     assert {one.tobytes() for one in found} == {one.astype(np.int16).tobytes() for one in labels}
 
 
 @pytest.mark.parametrize("semitones", [-5, 3])
 def test_moved_classes_are_those_of_moved_notes(semitones):
-    layout, moved = encodings.LAYOUTS["hierdec-trio_16bar"], band()
+    layout, moved = configs.get("hierdec-trio_16bar").examples.layout, band()
     for note in moved.notes:
         note.pitch += 0 if note.is_drum else semitones
-    labels = encodings.to_labels(band(), "hierdec-trio_16bar")
-    expected = encodings.to_labels(moved, "hierdec-trio_16bar")
+    labels = encodings.to_labels(band(), layout)
+    expected = encodings.to_labels(moved, layout)
     found = encodings.transpose(labels, np.full(len(labels), semitones), layout)
     assert {one.tobytes() for one in found} == {one.tobytes() for one in expected}
 
 
 def test_what_would_leave_the_keyboard_is_not_moved():
-    layout = encodings.LAYOUTS["cat-mel_2bar_small"]
+    layout = configs.get("cat-mel_2bar_small").examples.layout
     labels = np.zeros((2, 32, 1), np.int16)
     labels[0, 0], labels[1, 0] = encodings.MELODY_DEPTH - 1, 40
     found = encodings.transpose(labels, np.array([1, 1]), layout)

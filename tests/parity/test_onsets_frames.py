@@ -10,7 +10,7 @@ import pytest
 import tensorflow as tf
 from keras import ops
 
-from style_transfer import checkpoints
+from style_transfer import checkpoints, configs
 from style_transfer.models.onsets_frames import magenta_loss
 from style_transfer.models.onsets_frames import net as onsets_frames
 from style_transfer.transcription import magenta_decoding
@@ -31,7 +31,7 @@ ILL_CONDITIONED = {"velocity/conv0/BatchNorm/beta": 4e-3}
 def make_model(**hparams):
     model = onsets_frames.OnsetsFrames(**{**HPARAMS, **hparams})
     model.build(None)
-    checkpoints.load(model, ARRAYS, "onsets_frames")
+    checkpoints.load(model, ARRAYS, configs.get("onsets_frames").importer())
     return model
 
 
@@ -125,7 +125,7 @@ def trained():
 
 def entries_by_name(model):
     grouped = {}
-    for entry in checkpoints.importer("onsets_frames")(model, ARRAYS):
+    for entry in configs.get("onsets_frames").importer()(model, ARRAYS):
         grouped.setdefault(entry.names, []).append(entry)
     return grouped
 

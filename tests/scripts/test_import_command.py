@@ -43,12 +43,13 @@ def build_model(hparams):
 
 OWN = configs.Config(name="onsets_frames", description="For tests.", hparams=MovingAverageHparams(),
                      build_model=build_model, build_loss=None,
-                     build_optimizer=hparams_lib.build_optimizer, build_dataset=None)
+                     build_optimizer=hparams_lib.build_optimizer, build_dataset=None,
+                     importer=configs.get("onsets_frames").importer)
 
 
 def run(*arguments, forbid_keras=False):
     code = (NO_KERAS if forbid_keras else "") + (
-        "from scripts import style_transfer_import_checkpoint as c; c.run()")
+        "from style_transfer.scripts import style_transfer_import_checkpoint as c; c.run()")
     return subprocess.run([sys.executable, "-c", code, *map(str, arguments)], cwd=ROOT,
                           capture_output=True, text=True, check=False,
                           env={**os.environ, "PYTHONPATH": str(ROOT)})
@@ -56,8 +57,8 @@ def run(*arguments, forbid_keras=False):
 
 @pytest.mark.parametrize(("arguments", "message"), [
     (["--config=nothing"], "There is no config 'nothing'"),
-    (["--config=piano_ddsp"], "No checkpoints can be imported for the config 'piano_ddsp', only "
-                              "for"),
+    (["--config=piano_ddsp"], "The config 'piano_ddsp' has no checkpoints of another program to "
+                              "import; choose one of cat-drums_2bar_small"),
     (["--config=onsets_frames", "--hparams=fc_sise=3"], "There is no hparam 'fc_sise'"),
     (["--config=onsets_frames", "stray"], "Unexpected arguments: stray"),
 ])
@@ -118,7 +119,7 @@ def test_a_run_that_will_average_its_weights_starts_with_the_imported_ones(tmp_p
     command.import_checkpoint(OWN, OWN.hparams, FIXTURE, tmp_path / "run")
     expected = OWN.build_model(OWN.hparams)
     expected.build(None)
-    checkpoints.load(expected, checkpoints.read(FIXTURE), "onsets_frames")
+    checkpoints.load(expected, checkpoints.read(FIXTURE), configs.get("onsets_frames").importer())
     for a, b in zip(expected.weights, weights.load(tmp_path / "run").weights, strict=True):
         np.testing.assert_array_equal(a, b)
 

@@ -19,6 +19,7 @@ from style_transfer import audio, one_shot, piano_roll
 from style_transfer.audio import Audio
 from style_transfer.models.piano_ddsp import playing as generation
 from style_transfer.models.piano_ddsp.piano import Piano
+from style_transfer.models.piano_ddsp.serve import PianoServing
 from style_transfer.serving import export
 from style_transfer.serving.client import PIANO_NAMES, Retries, connect
 from style_transfer.serving.server import models as models_lib
@@ -42,7 +43,7 @@ def model():
 
 @pytest.fixture(scope="module")
 def version_dir(model, tmp_path_factory):
-    return export.export(model, tmp_path_factory.mktemp("export") / "piano_ddsp")
+    return export.export(model, tmp_path_factory.mktemp("export") / "piano_ddsp", PianoServing)
 
 
 @pytest.fixture(scope="module")
@@ -215,7 +216,7 @@ def test_versions_count_up_and_none_is_overwritten_or_left_half_written(tmp_path
         (tmp_path / name).mkdir()
     assert export.next_version(tmp_path) == 8
     with pytest.raises(FileExistsError, match="Version 7"):
-        export.export(model, tmp_path, version=7)
+        export.export(model, tmp_path, PianoServing, version=7)
 
     class Empty:
         kept, signatures = (), staticmethod(dict)
@@ -224,10 +225,9 @@ def test_versions_count_up_and_none_is_overwritten_or_left_half_written(tmp_path
         assert (path / export.VERSION_FILE).exists()
         raise ValueError("no stock op")
 
-    monkeypatch.setattr(export, "serving_module", lambda model: Empty())
     monkeypatch.setattr(export, "check_ops", fail)
     with pytest.raises(ValueError, match="no stock op"):
-        export.export(model, tmp_path)
+        export.export(model, tmp_path, lambda model: Empty())
     assert sorted(path.name for path in tmp_path.iterdir()) == ["1", "7", "other"]
 
 
@@ -302,7 +302,7 @@ def test_tensorflow_model_server_plays_the_same(version_dir, served, clip, piece
 
 @pytest.mark.slow
 def test_the_shipped_weights_play_the_same_exported(tmp_path):
-    path = export.export(one_shot.load(), tmp_path / "piano_ddsp")
+    path = export.export(one_shot.load(), tmp_path / "piano_ddsp", PianoServing)
     served = tf.saved_model.load(str(path)).signatures
     style = audio.load("examples/electric_grand.flac", RATE)
     buffer = io.BytesIO()

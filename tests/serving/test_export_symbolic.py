@@ -8,7 +8,9 @@ import tensorflow as tf
 from style_transfer import configs
 from style_transfer.configs import from_dict
 from style_transfer.models.drums_rnn import sampling as drums
+from style_transfer.models.drums_rnn.serve import DrumsServing
 from style_transfer.models.music_vae import latent
+from style_transfer.models.music_vae.serve import MusicVaeServing
 from style_transfer.serving import export
 from style_transfer.symbolic import encodings
 
@@ -37,8 +39,8 @@ def tiny(name, **hparams):
 @pytest.mark.parametrize("name", ["cat-mel_2bar_small", "cat-drums_2bar_small",
                                   "hierdec-trio_16bar"])
 def test_music_vae_encodes_and_writes_as_the_library_does(tmp_path, name):
-    layout, model = encodings.LAYOUTS[name], tiny(name, **SMALL_VAE)
-    path = export.export(model, tmp_path / "vae")
+    layout, model = configs.get(name).examples.layout, tiny(name, **SMALL_VAE)
+    path = export.export(model, tmp_path / "vae", MusicVaeServing)
     served = tf.saved_model.load(str(path)).signatures
     rng = np.random.default_rng(0)
     labels = np.stack([rng.integers(0, depth, (3, layout.steps)) for depth in layout.depths], -1)
@@ -64,8 +66,10 @@ def test_music_vae_encodes_and_writes_as_the_library_does(tmp_path, name):
 def test_drums_go_on_from_a_primer_as_likely_as_the_library_says(tmp_path, name):
     attention = 4 if name == "drum_kit" else 0
     model = tiny(name, rnn_layer_sizes=[12, 8], attn_length=attention)
-    encoder = encodings.drums_rnn_encoder(name)
-    served = tf.saved_model.load(str(export.export(model, tmp_path / "drums"))).signatures
+    layout = configs.get(name).examples.layout
+    encoder = encodings.drums_rnn_encoder(layout)
+    path = export.export(model, tmp_path / "drums", DrumsServing)
+    served = tf.saved_model.load(str(path)).signatures
     inputs = {"primer": tf.constant([[1, 0, 1], [0, 1, 0]]), "primer_steps": seeds(3, 2),
               "num_steps": seeds(20, 12), "temperature": tf.constant([1.0, 0.5]),
               "seed": seeds(1, 2)}
@@ -77,7 +81,7 @@ def test_drums_go_on_from_a_primer_as_likely_as_the_library_says(tmp_path, name)
         events = []
         for label in found["labels"][row, :steps]:
             events.append(encoder.class_index_to_event(int(label), events))
-        expected = drums.log_likelihood(model, name, events, temperature).sum()
+        expected = drums.log_likelihood(model, layout, events, temperature).sum()
         assert found["log_likelihood"][row] == pytest.approx(expected, abs=1e-3)
     changed = served["serving_default"](**{**inputs, "seed": seeds(7, 2)})["labels"].numpy()
     assert (changed[1] == found["labels"][1]).all() and (changed[0] != found["labels"][0]).any()

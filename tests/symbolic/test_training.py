@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from style_transfer import configs, training
-from style_transfer.symbolic import encodings, run
+from style_transfer.models import base
+from style_transfer.symbolic import encodings
 from style_transfer.training import checkpoints
 
 tf = pytest.importorskip("tensorflow")
@@ -40,12 +41,11 @@ def drums(rng):
 def recorded(request, tmp_path):
     """A tiny configuration that remembers the training batches it gave, and its data."""
     from style_transfer.pipelines.records import tfrecords
-    from style_transfer.pipelines.symbolic import create
 
     config, rng = configs.get(request.param), np.random.default_rng(0)
-    make = drums if config.family == "drums_rnn" else melody
+    make = drums if config.name in ("drum_kit", "one_drum") else melody
     for split, count in (("train", NUM_TRAIN), ("eval", NUM_EVAL)):
-        (tmp_path / create.file_names(config.name)[split]).write_bytes(b"".join(
+        (tmp_path / config.examples.files[split]).write_bytes(b"".join(
             tfrecords.frame(make(rng).SerializeToString()) for _ in range(count)))
     seen = []
 
@@ -85,13 +85,13 @@ def test_training_evaluation_resuming_and_fine_tuning(recorded):
     scores = training.evaluate(config, config.hparams, run_dir=str(folder / "run"),
                                examples_path=str(folder), report=lambda line: None)[6]
     assert json.loads((folder / "run" / "eval" / "metrics.json").read_text())[-1]["step"] == 6
-    expected = ({"perplexity", "repetition_accuracy_after_a_bar"} if config.family == "drums_rnn"
+    expected = ({"perplexity", "repetition_accuracy_after_a_bar"} if config.name == "drum_kit"
                 else {"kl_bits", "active_dimensions", "sampled_accuracy", "shuffled_accuracy"})
     assert expected | {"loss", "accuracy"} <= set(scores)
     lines = train(config, folder, "fine", 1, eval_interval=0,
                   checkpoint_file=str(checkpoints.path_of(folder / "run", 6)))
     assert "starting at step 0 with the weights of" in lines[0]
-    tuned, start = (run.load(config.name, str(folder / name)) for name in ("fine", "run"))
+    tuned, start = (base.load_weights(config, str(folder / name)) for name in ("fine", "run"))
     for after, before in zip(tuned.trainable_variables, start.trainable_variables, strict=True):
         difference = np.abs(np.asarray(after) - np.asarray(before)).max()
         assert difference < 3e-3, after.path  # one step of Adam is no further

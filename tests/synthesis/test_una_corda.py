@@ -7,6 +7,7 @@ from keras import ops
 from style_transfer import audio, one_shot
 from style_transfer.models.piano_ddsp import generate as batch
 from style_transfer.models.piano_ddsp import playing as generation
+from style_transfer.models.piano_ddsp.options import Options
 from style_transfer.piano_roll import Pedals
 from style_transfer.synthesis import una_corda
 from tests import pianos
@@ -122,7 +123,7 @@ def test_batch_plays_a_saved_piano_with_the_soft_pedal_of_its_options(model, tmp
     piano = one_shot.estimate_piano(str(tmp_path / "a.piano"), model=model)
     levels = []
     for size in (0.0, 6.0):
-        options = batch.Options(style="", output_dir="", soft_pedal_db=size)
+        options = Options(content=(), style="", output_dir="", soft_pedal_db=size)
         batch.play_to_file(tmp_path / "out.wav", piano, two_notes(), model, options,
                            report=lambda *args, **kwargs: None)
         levels.append(second_over_first(audio.load(tmp_path / "out.wav").samples))

@@ -27,7 +27,7 @@ def recordings(tmp_path):
 def run(recordings, folder, **options):
     """Runs a batch; its summary and lines."""
     lines = []
-    summary = batch.run([str(recordings)], batch.Options(str(folder), **options),
+    summary = batch.run(batch.Options(audio=(str(recordings),), output_dir=str(folder), **options),
                         lambda line, again=False: lines.append(line))
     return summary, lines
 
@@ -67,6 +67,6 @@ def test_existing_outputs_are_kept_unless_told_otherwise(recordings, tmp_path):
 
 def test_unknown_formats_and_missing_folders_are_errors(tmp_path):
     with pytest.raises(ValueError, match="xml"):
-        batch.Options("out", formats=("xml",))
+        batch.Options(audio=(), output_dir="out", formats=("xml",))
     with pytest.raises(FileNotFoundError, match="nowhere"):
         run(tmp_path / "nowhere", tmp_path)

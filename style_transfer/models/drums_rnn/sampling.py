@@ -81,18 +81,18 @@ def _compiled(model):
     return tf.function(model.step, autograph=False)
 
 
-def generate(model, config_name, options):
+def generate(model, layout, options):
     """Writes drum tracks.
 
     Args:
-        model: A `DrumsRnn` of the configuration.
-        config_name: `one_drum` or `drum_kit`.
+        model: A `DrumsRnn` of the layout.
+        layout: Its `DrumLayout`.
         options: The `DrumOptions`.
 
     Returns:
         A list of `(NoteSequence, log_likelihood)`, nats of a whole track at the temperature.
     """
-    encoder = encodings.drums_rnn_encoder(config_name)
+    encoder = encodings.drums_rnn_encoder(layout)
     rng = np.random.default_rng(options.seed)
     beam = _begin(model, encoder, options)
     beam = beam.choose(np.zeros(options.num_outputs * options.beam_size, int))
@@ -108,23 +108,23 @@ def generate(model, config_name, options):
         turn = options.steps_per_iteration
         beam = beam.choose(_likeliest(beam.log_likelihood, options.num_outputs,
                                       options.beam_size if left else 1))
-    return [(to_sequence(events, config_name, options.qpm), float(log_likelihood))
+    return [(to_sequence(events, layout, options.qpm), float(log_likelihood))
             for events, log_likelihood in zip(beam.events, beam.log_likelihood, strict=True)]
 
 
-def log_likelihood(model, config_name, events, temperature=1.0):
+def log_likelihood(model, layout, events, temperature=1.0):
     """Nats of each step after the first, given those before it.
 
     Args:
-        model: A `DrumsRnn` of the configuration.
-        config_name: `one_drum` or `drum_kit`.
+        model: A `DrumsRnn` of the layout.
+        layout: Its `DrumLayout`.
         events: Sets of pitches, one for each step, at least two.
         temperature: What logits are divided by.
 
     Returns:
         Shape `[steps - 1]`.
     """
-    inputs, labels = encodings.drums_rnn_encoder(config_name).encode(
+    inputs, labels = encodings.drums_rnn_encoder(layout).encode(
         [frozenset(event) for event in events])
     logits, _ = model.run(np.array(inputs, np.float32)[None])
     log_probs = np.asarray(ops.log_softmax(logits[0] / temperature))
@@ -165,21 +165,21 @@ def _likeliest(log_likelihood, num_outputs, count):
     return (best + np.arange(num_outputs)[:, None] * of_output.shape[1]).ravel()
 
 
-def to_sequence(events, config_name, qpm):
+def to_sequence(events, layout, qpm):
     """A NoteSequence of sets of pitches, one for each step."""
     import note_seq
 
-    quarter = encodings.STEPS_PER_QUARTER // (2 if config_name == "one_drum" else 1)
-    track = note_seq.DrumTrack(list(events), steps_per_bar=4 * quarter, steps_per_quarter=quarter)
+    track = note_seq.DrumTrack(list(events), steps_per_bar=layout.steps_per_bar,
+                               steps_per_quarter=layout.steps_per_quarter)
     return track.to_sequence(qpm=qpm)
 
 
-def primer_of(note_sequence, config_name):
+def primer_of(note_sequence, layout):
     """The first drums of a piece, up to a change of tempo or meter or two empty bars.
 
     Args:
         note_sequence: A NoteSequence, not quantized.
-        config_name: `one_drum` or `drum_kit`.
+        layout: Its `DrumLayout`.
 
     Returns:
         Sets of pitches for `DrumOptions.primer`.
@@ -190,13 +190,12 @@ def primer_of(note_sequence, config_name):
     import note_seq
     from note_seq import sequences_lib
 
-    quarter = encodings.STEPS_PER_QUARTER // (2 if config_name == "one_drum" else 1)
     reasons = []
     for part in sequences_lib.split_note_sequence_on_time_changes(note_sequence):
         track = note_seq.DrumTrack()
         try:
-            track.from_quantized_sequence(note_seq.quantize_note_sequence(part, quarter),
-                                          gap_bars=2)
+            quantized = note_seq.quantize_note_sequence(part, layout.steps_per_quarter)
+            track.from_quantized_sequence(quantized, gap_bars=2)
         except (note_seq.BadTimeSignatureError, note_seq.NonIntegerStepsPerBarError,
                 note_seq.NegativeTimeError, note_seq.MultipleTempoError) as error:
             reasons.append(type(error).__name__)

@@ -31,7 +31,7 @@ def decode(outputs, frames_per_second, limits):
     Args:
         outputs: As `hearing.Listener` gives them.
         frames_per_second: Rate of the frames, Hz.
-        limits: `decoding.Thresholds`.
+        limits: `thresholds.Thresholds`.
 
     Returns:
         A `Heard`.

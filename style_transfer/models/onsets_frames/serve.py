@@ -8,7 +8,7 @@ from style_transfer.graph import sequences, wav
 from style_transfer.graph.batches import each, named, padded_to_longest, same_batch
 from style_transfer.models.onsets_frames import graph_decoding as decoding
 from style_transfer.models.onsets_frames import graph_hearing as hearing
-from style_transfer.transcription.decoding import Thresholds
+from style_transfer.transcription.thresholds import Thresholds
 
 MAX_RECORDING_SECS = 1200.0
 MAGENTA_TICKS = 220
@@ -29,7 +29,8 @@ class TranscriberServing(tf.Module):
         thresholds: `transcription.Thresholds`, constants of the graph; None for the defaults.
     """
 
-    def __init__(self, model, max_content_secs=MAX_RECORDING_SECS, thresholds=None):
+    def __init__(self, model, max_content_secs=MAX_RECORDING_SECS, thresholds=None, **limits):
+        del limits  # of notes in pieces
         super().__init__()
         self.model = model
         self.kept = [variable.value for variable in model.variables]

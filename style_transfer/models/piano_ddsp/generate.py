@@ -1,6 +1,5 @@
 """Transfers of many pieces to one piano, written to files: what `style_transfer_generate` does."""
 
-import dataclasses
 import os
 import time
 import warnings
@@ -12,37 +11,13 @@ from style_transfer import content as content_lib
 from style_transfer import files, piano_roll
 from style_transfer.audio import Audio
 from style_transfer.files import Summary
-from style_transfer.synthesis import una_corda
-from style_transfer.transcription.decoding import Thresholds
 
 PICTURE_SECS = 60.0
 PROGRESS_EVERY_SECS = 1.0
 WRITE_SAMPLES = 1 << 18
 
 
-@dataclasses.dataclass(frozen=True)
-class Options:
-    """What a batch is made with; see the flags of `style_transfer_generate`."""
-
-    style: str
-    output_dir: str
-    style_midi: str | None = None
-    adapt_steps: int | None = None
-    sample_rate: int = 24_000
-    audio_format: str = "wav"
-    loudness: float | None = None
-    save_piano: str | None = None
-    checkpoint: str | None = None
-    seed: int = 0
-    overwrite: bool = False
-    picture: bool = True
-    transcriber: str | None = None
-    thresholds: Thresholds = Thresholds()
-    transcribe_style: bool = True
-    soft_pedal_db: float = una_corda.DEFAULT_DB
-
-
-def generate(contents, options, report=files.say):
+def generate(options, load, report=files.say):
     """Plays each content on the piano of `options.style`.
 
     For each piece `NAME.wav` (or flac), `NAME.mid` and `NAME.png` are written; files of the same
@@ -50,8 +25,8 @@ def generate(contents, options, report=files.say):
     that exist are kept unless `options.overwrite`.
 
     Args:
-        contents: Paths, folders and globs.
         options: `Options`.
+        load: Called without arguments, gives the `PianoDDSP`; not before it is needed.
         report: Called with a line of text, and `again=True` for lines that replace the last.
 
     Returns:
@@ -61,12 +36,11 @@ def generate(contents, options, report=files.say):
         FileNotFoundError: Content, style, its MIDI or weights are missing.
         ValueError: An option cannot be used.
     """
-    from style_transfer import one_shot
     from style_transfer.transcription import transcriber
 
-    paths = _checked(contents, options)
+    paths = _checked(options)
     summary = Summary(read=len(paths))
-    targets = files.targets(paths, options.output_dir, f".{options.audio_format}", ".mid", ".png",
+    targets = files.targets(paths, options.output_dir, f".{options.format}", ".mid", ".png",
                             keep=(options.style, options.style_midi))
     missing = files.to_make(paths, targets, (".mid", ".png"), options.overwrite, summary, report)
     if any(content_lib.is_recording(path) for path, _ in missing):
@@ -81,7 +55,7 @@ def generate(contents, options, report=files.say):
             summary.skipped += 1
     if not tables and not options.save_piano:
         return summary
-    model = one_shot.load(options.checkpoint)
+    model = load()
     piano = _estimate(options, model, report)
     for path, target, table in tables:
         try:
@@ -93,17 +67,17 @@ def generate(contents, options, report=files.say):
     return summary
 
 
-def _checked(contents, options):
+def _checked(options):
     """Paths of the contents, if all that can be checked before any work is as it should be."""
     audio_lib.check_sample_rate(options.sample_rate)
     files.check_folder(options.output_dir)
-    paths = files.find(contents, (*content_lib.SUFFIXES, *audio_lib.SUFFIXES),
+    paths = files.find(options.content, (*content_lib.SUFFIXES, *audio_lib.SUFFIXES),
                        "a MIDI file or a recording", options.output_dir)
     for path in filter(None, (options.style, options.style_midi)):
         if not os.path.isfile(path):
             raise FileNotFoundError(f"There is no style file {path!r}.")
     output_dir = os.path.realpath(options.output_dir)
-    if any(os.path.isdir(c) and os.path.realpath(c) == output_dir for c in contents):
+    if any(os.path.isdir(c) and os.path.realpath(c) == output_dir for c in options.content):
         raise ValueError(f"The output folder {options.output_dir!r} is searched for content as "
                          "well, where results would become content: give another one.")
     return paths

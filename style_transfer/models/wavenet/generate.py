@@ -1,6 +1,6 @@
 """Pieces played by a WaveNet, written to files.
 
-run.generate("midi2wave_small", model, ["piece.mid"], run.Options(output_dir="out", seconds=4))
+generate(model, Options(content=("piece.mid",), output_dir="out", seconds=4))
 """
 
 import contextlib
@@ -17,7 +17,7 @@ from style_transfer.models.wavenet import inputs
 from style_transfer.models.wavenet import options as options_lib
 from style_transfer.models.wavenet.options import Options
 
-__all__ = ["Options", "generate", "load"]
+__all__ = ["Options", "generate", "played"]
 
 BATCH = 8
 SPECTRAL_FRAMES = 1000  # that `SpectralWaveNet` makes in one pass of all pieces, margins aside
@@ -35,32 +35,7 @@ class _Piece:
     recording: np.ndarray | None
 
 
-def load(config_name, checkpoint=None):
-    """The model of a configuration with trained weights.
-
-    Args:
-        config_name: Name of a configuration of the family `wavenet`.
-        checkpoint: See `weights.load`; None for the package's weights of that name.
-
-    Raises:
-        FileNotFoundError: There are no such weights.
-        ValueError: They are of another model.
-    """
-    from style_transfer import weights
-
-    if checkpoint is None and config_name not in weights.names():
-        raise FileNotFoundError(
-            f"The package has no weights of {config_name}: train a model (style_transfer_train "
-            f"--config={config_name}) and give its run_dir with --checkpoint.")
-    model = weights.load(checkpoint or config_name)
-    expected = "SpectralWaveNet" if config_name == "wavenet_spectral" else "WaveNet"
-    if type(model).__name__ != expected:
-        raise ValueError(f"{checkpoint} is not of {config_name}: it is a {type(model).__name__}, "
-                         f"expected a {expected}.")
-    return model
-
-
-def generate(model, contents, options, report=files.say):
+def generate(model, options, report=files.say):
     """Plays each content, several at once.
 
     For each piece `NAME.wav`, `NAME.mid` and `NAME.png` are written; files of the same name get
@@ -69,10 +44,8 @@ def generate(model, contents, options, report=files.say):
     `options.overwrite`.
 
     Args:
-        model: From `load`.
-        contents: Paths, folders and globs of MIDI files, NoteSequences and recordings; the last
-            are transcribed.
-        options: The `Options`.
+        model: A `WaveNet` or `SpectralWaveNet`.
+        options: The `Options` or `SpectralOptions`; of their contents recordings are transcribed.
         report: Called with a line of text, and `again=True` for lines that replace the last.
 
     Returns:
@@ -84,28 +57,24 @@ def generate(model, contents, options, report=files.say):
     """
     options_lib.check(options)
     piano = _piano(model, options)
-    paths = files.find(contents, (*content_lib.SUFFIXES, *audio_lib.SUFFIXES),
+    paths = files.find(options.content, (*content_lib.SUFFIXES, *audio_lib.SUFFIXES),
                        "a MIDI file or a recording", options.output_dir)
-    if len(options.primer_audio) not in (0, 1, len(paths)):
-        raise ValueError(f"There are {len(options.primer_audio)} recordings for {len(paths)} "
-                         "pieces: give primer_audio one for each, or one for all.")
-    if options.primer_audio and not hasattr(model, "receptive_field"):
-        raise ValueError("primer_audio is for models that go sample by sample; this one makes all "
-                         "samples at once.")
-    recordings = options.primer_audio
-    if len(recordings) < len(paths):
-        recordings = (recordings or (None,)) * len(paths)
-    recordings = dict(zip(paths, recordings, strict=True))
+    recordings = getattr(options, "primer_audio", ())
+    if len(recordings) not in (0, 1, len(paths)):
+        raise ValueError(f"There are {len(recordings)} recordings for {len(paths)} pieces: give "
+                         "primer_audio one for each, or one for all.")
+    recording_of = dict(zip(paths, recordings if len(recordings) == len(paths)
+                            else (recordings or (None,)) * len(paths), strict=True))
     summary = files.Summary(read=len(paths))
     targets = files.targets(paths, options.output_dir, ".wav", ".mid", ".png",
-                            keep=(options.style, *options.primer_audio))
+                            keep=(options.style, *recordings))
     missing = files.to_make(paths, targets, (".mid", ".png"), options.overwrite, summary, report)
     os.makedirs(options.output_dir, exist_ok=True)
     for first in range(0, len(missing), BATCH):
         pieces = []
         for path, target in missing[first:first + BATCH]:
             with _skipping(path, summary, report):
-                pieces.append(_read(model, path, target, recordings[path], options))
+                pieces.append(_read(model, path, target, recording_of[path], options))
         if pieces:
             _generate_batch(model, pieces, piano, options, summary, report)
     return summary
@@ -131,12 +100,13 @@ def _piano(model, options):
                          "piano and always sounds like its own: leave it out.")
     if (style_size or takes_clip) and not options.style:
         raise ValueError("This model plays on the piano of a recording: give one with --style.")
+    piano_id = getattr(options, "piano_id", None)
     if num_pianos:
-        if options.piano_id is None or not 0 <= options.piano_id < num_pianos:
+        if piano_id is None or not 0 <= piano_id < num_pianos:
             raise ValueError(f"This model knows {num_pianos} pianos: give piano_id 0 to "
                              f"{num_pianos - 1}.")
-        return np.int32(options.piano_id)
-    if options.piano_id is not None:
+        return np.int32(piano_id)
+    if piano_id is not None:
         raise ValueError("piano_id is given, but this model was trained without numbers of "
                          "pianos: leave it out.")
     if not options.style:
@@ -144,8 +114,38 @@ def _piano(model, options):
     clip = audio_lib.load(options.style, model.sample_rate)
     if clip.rms_db <= audio_lib.LOUDNESS_FLOOR_DB:
         raise ValueError(f"{options.style} is silent.")
+    return _told(model, clip)
+
+
+def _told(model, clip):
+    """What the model is told of the piano of a clip at its rate: the clip, or a vector of it."""
     clip = audio_lib.at_loudness(clip, inputs.STYLE_LEVEL_DB).samples
+    takes_clip = hasattr(model, "style_encoder")
     return clip if takes_clip else inputs.style_vectors([clip], model.sample_rate)[0]
+
+
+def played(model, content, style, options, sample_rate, seed=0):
+    """One piece as `generate` plays it, in memory.
+
+    Args:
+        model: A `WaveNet` or `SpectralWaveNet`.
+        content: As `content.content_notes` takes it.
+        style: The piano, as `audio.load` takes it; not heard by a
+            model that was not trained with one.
+        options: The class of its options.
+        sample_rate: Of the result, Hz.
+        seed: Of the sampling.
+
+    Returns:
+        An `Audio`.
+    """
+    options = options(content=(), output_dir="", seed=seed)
+    hears = getattr(model, "global_size", 0) or hasattr(model, "style_encoder")
+    piano = _told(model, audio_lib.load(style, model.sample_rate)) if hears else None
+    piece = _read(model, content, None, None, options)
+    _, made, _ = _made(model, [piece], piano, options, lambda line, again=False: None)
+    samples = made[0, :piece.num_frames * (model.sample_rate // model.roll_rate)]
+    return audio_lib.resample(audio_lib.Audio(samples, model.sample_rate), sample_rate)
 
 
 def _read(model, path, target, recording, options):
@@ -167,8 +167,9 @@ def _read(model, path, target, recording, options):
     return _Piece(target, table, frames, samples)
 
 
-def _generate_batch(model, pieces, piano, options, summary, report):
-    is_sampled = hasattr(model, "receptive_field")
+def _made(model, pieces, piano, options, report):
+    """Rolls of pieces, their audio, as long as the longest, and how long it took, seconds."""
+    is_sampled = isinstance(options, Options)
     # Behind each piece is silence as far as it hears, whether others last longer or not.
     ahead = model.context_reach + 1 if is_sampled else model.reach
     rolls = np.zeros((len(pieces), max(piece.num_frames for piece in pieces) + ahead,
@@ -180,6 +181,11 @@ def _generate_batch(model, pieces, piano, options, summary, report):
         made, took = _sampled(model, rolls, pieces, pianos, options, report)
     else:
         made, took = _at_once(model, rolls, pianos, report)
+    return rolls, made, took
+
+
+def _generate_batch(model, pieces, piano, options, summary, report):
+    rolls, made, took = _made(model, pieces, piano, options, report)
     hop = model.sample_rate // model.roll_rate
     count = sum(piece.num_frames for piece in pieces) * hop
     for piece, roll, samples in zip(pieces, rolls, made, strict=True):

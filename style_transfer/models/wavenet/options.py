@@ -1,49 +1,84 @@
-"""What is asked of a WaveNet, checked before anything slow is loaded."""
+"""What a WaveNet is asked, checked before anything slow is loaded, and its generators."""
 
 import dataclasses
 import math
 import os
 
 from style_transfer import files
+from style_transfer import options as options_lib
+from style_transfer.models import base
+from style_transfer.options import option
 
 DEFAULT_PRIMER_SECS = 2.0
 SUSTAIN_SHARE = 0.65  # of the temperature, while notes ring; hisses less and sounds nearest
 
 
-@dataclasses.dataclass(frozen=True)
-class Options:
-    """The command's flags.
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class SpectralOptions(options_lib.ContentOptions):
+    """What pieces are played with by a model that makes all samples at once."""
 
-    Attributes:
-        output_dir: Where the results go.
-        style: Recording of the piano, for models that were told of theirs by a style vector or a
-            clip.
-        piano_id: Number of the piano, for models that know theirs by number.
-        primer_audio: Recordings of the pieces, one for each or one for all: what the audio begins
-            with, on the same clock as the MIDI.
-        primer_seconds: How much of them is given; the rest runs freely.
-        seconds: Length of what is made, the primer included; None makes the whole piece.
-        teacher_forced: Whether each sample is predicted from the recording's own past.
-        temperature: Of the sampling; below 1 is less noisy, 0 takes the likeliest.
-        sustain_temperature: Of the sampling while notes ring; None takes
-            `SUSTAIN_SHARE` of `temperature`.
-        seed: Of the sampling.
-        overwrite: Whether outputs that exist are made again.
-        picture: Whether a PNG is written.
-    """
+    style: str | None = option(None, "Recording of the piano, for models that are told of theirs "
+                               "by a clip or a style vector.")
+    seconds: float | None = option(None, "Length of the audio, a primer included; by default the "
+                                   "whole piece.", low=0.0)
 
-    output_dir: str
-    style: str | None = None
-    piano_id: int | None = None
-    primer_audio: tuple[str, ...] = ()
-    primer_seconds: float = DEFAULT_PRIMER_SECS
-    seconds: float | None = None
-    teacher_forced: bool = False
-    temperature: float = 1.0
-    sustain_temperature: float | None = None
-    seed: int = 0
-    overwrite: bool = False
-    picture: bool = True
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Options(SpectralOptions):
+    """The same for a model that makes one sample after the other."""
+
+    piano_id: int | None = option(None, "Which piano, for models trained on several by number.",
+                                  low=0)
+    primer_audio: tuple[str, ...] = option(
+        (), "Recordings of the pieces, one each or one for all, on the same clock as the MIDI: "
+        "what the audio begins with.")
+    primer_seconds: float = option(DEFAULT_PRIMER_SECS, "How much of them is given; the rest is "
+                                   "free-running.", low=0.0)
+    teacher_forced: bool = option(False, "Whether each sample is predicted from the past of "
+                                  "--primer_audio, to its end.")
+    temperature: float = option(1.0, "Of the sampling: less is less noisy, 0 takes the likeliest.",
+                                low=0.0)
+    sustain_temperature: float | None = option(
+        None, f"The same while notes ring; by default {SUSTAIN_SHARE} of --temperature.", low=0.0)
+
+
+class _Generator(base.Generator):
+    """Plays pieces."""
+
+    model_class = ""
+
+    def check(self, options):
+        """See `check`."""
+        check(options)
+
+    def check_model(self, model):
+        """Only a model of the class will do."""
+        base.check_class(model, self.model_class)
+
+    def generate(self, load, options, report):
+        """See `generate.generate`."""
+        from style_transfer.models.wavenet import generate
+
+        return generate.generate(load(), options, report)
+
+    def transfer(self, model, content, style, *, sample_rate, seed=0, **options):
+        """The content as the model plays it, on its own piano where it was trained on one."""
+        from style_transfer.models.wavenet import generate
+
+        del options
+        return generate.played(model, content, style, self.options, sample_rate, seed)
+
+
+class WaveNetGenerator(_Generator):
+    """Plays pieces one sample after the other."""
+
+    options, model_class = Options, "WaveNet"
+
+
+class SpectralGenerator(_Generator):
+    """Plays pieces, all samples at once."""
+
+    options, model_class = SpectralOptions, "SpectralWaveNet"
 
 
 def sustain_temperature(temperature, given=None):
@@ -55,13 +90,13 @@ def check(options):
     """Raises what can be said without the model.
 
     Args:
-        options: The `Options`.
+        options: The `Options` or `SpectralOptions`.
 
     Raises:
         FileNotFoundError: A recording is missing.
         ValueError: An option is wrong.
     """
-    for path in filter(None, (options.style, *options.primer_audio)):
+    for path in filter(None, (options.style, *getattr(options, "primer_audio", ()))):
         if not os.path.isfile(path):
             raise FileNotFoundError(f"There is no recording {path!r}.")
     files.check_folder(options.output_dir)
@@ -69,6 +104,11 @@ def check(options):
         raise ValueError(f"seconds is {options.seconds:g}, expected more than 0.")
     if options.seed < 0:
         raise ValueError(f"seed is {options.seed}, expected at least 0.")
+    if isinstance(options, Options):
+        _check_sampling(options)
+
+
+def _check_sampling(options):
     if not 0 < options.primer_seconds < math.inf:
         raise ValueError(f"primer_seconds is {options.primer_seconds:g}, expected more than 0; "
                          "without primer_audio nothing is given.")

@@ -22,6 +22,13 @@ STRING, FLOATS, INTEGERS = (tf.TensorSpec([None], dtype) for dtype in (
 ROLLS = tf.TensorSpec([None, None, inputs.ROLL_FEATURES])
 
 
+def longest_secs(model):
+    """Longest piece that an exported `WaveNet` or `SpectralWaveNet` plays by default, seconds."""
+    if hasattr(model, "receptive_field"):
+        return MAX_SAMPLES / model.sample_rate
+    return MAX_SPECTRAL_SECS
+
+
 class _Rolls:
     """What is played: rolls of serialized NoteSequences, and checks of those that are given.
 
@@ -90,6 +97,8 @@ class WaveNetServing(tf.Module):
         max_content_secs: Longest piece that is played; None for `longest_secs`.
         max_notes: Most notes of a piece.
     """
+
+    longest_secs = staticmethod(longest_secs)
 
     def __init__(self, model, max_content_secs=None, max_notes=MAX_NOTES):
         super().__init__()
@@ -184,6 +193,8 @@ class SpectralServing(tf.Module):
         max_notes: Most notes of a piece.
     """
 
+    longest_secs = staticmethod(longest_secs)
+
     def __init__(self, model, max_content_secs=None, max_notes=MAX_NOTES):
         super().__init__()
         self.model = model
@@ -228,13 +239,6 @@ class SpectralServing(tf.Module):
 
         return {"audio": each(one, (style_audio, style_samples, sample_rate, roll),
                               tf.TensorSpec([None]))}
-
-
-def longest_secs(model):
-    """Longest piece that an exported `WaveNet` or `SpectralWaveNet` plays by default, seconds."""
-    if hasattr(model, "receptive_field"):
-        return MAX_SAMPLES / model.sample_rate
-    return MAX_SPECTRAL_SECS
 
 
 def _style_vector(model, encoder, data):

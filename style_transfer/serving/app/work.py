@@ -7,6 +7,7 @@ from style_transfer import content as content_lib
 from style_transfer import piano_roll
 from style_transfer.models.piano_ddsp import estimate, picture
 from style_transfer.models.piano_ddsp import generate as batch
+from style_transfer.models.piano_ddsp.options import Options
 from style_transfer.models.piano_ddsp.voicing import voiced
 from style_transfer.serving.app import jobs, uploads
 
@@ -86,7 +87,7 @@ class Work:
     def play(self, job, table, piano, voicing, seed, style, recording):
         """Plays notes on a piano and writes all that can be fetched: a `Result`."""
         played = voiced(piano, self.model, voicing)
-        options = batch.Options(style="", output_dir="", seed=seed)
+        options = Options(content=(), style="", output_dir="", seed=seed)
         job.progress("playing")
         seconds, beginning = batch.play_to_file(job.folder / AUDIO, played, table, self.model,
                                                 options, report=_quietly, progress=job.progress)

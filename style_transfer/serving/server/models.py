@@ -185,25 +185,19 @@ class Models:
         return self._served[name, version]
 
 
-def from_weights(name, weights_path, limits):
-    """A `ServedModel` of trained weights, version 1.
+def from_model(name, model, serving, limits):
+    """A `ServedModel` of a Keras model in memory, version 1.
 
     Args:
-        name: Name in requests; None takes the one in the package, else that of the default.
-        weights_path: As `style_transfer.weights.load` takes it.
+        name: Name in requests.
+        model: The model with its weights.
+        serving: See `export.export`.
         limits: `Limits`.
     """
-    from style_transfer import weights
-
-    if name is None:
-        name = weights_path if weights_path in weights.names() else weights.DEFAULT
-    return from_model(name, weights.load(weights_path), limits)
-
-
-def from_model(name, model, limits):
-    """A `ServedModel` of a Keras model in memory, version 1."""
-    longest = min(limits.content_secs, export.longest_secs(model))
-    module = export.serving_module(model, max_content_secs=longest, max_notes=limits.notes)
+    longest = limits.content_secs
+    if hasattr(serving, "longest_secs"):
+        longest = min(longest, serving.longest_secs(model))
+    module = serving(model, max_content_secs=longest, max_notes=limits.notes)
     return ServedModel(name, 1, module.signatures(), limits, model=lambda: model, owner=module)
 
 

@@ -4,8 +4,10 @@ import pytest
 
 from style_transfer.models.drums_rnn import sampling as drums
 from style_transfer.models.drums_rnn.net import DrumsRnn
+from style_transfer.symbolic.layouts import DrumLayout
 
 note_seq = pytest.importorskip("note_seq")
+LAYOUT = DrumLayout()
 PRIMER = ((36,), (), (42,))
 
 
@@ -30,7 +32,7 @@ def quantized(sequence):
 
 
 def test_tracks_begin_with_the_primer_at_the_tempo_asked_for(model):
-    found = drums.generate(model, "drum_kit", options(qpm=90))
+    found = drums.generate(model, LAYOUT, options(qpm=90))
     assert len(found) == 3
     for sequence, _ in found:
         assert [sorted(event) for event in quantized(sequence)[:3]] == [[36], [], [42]]
@@ -40,32 +42,32 @@ def test_tracks_begin_with_the_primer_at_the_tempo_asked_for(model):
 
 def test_one_seed_gives_one_result(model):
     once, again, other = (
-        [s.SerializeToString() for s, _ in drums.generate(model, "drum_kit", options(seed=seed))]
+        [s.SerializeToString() for s, _ in drums.generate(model, LAYOUT, options(seed=seed))]
         for seed in (1, 1, 2))
     assert once == again != other
 
 
 def test_reported_likelihood_is_that_of_the_whole_track(model):
     """Step by step with a state equals one run over all of it."""
-    for sequence, likelihood in drums.generate(model, "drum_kit", options(temperature=0.7)):
+    for sequence, likelihood in drums.generate(model, LAYOUT, options(temperature=0.7)):
         events = quantized(sequence)
         events = (events + [frozenset()] * 12)[:12]
-        expected = drums.log_likelihood(model, "drum_kit", events, temperature=0.7).sum()
+        expected = drums.log_likelihood(model, LAYOUT, events, temperature=0.7).sum()
         assert likelihood == pytest.approx(expected, abs=1e-3)
 
 
 def test_a_beam_finds_likelier_tracks(model):
-    plain = np.mean([ll for _, ll in drums.generate(model, "drum_kit", options())])
+    plain = np.mean([ll for _, ll in drums.generate(model, LAYOUT, options())])
     beam = np.mean([ll for _, ll in drums.generate(
-        model, "drum_kit", options(beam_size=4, branch_factor=4, steps_per_iteration=2))])
+        model, LAYOUT, options(beam_size=4, branch_factor=4, steps_per_iteration=2))])
     assert beam > plain
 
 
 def test_low_temperature_is_likelier_by_the_models_own_measure(model):
     def mean(temperature):
-        return np.mean([drums.log_likelihood(model, "drum_kit", (quantized(s) + [()] * 12)[:12]
+        return np.mean([drums.log_likelihood(model, LAYOUT, (quantized(s) + [()] * 12)[:12]
                                              ).sum()
-                        for s, _ in drums.generate(model, "drum_kit",
+                        for s, _ in drums.generate(model, LAYOUT,
                                                    options(temperature=temperature))])
 
     assert mean(0.1) > mean(2.0)
@@ -89,9 +91,9 @@ def test_a_primer_is_read_from_the_first_part_that_can_be_quantized():
         sequence.notes.add(pitch=pitch, velocity=90, start_time=2 + beat, end_time=2.1 + beat,
                            is_drum=True, instrument=9)
     sequence.total_time = 6
-    primer = drums.primer_of(sequence, "drum_kit")
+    primer = drums.primer_of(sequence, LAYOUT)
     assert primer[0] == (36,) and primer[4] == (42,) and primer[1] == ()
     for note in sequence.notes:
         note.is_drum = False
     with pytest.raises(ValueError, match="no drums"):
-        drums.primer_of(sequence, "drum_kit")
+        drums.primer_of(sequence, LAYOUT)

@@ -4,14 +4,17 @@ import keras
 import numpy as np
 import pytest
 
-from style_transfer.models.music_vae import latent
+from style_transfer import configs
+from style_transfer.models import base
+from style_transfer.models.drums_rnn import options as drum_options
+from style_transfer.models.music_vae import generate, latent
+from style_transfer.models.music_vae import options as options_lib
 from style_transfer.models.music_vae.net import MusicVae
-from style_transfer.symbolic import encodings, run
-from style_transfer.symbolic import options as options_lib
+from style_transfer.symbolic import encodings
 
 note_seq = pytest.importorskip("note_seq")
 CONFIG = "cat-mel_2bar_small"
-LAYOUT = encodings.LAYOUTS[CONFIG]
+LAYOUT = configs.get(CONFIG).examples.layout
 
 
 def make_model(seed=0):
@@ -99,9 +102,13 @@ def test_dimensions_that_say_nothing_are_not_counted():
     np.testing.assert_allclose(found["kl_per_dimension"][:3], 0, atol=1e-5)
 
 
+def run(model, options, report=lambda line: None):
+    return generate.generate(CONFIG, LAYOUT, lambda: model, options, report).paths
+
+
 def test_samples_are_written_as_midi_with_a_picture(model, tmp_path):
-    options = run.Options(str(tmp_path), num_outputs=2, temperature=1.0, qpm=90)
-    paths = run.generate(CONFIG, model, options, report=lambda line: None)
+    options = options_lib.Options(output_dir=str(tmp_path), num_outputs=2, temperature=1.0, qpm=90)
+    paths = run(model, options)
     assert [pathlib.Path(p).name for p in paths] == [
         f"{CONFIG}-sample-1.mid", f"{CONFIG}-sample-2.mid", f"{CONFIG}-sample.png"]
     sequence = note_seq.midi_file_to_note_sequence(str(paths[0]))
@@ -109,44 +116,47 @@ def test_samples_are_written_as_midi_with_a_picture(model, tmp_path):
     assert paths[2].read_bytes().startswith(b"\x89PNG")
     assert {p.name for p in tmp_path.iterdir()} == {pathlib.Path(p).name for p in paths}
     with pytest.raises(ValueError, match="exists"):
-        run.generate(CONFIG, model, options)
+        run(model, options)
 
 
 @pytest.mark.parametrize(("changes", "message"), [
     ({"mode": "improvise"}, "expected one of sample, reconstruct"),
-    ({"mode": "interpolate", "inputs": ("a.mid",)}, "between two MIDI files, got 1"),
-    ({"mode": "interpolate", "inputs": ("a.mid", "b.mid"), "num_outputs": 1}, "at least 2"),
-    ({"mode": "reconstruct"}, "mode=reconstruct needs inputs"),
-    ({"mode": "attribute", "inputs": ("a.mid",)}, "attribute_with and attribute_without"),
-    ({"inputs": ("a.mid",)}, "not for mode=sample"), ({"num_outputs": 0}, "num_outputs is 0"),
+    ({"mode": "interpolate", "input_midi": ("a.mid",)}, "between two MIDI files, got 1"),
+    ({"mode": "interpolate", "input_midi": ("a.mid", "b.mid"), "num_outputs": 1}, "at least 2"),
+    ({"mode": "reconstruct"}, "mode=reconstruct needs input_midi"),
+    ({"mode": "attribute", "input_midi": ("a.mid",)}, "attribute_with and attribute_without"),
+    ({"input_midi": ("a.mid",)}, "not for mode=sample"), ({"num_outputs": 0}, "num_outputs is 0"),
     ({"temperature": -1.0}, "expected at least 0"), ({"qpm": 0.0}, "qpm=0.0 must be more"),
-    ({"mode": "reconstruct", "inputs": ("nowhere.mid",)}, "no file 'nowhere.mid'")])
+    ({"mode": "reconstruct", "input_midi": ("nowhere.mid",)}, "no file 'nowhere.mid'")])
 def test_wrong_options_are_refused(tmp_path, changes, message):
     with pytest.raises((ValueError, FileNotFoundError), match=message):
-        options_lib.check(CONFIG, run.Options(str(tmp_path), **changes))
+        options_lib.check(options_lib.Options(output_dir=str(tmp_path), **changes))
 
 
 @pytest.mark.parametrize(("changes", "message"), [
-    ({"mode": "reconstruct"}, "drum_kit can only sample"),
     ({"primer_drums": "[(36,)]", "primer_midi": "a.mid"}, "not both"),
     ({"primer_drums": "[36]"}, "no primer"), ({"primer_midi": "a.mid"}, "no file 'a.mid'")])
 def test_what_drums_rnn_cannot_do_is_refused(tmp_path, changes, message):
     with pytest.raises((ValueError, FileNotFoundError), match=message):
-        options_lib.check("drum_kit", run.Options(str(tmp_path), **changes))
+        drum_options.check(drum_options.Options(output_dir=str(tmp_path), **changes))
 
 
 def test_weights_of_another_model_are_refused(model, monkeypatch):
     from style_transfer import weights
 
-    monkeypatch.setattr(weights, "load", lambda name: model)
-    assert run.load(CONFIG, "runs/a") is model
+    def load(name, *path):
+        config = configs.get(name)
+        return base.load_weights(config, *(path or (None,)), config.generator().check_model)
+
+    monkeypatch.setattr(weights, "load", lambda name, package: model)
+    assert load(CONFIG, "runs/a") is model
     with pytest.raises(ValueError, match="runs/a is not of flat-mel_16bar: it is a MusicVae"):
-        run.load("flat-mel_16bar", "runs/a")
+        load("flat-mel_16bar", "runs/a")
     with pytest.raises(ValueError, match="is not of drum_kit"):
-        run.load("drum_kit", "runs/a")
+        load("drum_kit", "runs/a")
     monkeypatch.setattr(weights, "names", lambda: ["piano_ddsp"])
     with pytest.raises(FileNotFoundError, match="train a model .* or import one"):
-        run.load(CONFIG)
+        load(CONFIG)
 
 
 def midi(path, bars=2, meter=4, is_drum=False, tempos=(120,)):
@@ -172,18 +182,20 @@ def test_pieces_are_reconstructed_and_those_that_give_nothing_are_named(model, t
                                                                is_drum=True),
            midi(tmp_path / "rubato.mid", tempos=(120, 60, 90, 110, 70, 100))]
     lines = []
-    options = run.Options(str(tmp_path / "out"), mode="reconstruct", inputs=(*bad, good))
-    paths = run.generate(CONFIG, model, options, report=lines.append)
+    options = options_lib.Options(output_dir=str(tmp_path / "out"), mode="reconstruct",
+                                  input_midi=(*bad, good))
+    paths = run(model, options, lines.append)
     assert [path.name for path in paths] == [f"{CONFIG}-reconstruct-1.mid",
                                              f"{CONFIG}-reconstruct.png"]
     assert lines == [f"skipped {bad[0]}: meter other than 4/4", f"skipped {bad[1]}: no melody",
                      f"skipped {bad[2]}: no melody long enough between changes of tempo and meter"]
     with pytest.raises(ValueError, match="nothing for .*waltz.mid: meter other than 4/4; .*"
                                          "drums.mid: no melody"):
-        run.generate(CONFIG, model, run.Options(str(tmp_path / "out"), mode="reconstruct",
-                                                inputs=tuple(bad[:2])))
-    found = run.generate(CONFIG, model, run.Options(
-        str(tmp_path / "more"), mode="attribute", inputs=(good,), attribute_with=(good,),
+        run(model, options_lib.Options(output_dir=str(tmp_path / "out"), mode="reconstruct",
+                                                input_midi=tuple(bad[:2])))
+    found = run(model, options_lib.Options(
+        output_dir=str(tmp_path / "more"), mode="attribute", input_midi=(good,),
+        attribute_with=(good,),
         attribute_without=(midi(tmp_path / "other.mid", bars=4),), num_outputs=1))
     assert [path.name for path in found] == [f"{CONFIG}-attribute-1.mid",
                                              f"{CONFIG}-attribute.png"]
@@ -192,14 +204,14 @@ def test_pieces_are_reconstructed_and_those_that_give_nothing_are_named(model, t
 def test_of_several_sequences_that_with_most_notes_is_taken():
     few, many = np.ones((2, 32, 1), int)
     few[:4], many[:5] = 40, 40
-    np.testing.assert_array_equal(run._most_notes(np.stack([few, many]), LAYOUT), many)
+    np.testing.assert_array_equal(generate._most_notes(np.stack([few, many]), LAYOUT), many)
 
 
 @pytest.mark.parametrize("text", ["[36]", "36", "[(36,)", "[(200,)]", "[('a',)]"])
 def test_what_is_no_primer_is_refused(text):
     with pytest.raises(ValueError, match="no primer|outside 0 to 127"):
-        options_lib.parse_primer(text)
+        drum_options.parse_primer(text)
 
 
 def test_a_primer_is_a_list_of_sets_of_pitches():
-    assert options_lib.parse_primer("[(36, 42), (), (42,)]") == ((36, 42), (), (42,))
+    assert drum_options.parse_primer("[(36, 42), (), (42,)]") == ((36, 42), (), (42,))

@@ -52,7 +52,7 @@ def model():
 @pytest.fixture(scope="module")
 def version_dir(model, tmp_path_factory):
     folder = tmp_path_factory.mktemp("export") / "onsets_frames_small"
-    return export.export(model, folder, max_content_secs=LONGEST_SECS)
+    return export.export(model, folder, TranscriberServing, max_content_secs=LONGEST_SECS)
 
 
 @pytest.fixture(scope="module")

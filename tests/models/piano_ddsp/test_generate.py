@@ -6,6 +6,8 @@ from style_transfer import content as content_lib
 from style_transfer import one_shot, piano_roll
 from style_transfer.audio import Audio
 from style_transfer.models.piano_ddsp import generate as batch
+from style_transfer.models.piano_ddsp import playing
+from style_transfer.models.piano_ddsp.options import Options
 from style_transfer.transcription import transcriber
 from tests import pianos
 from tests.transcription import tone_transcriber
@@ -14,11 +16,6 @@ from tests.transcription import tone_transcriber
 @pytest.fixture(scope="module")
 def model():
     return pianos.tiny_model()
-
-
-@pytest.fixture(autouse=True)
-def tiny_weights(model, monkeypatch):
-    monkeypatch.setattr(one_shot, "load", lambda name=None: model)
 
 
 @pytest.fixture()
@@ -35,13 +32,19 @@ def files(tmp_path, model):
     return folder, style
 
 
+def generated(content, output_dir, style, report=lambda line, again=False: None, **options):
+    """Plays content with the tiny model."""
+    options = Options(content=(str(content),), output_dir=str(output_dir), style=str(style),
+                      **{"adapt_steps": 0, **options})
+    return batch.generate(options, pianos.tiny_model, report)
+
+
 def run(files, tmp_path, **options):
     """A batch into `out`; gives the summary and the lines reported."""
     folder, style = files
     lines = []
-    options = batch.Options(**{"style": str(style), "output_dir": str(tmp_path / "out"),
-                               "adapt_steps": 0, **options})
-    summary = batch.generate([str(folder)], options, lambda line, again=False: lines.append(line))
+    summary = generated(folder, tmp_path / "out", style,
+                        lambda line, again=False: lines.append(line), **options)
     return summary, lines
 
 
@@ -134,21 +137,17 @@ def test_a_recording_is_not_replaced_by_what_is_made_of_it(files, tmp_path, monk
     recording = tmp_path / "recording.wav"
     audio_lib.save(recording, Audio(tone_transcriber.tones([69]), 16_000))
     before = recording.read_bytes()
-    options = batch.Options(style=str(files[1]), output_dir=str(tmp_path), adapt_steps=0,
-                            picture=False, overwrite=True)
-    assert batch.generate([str(recording)], options).written == 1
+    assert generated(recording, tmp_path, files[1], picture=False, overwrite=True).written == 1
     assert recording.read_bytes() == before
     assert (tmp_path / "recording-2.wav").exists() and (tmp_path / "recording-2.mid").exists()
 
 
 def test_results_do_not_become_content(files, tmp_path):
     folder, style = files
-    options = batch.Options(style=str(style), output_dir=str(folder), adapt_steps=0)
     with pytest.raises(ValueError, match="give another one"):
-        batch.generate([str(folder)], options)
-    inside = batch.Options(style=str(style), output_dir=str(folder / "out"), adapt_steps=0,
-                           picture=False)
-    assert [batch.generate([str(folder)], inside).read for _ in range(2)] == [3, 3]
+        generated(folder, folder, style)
+    assert [generated(folder, folder / "out", style, picture=False).read
+            for _ in range(2)] == [3, 3]
 
 
 def test_missing_weights_of_the_transcriber_are_an_error_and_no_skipped_recording(files, tmp_path):
@@ -160,15 +159,13 @@ def test_missing_weights_of_the_transcriber_are_an_error_and_no_skipped_recordin
 
 @pytest.mark.parametrize("contents", ["nothing.mid", "no*.mid"])
 def test_missing_content_is_an_error(contents, tmp_path, files):
-    options = batch.Options(style=str(files[1]), output_dir=str(tmp_path / "out"), adapt_steps=0)
     with pytest.raises(FileNotFoundError, match="There is nothing at"):
-        batch.generate([str(tmp_path / contents)], options)
+        generated(tmp_path / contents, tmp_path / "out", files[1])
 
 
 def test_missing_style_is_an_error_before_any_work(tmp_path, files):
-    options = batch.Options(style=str(tmp_path / "no.wav"), output_dir=str(tmp_path / "out"))
     with pytest.raises(FileNotFoundError, match="There is no style"):
-        batch.generate([str(files[0])], options)
+        generated(files[0], tmp_path / "out", tmp_path / "no.wav")
     assert not (tmp_path / "out").exists()
 
 
@@ -177,7 +174,7 @@ def test_failure_leaves_nothing_half_written(files, tmp_path, monkeypatch):
         yield np.zeros(100, np.float32)
         raise ValueError("no more")
 
-    monkeypatch.setattr(one_shot, "played", broken)
+    monkeypatch.setattr(playing, "played", broken)
     summary, _ = run(files, tmp_path)
     assert summary.written == 0
     assert list((tmp_path / "out").iterdir()) == []

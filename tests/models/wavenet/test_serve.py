@@ -16,6 +16,7 @@ from style_transfer import audio as audio_lib
 from style_transfer import configs, piano_roll
 from style_transfer.audio import Audio
 from style_transfer.configs import from_dict
+from style_transfer.models.piano_ddsp.serve import PianoServing
 from style_transfer.models.wavenet import generate as run
 from style_transfer.models.wavenet import graph_rendering as rendering
 from style_transfer.models.wavenet import graph_sampling as sampling
@@ -204,7 +205,8 @@ def encoder():
 
 @pytest.fixture(scope="module")
 def version_dir(model, encoder, tmp_path_factory):
-    return export.export(model, tmp_path_factory.mktemp("export") / "midi2wave")
+    return export.export(model, tmp_path_factory.mktemp("export") / "midi2wave",
+                         wavenets.WaveNetServing)
 
 
 @pytest.fixture(scope="module")
@@ -295,7 +297,8 @@ def spectral_dir(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         # Windows that a piece of a second has several of.
         patch.setattr(rendering.Renderer.__init__, "__defaults__", (40,))
-        return export.export(spectral(), tmp_path_factory.mktemp("export") / "wavenet_spectral")
+        return export.export(spectral(), tmp_path_factory.mktemp("export") / "wavenet_spectral",
+                             wavenets.SpectralServing)
 
 
 @pytest.fixture(scope="module")
@@ -327,14 +330,15 @@ def test_spectral_wavenets_play_in_windows_what_the_library_plays_at_once(spectr
 
 
 @pytest.mark.parametrize("name", [name for name in configs.names()
-                                  if configs.get(name).family == "wavenet"])
+                                  if "wave" in name])
 def test_every_configuration_of_the_family_can_be_exported(name):
     config = configs.get(name)
     model = config.build_model(from_dict({"num_layers": 1}, config.hparams))
     model.build(None)
     kind = wavenets.SpectralServing if name == "wavenet_spectral" else wavenets.WaveNetServing
-    assert type(export.serving_module(model, max_content_secs=None)) is kind
-    assert export.longest_secs(model) == (300 if kind is wavenets.SpectralServing else
+    assert config.serving() is kind
+    kind(model)
+    assert kind.longest_secs(model) == (300 if kind is wavenets.SpectralServing else
                                           240_000 / model.sample_rate)
 
 
@@ -408,20 +412,32 @@ def test_a_model_without_style_is_asked_for_numbers_only():
 
 def test_models_that_cannot_be_told_what_they_read_are_refused(tmp_path, encoder):
     with pytest.raises(ValueError, match=f"global_size is 5, but .* {encoder.style_size} numbers"):
-        export.export(wavenet(global_size=5), tmp_path)
+        export.export(wavenet(global_size=5), tmp_path, wavenets.WaveNetServing)
     with pytest.raises(ValueError, match="rolls of 90 features"):
-        export.export(wavenet(roll_features=90), tmp_path)
+        export.export(wavenet(roll_features=90), tmp_path, wavenets.WaveNetServing)
     assert not list(tmp_path.iterdir())
 
 
-def test_the_server_takes_no_longer_pieces_than_a_model_can_play_in_time(small_limits, encoder,
-                                                                        monkeypatch):
+def test_the_server_takes_no_longer_pieces_than_a_model_can_play_in_time(small_limits, encoder):
     asked = {}
 
-    monkeypatch.setattr(export, "serving_module", lambda model, **limits: asked.update(
-        {model: limits}) or types.SimpleNamespace(signatures=dict))
-    for model, secs in ((wavenet(), 240.0), (spectral(), 300.0), (encoder, 1000.0)):
-        models_lib.from_model("x", model, dataclasses.replace(small_limits, content_secs=1000.0))
+    class Remembering:
+        def __init__(self, model, **limits):
+            asked.update({model: limits})
+
+        def signatures(self):
+            return {}
+
+    def limited(kind):
+        longest = getattr(kind, "longest_secs", None)
+        own = {"longest_secs": staticmethod(longest)} if longest else {}
+        return type("Limited", (Remembering,), own)
+
+    for model, kind, secs in ((wavenet(), wavenets.WaveNetServing, 240.0),
+                              (spectral(), wavenets.SpectralServing, 300.0),
+                              (encoder, PianoServing, 1000.0)):
+        limits = dataclasses.replace(small_limits, content_secs=1000.0)
+        models_lib.from_model("x", model, limited(kind), limits)
         assert asked[model]["max_content_secs"] == secs
-        models_lib.from_model("x", model, small_limits)
+        models_lib.from_model("x", model, limited(kind), small_limits)
         assert asked[model]["max_content_secs"] == 60.0

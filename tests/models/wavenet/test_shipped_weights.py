@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
+from style_transfer import weights
 from style_transfer.models.wavenet import evaluate, inputs
-from style_transfer.models.wavenet import generate as run
 from style_transfer.models.wavenet.engine import generation
 from tests.pipelines import tiny_pairs
 
@@ -11,7 +11,7 @@ SECS = 4.0
 
 @pytest.fixture(scope="module")
 def model():
-    return run.load("midi2wave_small")
+    return weights.load("midi2wave_small")
 
 
 @pytest.fixture(scope="module")

@@ -10,12 +10,14 @@ note_seq = pytest.importorskip("note_seq")
 pytest.importorskip("magenta")
 pytest.importorskip("apache_beam")
 
+from style_transfer import configs  # noqa: E402
 from style_transfer.pipelines.inputs import symbolic as inputs  # noqa: E402
 from style_transfer.pipelines.records import tfrecords  # noqa: E402
 from style_transfer.pipelines.symbolic import conversion, create  # noqa: E402
 from style_transfer.symbolic import encodings, reasons  # noqa: E402
 
-LAYOUT = encodings.LAYOUTS["cat-mel_2bar_small"]
+EXAMPLES = {name: configs.get(name).examples for name in configs.names()}
+LAYOUT = EXAMPLES["cat-mel_2bar_small"].layout
 
 
 def piece(name, bars=9, meter=4, is_drum=False, program=0, seed=0):
@@ -59,7 +61,7 @@ def test_melodies_become_a_data_set_and_what_gives_none_is_counted_by_reason(tmp
             tmp_path / "examples", LAYOUT, split, batch_size=100, seed=0)])
         for split in ("eval",)])
     expected = {one.tobytes() for p in pieces[:8]
-                for one in encodings.to_labels(p, "cat-mel_2bar_small")}
+                for one in encodings.to_labels(p, LAYOUT)}
     assert {one.astype(np.int16).tobytes() for one in labels} < expected
     assert found["records"]["train"] + found["records"]["eval"] == len(expected)
 
@@ -94,8 +96,9 @@ def test_drums_in_other_meters_are_left_out_and_counted(tmp_path):
                           start_time=turning.total_time + note.start_time,
                           end_time=turning.total_time + note.end_time)
     turning.total_time += waltz.total_time
-    records, statistics = conversion.make_converter("drum_kit", 0.0)(turning)
-    only_four, _ = conversion.make_converter("drum_kit", 0.0)(piece("turning", is_drum=True))
+    records, statistics = conversion.make_converter(EXAMPLES["drum_kit"], 0.0)(turning)
+    convert = conversion.make_converter(EXAMPLES["drum_kit"], 0.0)
+    only_four, _ = convert(piece("turning", is_drum=True))
     assert records == only_four
     assert len(records["train"]) == 1
     assert statistics[conversion.OTHER_METER] == 1
@@ -135,7 +138,7 @@ def test_exchanged_drums_stay_the_same_rhythm_and_follow_each_other(tmp_path):
 
 def test_a_piece_stays_in_its_split_whatever_else_there_is(tmp_path):
     for config in ("drum_kit", "cat-drums_2bar_small"):
-        convert = conversion.make_converter(config, 0.5)
+        convert = conversion.make_converter(EXAMPLES[config], 0.5)
         first = {name: [split for split, records in
                         convert(piece(name, is_drum=True))[0].items() if records]
                  for name in map(str, range(12))}
@@ -148,7 +151,7 @@ def test_a_piece_stays_in_its_split_whatever_else_there_is(tmp_path):
 
 @pytest.mark.parametrize("config", ["drum_kit", "cat-drums_2bar_small"])
 def test_files_of_a_name_are_for_evaluation_whatever_the_ratio_says(config):
-    convert = conversion.make_converter(config, 0.0, ("*Ravel*", "b.mid"))
+    convert = conversion.make_converter(EXAMPLES[config], 0.0, ("*Ravel*", "b.mid"))
     for name, split in (("asap/Ravel/x.mid", "eval"), ("b.mid", "eval"), ("a/b.mid", "train"),
                         ("ravel.mid", "train")):
         sequence = piece(name, is_drum=True)
@@ -175,14 +178,14 @@ def test_pieces_that_cannot_be_quantized_have_their_reasons():
     odd.time_signatures[0].denominator = 5
     del free.time_signatures[:]
     free.time_signatures.add(numerator=7, denominator=8)
-    assert reasons.why_nothing(changing, "cat-mel_2bar_small") == \
+    assert reasons.why_nothing(changing, EXAMPLES["cat-mel_2bar_small"].layout) == \
         "no melody long enough between changes of tempo and meter"
-    assert reasons.why_nothing(odd, "cat-mel_2bar_small") == "meter that cannot be quantized"
-    assert reasons.why_nothing(free, "drum_kit") == "no drums"
-    assert reasons.why_nothing(free, "flat-mel_16bar") == "meter other than 4/4"
+    assert reasons.why_nothing(odd, LAYOUT) == "meter that cannot be quantized"
+    assert reasons.why_nothing(free, EXAMPLES["drum_kit"].layout) == "no drums"
+    assert reasons.why_nothing(free, EXAMPLES["flat-mel_16bar"].layout) == "meter other than 4/4"
     violin = piece("violin", program=40)
-    assert reasons.why_nothing(violin, "cat-mel_2bar_small") == "no melody"
-    assert reasons.why_nothing(violin, "flat-mel_16bar") != "no melody"
+    assert reasons.why_nothing(violin, EXAMPLES["cat-mel_2bar_small"].layout) == "no melody"
+    assert reasons.why_nothing(violin, EXAMPLES["flat-mel_16bar"].layout) != "no melody"
 
 
 def test_an_empty_result_is_an_error_that_lists_the_reasons(tmp_path):

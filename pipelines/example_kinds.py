@@ -1,0 +1,103 @@
+"""What the examples of a configuration are made of; `style_transfer_create_dataset` asks for it.
+
+Nothing is imported here before examples are made.
+"""
+
+import dataclasses
+import importlib
+from typing import Any
+
+DRUM_TRACK_FILES = {"train": "training_drum_tracks.tfrecord",
+                    "eval": "eval_drum_tracks.tfrecord"}  # Magenta's names
+
+
+@dataclasses.dataclass(frozen=True)
+class Pairs:
+    """Recordings with their notes: rendered folders, MAESTRO, SMD, any folder of both.
+
+    Attributes:
+        measures_tuning: Whether the tuning is measured of each recording.
+        segment_secs: Shortest and longest part of a performance that is a record, cut where it is
+            silent; None for whole performances.
+    """
+
+    measures_tuning: bool = False
+    segment_secs: tuple[int, int] | None = None
+
+    FLAGS = ("split", "eval_timbres", "layout", "timbre_id", "piece_pattern", "sample_rate",
+             "segment_secs", "shards", "num_workers")
+
+    def create(self, config, values, prepare):
+        """Makes a data set.
+
+        Args:
+            config: The `configs.Config`.
+            values: Values of the command's flags by name.
+            prepare: Called once the flags are known to be right, before Apache Beam is imported.
+
+        Returns:
+            The data set's description, see `datasets.create.create_dataset`.
+
+        Raises:
+            FileNotFoundError: There is no input.
+            ValueError: A flag is wrong, or there would be no examples.
+        """
+        import logging
+
+        from style_transfer.pipelines.datasets import create
+
+        settings = create.Settings(**{
+            **values, "measures_tuning": self.measures_tuning,
+            "eval_timbres": tuple(values["eval_timbres"]),
+            "sample_rate": values["sample_rate"] or config.sample_rate,
+            "segment_secs": create.segment_secs(values["segment_secs"], self.segment_secs)})
+        create.check_settings(settings)
+        prepare()
+        from style_transfer.pipelines.datasets import job
+
+        logging.getLogger(job.__name__).setLevel(logging.INFO)
+        return create.create_dataset(settings)
+
+
+@dataclasses.dataclass(frozen=True)
+class NoteSequences:
+    """NoteSequences alone, as convert_dir_to_note_sequences writes them.
+
+    Attributes:
+        converter: `module:function` that gives, from a layout and the share of pieces for
+            evaluation, a function from a NoteSequence to `(records, statistics)`; see
+            `symbolic.conversion`.
+        layout: What the sequences are made of, as the converter takes it.
+        train: Name of the file of training examples.
+        eval: Name of the file of evaluation examples.
+    """
+
+    converter: str
+    layout: Any
+    train: str = "train.tfrecord"
+    eval: str = "eval.tfrecord"
+
+    FLAGS = ("eval_pieces",)
+
+    @property
+    def files(self):
+        """Name of the file of each split."""
+        return {"train": self.train, "eval": self.eval}
+
+    def make_converter(self, eval_ratio):
+        """The function from a NoteSequence to `(records, statistics)`."""
+        module, _, name = self.converter.partition(":")
+        return getattr(importlib.import_module(module), name)(self.layout, eval_ratio)
+
+    def create(self, config, values, prepare):
+        """Makes a data set; see `Pairs.create`."""
+        from style_transfer.pipelines.symbolic import create
+
+        settings = create.Settings(**{**values, "config": config.name, "examples": self,
+                                      "eval_pieces": tuple(values["eval_pieces"])})
+        create.check_settings(settings)
+        prepare()
+        return create.create_dataset(settings)
+
+
+KINDS = (Pairs, NoteSequences)

@@ -1,0 +1,93 @@
+"""What can be done with latent vectors, as MIDI files and a picture in a folder."""
+
+import pathlib
+
+import numpy as np
+
+from style_transfer import piano_roll
+from style_transfer.models.music_vae import latent
+from style_transfer.models.music_vae.options import check
+from style_transfer.symbolic import encodings, pictures, reasons, writing
+
+
+def generate(name, layout, load, options, report=print):
+    """Writes what the options ask for.
+
+    Args:
+        name: What the files are named after.
+        layout: The sequences' `Layout`.
+        load: Called without arguments, gives the `MusicVae`.
+        options: The `Options`.
+        report: Called with each line.
+
+    Returns:
+        A `files.Summary`.
+
+    Raises:
+        FileNotFoundError: An input is missing.
+        ValueError: An option is wrong, an input has nothing to read, or an output exists.
+    """
+    check(options)
+    model = load()
+    how = {"temperature": options.temperature, "seed": options.seed}
+    originals = None
+    if options.mode == "sample":
+        drawn = latent.sample(model, layout, options.num_outputs, **how)
+    elif options.mode == "reconstruct":
+        originals = _first(_read_all(options.input_midi, layout, report), options, report)
+        drawn = latent.reconstruct(model, layout, originals, **how)
+    elif options.mode == "interpolate":
+        ends = [_most_notes(_read_all([path], layout, report), layout)
+                for path in options.input_midi]
+        drawn = latent.interpolate(model, layout, *ends, options.num_outputs, **how)
+    else:
+        vector = latent.attribute_vector(
+            model, layout, _read_all(options.attribute_with, layout, report),
+            _read_all(options.attribute_without, layout, report))
+        originals = _first(_read_all(options.input_midi, layout, report), options, report)
+        drawn = latent.with_attribute(model, layout, originals, vector, options.attribute_amount,
+                                      **how)
+    paths = writing.paths(options, f"{name}-{options.mode}", len(drawn))
+    for path, labels in zip(paths, drawn, strict=True):
+        writing.write(path, encodings.to_sequence(labels, layout, options.qpm))
+    if options.picture:
+        path = pathlib.Path(options.output_dir) / f"{name}-{options.mode}.png"
+        rows, titles = [drawn], [options.mode]
+        if originals is not None:
+            rows, titles = [originals, drawn], ["original", options.mode]
+        pictures.save_rolls(path, rows, layout, titles)
+        paths = [*paths, path]
+    return writing.summary(paths)
+
+
+def _read_all(paths, layout, report):
+    """Sequences of files, in their order; those that have none are named."""
+    found, missing = [], []
+    for path in paths:
+        sequence = piano_roll.load_midi(path)
+        labels = encodings.to_labels(sequence, layout)
+        if not len(labels):
+            missing.append(f"{path}: {reasons.why_nothing(sequence, layout)}")
+        found.append(labels)
+    result = np.concatenate(found)
+    if not len(result):
+        raise ValueError(f"There is nothing for this model in the MIDI given: "
+                         f"{'; '.join(missing)}.")
+    for line in missing:
+        report(f"skipped {line}")
+    return result
+
+
+def _most_notes(sequences, layout):
+    """The sequence in which most begins."""
+    begins = [np.where(np.array(layout.tracks) == "drums", one > 0,
+                       one >= encodings.FIRST_NOTE_ON).sum() for one in sequences]
+    return sequences[int(np.argmax(begins))]
+
+
+def _first(sequences, options, report):
+    """As many as are wanted."""
+    if len(sequences) > options.num_outputs:
+        report(f"the first {options.num_outputs} of {len(sequences)} sequences are taken (more "
+               "with --num_outputs)")
+    return sequences[:options.num_outputs]

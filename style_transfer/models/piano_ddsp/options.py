@@ -1,0 +1,61 @@
+"""What the main job is asked, and its generator."""
+
+import dataclasses
+
+from style_transfer import options as options_lib
+from style_transfer.models import base
+from style_transfer.options import REQUIRED, option
+from style_transfer.synthesis import una_corda
+from style_transfer.transcription.thresholds import Thresholds
+
+AUDIO_FORMATS = ("wav", "flac")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Options(options_lib.ContentOptions):
+    """What a batch of pieces is played with."""
+
+    style: str = option(REQUIRED, "The piano: a recording of it (WAV, FLAC, MP3, OGG; 2 s or more) "
+                        "or a .piano file.")
+    style_midi: str | None = option(
+        None, "Notes of the recording, in its time, if you have them: the piano is fitted to the "
+        "recording with them.")
+    adapt_steps: int | None = option(None, "Gradient steps of that fit; 0 is none.", low=0)
+    sample_rate: int = option(24_000, "Of the audio written, 8000 to 48000 Hz. Above 24000 nothing "
+                              "is added.")
+    format: str = option("wav", "Format of the audio written.", choices=AUDIO_FORMATS)
+    loudness: float | None = option(None, "RMS of the audio written, dB full scale; by default "
+                                    "that of the style clip.")
+    save_piano: str | None = option(None, "Where to keep what was estimated, *.piano; give it as "
+                                    "--style later.")
+    transcribe_style: bool = option(True, "Whether the recording is transcribed where --style_midi "
+                                    "is not given, so that the piano can be fitted to it.")
+    transcriber: str | None = option(None, "Weights of the transcriber: a name in the package or a "
+                                     "folder; by default those of the package.")
+    thresholds: Thresholds = option(Thresholds(), "", nested=True)
+    soft_pedal_db: float = option(
+        una_corda.DEFAULT_DB, "How much weaker the soft pedal makes what is struck while it is "
+        "down, in level and, more so, in its higher partials; 0 turns it off.", low=0.0,
+        high=una_corda.MAX_DB)
+
+
+class PianoGenerator(base.Generator):
+    """Plays pieces on the piano of a recording."""
+
+    options = Options
+
+    def check_model(self, model):
+        """Only a `PianoDDSP` will do."""
+        base.check_class(model, "PianoDDSP")
+
+    def generate(self, load, options, report):
+        """See `generate.generate`."""
+        from style_transfer.models.piano_ddsp import generate
+
+        return generate.generate(options, load, report)
+
+    def transfer(self, model, content, style, **options):
+        """See `style_transfer.transfer`; the true renderings' samplers know no soft pedal."""
+        from style_transfer import one_shot
+
+        return one_shot.transfer(content, style, model=model, soft_pedal_db=0.0, **options)

@@ -1,0 +1,86 @@
+"""Options of commands: dataclasses whose fields are the flags, said once.
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class BellOptions(options.Options):
+strikes: int = options.option(1, "How often the bell is struck.", low=1)
+"""
+
+import dataclasses
+import typing
+
+REQUIRED = dataclasses.MISSING
+
+def option(default, text, *, low=None, high=None, choices=None, aliases=(), nested=False):
+    """A field of an options dataclass that is a flag as well.
+
+    Args:
+        default: Its default; `REQUIRED` for one that must be given.
+        text: What `--help` says of it.
+        low: Least value.
+        high: Greatest value.
+        choices: What it may be, strings.
+        aliases: Other names of the flag.
+        nested: Whether the field is a dataclass of options whose fields are the flags.
+    """
+    return dataclasses.field(default=default, metadata={
+        "help": text, "low": low, "high": high, "choices": choices, "aliases": tuple(aliases),
+        "nested": nested})
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Options:
+    """What every generator can be asked."""
+
+    output_dir: str = option(REQUIRED, "Where the results go.")
+    weights: str | None = option(
+        None, "Weights: a name in the package, a folder of weights, or the run_dir of a training; "
+        "by default those of the package.", aliases=("checkpoint", "run_dir"))
+    seed: int = option(0, "Seed of everything random.", low=0)
+    overwrite: bool = option(False, "Whether outputs that exist are made again.")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ContentOptions(Options):
+    """What generators that play pieces can be asked."""
+
+    content: tuple[str, ...] = option(
+        REQUIRED, "The piece: MIDI files, serialized NoteSequences, recordings, folders "
+        "or globs of them. Several make a batch. Recordings are transcribed.")
+    picture: bool = option(True, "Whether a PNG is written.")
+
+
+def is_required(field):
+    """Whether a field of an options dataclass must be given."""
+    return field.default is REQUIRED
+
+
+def fields_of(options):
+    """Fields that are flags, those of nested dataclasses in their place: a dict by flag name."""
+    found = {}
+    for field in dataclasses.fields(options):
+        if field.metadata.get("nested"):
+            found |= fields_of(typing.get_type_hints(options)[field.name])
+        elif "help" in field.metadata:
+            found[field.metadata.get("flag") or field.name] = field
+    return found
+
+
+def flag_names(options):
+    """Names of the flags of an options dataclass."""
+    return tuple(fields_of(options))
+
+
+def from_flags(options, values):
+    """An options dataclass from the values of its flags.
+
+    Args:
+        options: The dataclass.
+        values: A dict by flag name.
+    """
+    arguments, hints = {}, typing.get_type_hints(options)
+    for field in dataclasses.fields(options):
+        if field.metadata.get("nested"):
+            arguments[field.name] = from_flags(hints[field.name], values)
+        elif "help" in field.metadata:
+            arguments[field.name] = values[field.metadata.get("flag") or field.name]
+    return options(**arguments)
