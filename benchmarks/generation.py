@@ -111,8 +111,8 @@ def main():
 
     begun = time.perf_counter()
     from style_transfer import content as content_lib
-    from style_transfer import one_shot
     from style_transfer.models.piano_ddsp import generate as batch
+    from style_transfer.models.piano_ddsp import one_shot
     from style_transfer.models.piano_ddsp.options import Options
 
     model = one_shot.load()

@@ -46,7 +46,7 @@ def main(argv):
     from absl import logging
 
     logging.set_verbosity(logging.ERROR)
-    from style_transfer import one_shot
+    from style_transfer.models.piano_ddsp import one_shot
     from style_transfer.serving.app import api, service, settings
     from style_transfer.serving.server.http import HttpThread
     from style_transfer.transcription import transcriber

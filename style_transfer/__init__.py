@@ -12,6 +12,6 @@ __version__ = "0.1.0"
 __getattr__, __dir__, __all__ = lazy_loader.attach(__name__, submod_attrs={
     "audio": ["Audio"],
     "models.piano_ddsp.piano": ["Piano"],
-    "one_shot": ["estimate_piano", "load", "transfer"],
+    "models.piano_ddsp.one_shot": ["estimate_piano", "load", "transfer"],
     "transcription": ["transcribe"],
 })

@@ -7,9 +7,9 @@ import pytest
 import style_transfer
 from style_transfer import audio as audio_lib
 from style_transfer import content as content_lib
-from style_transfer import one_shot, piano_roll
+from style_transfer import piano_roll
 from style_transfer.audio import Audio
-from style_transfer.models.piano_ddsp import estimate
+from style_transfer.models.piano_ddsp import estimate, one_shot
 from style_transfer.models.piano_ddsp.piano import Piano
 from tests import pianos
 from tests.transcription import tone_transcriber

@@ -86,7 +86,7 @@ def generate(pair, transfer, path, **options):
 
     Args:
         pair: A `Pair`.
-        transfer: Callable as `style_transfer.one_shot.transfer`.
+        transfer: Callable as `style_transfer.transfer`.
         path: Audio file to write.
         **options: Passed on to `transfer`.
 

@@ -39,7 +39,7 @@ class Runner:
 
         Args:
             todo: The `Pair`s.
-            transfer: Callable as `style_transfer.one_shot.transfer`.
+            transfer: Callable as `style_transfer.transfer`.
             conditions: Dict of what else decides the output (weights, versions); when it, the
                 pair, the options or the model's code change, the output is made again.
             with_style_midi: Give it the notes of the style clip.

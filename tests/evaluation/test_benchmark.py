@@ -31,7 +31,7 @@ def rivals(found, tmp_path_factory):
 
 
 class StandIn:
-    """Plays the content on a piano of tilt 1.1, as `style_transfer.one_shot.transfer` would."""
+    """Plays the content on a piano of tilt 1.1, as `style_transfer.transfer` would."""
 
     def __init__(self):
         self.calls = []

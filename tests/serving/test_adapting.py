@@ -8,8 +8,8 @@ import pytest
 import soundfile
 import tensorflow as tf
 
-from style_transfer import audio, one_shot
-from style_transfer.models.piano_ddsp import adaptation
+from style_transfer import audio
+from style_transfer.models.piano_ddsp import adaptation, one_shot
 from style_transfer.serving.client import PIANO_NAMES, Retries, connect
 from style_transfer.serving.server.adapting import piano_arrays
 from style_transfer.serving.server.models import Models, ServedModel

@@ -14,8 +14,9 @@ import pytest
 import soundfile
 from fastapi.testclient import TestClient
 
-from style_transfer import one_shot, piano_roll, weights
+from style_transfer import piano_roll, weights
 from style_transfer.audio import Audio
+from style_transfer.models.piano_ddsp import one_shot
 from style_transfer.models.piano_ddsp.piano import Piano
 from style_transfer.serving.app import examples as examples_lib
 from style_transfer.serving.app import jobs

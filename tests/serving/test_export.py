@@ -15,8 +15,9 @@ import soundfile
 import tensorflow as tf
 from tensorflow_serving.apis import prediction_log_pb2
 
-from style_transfer import audio, one_shot, piano_roll
+from style_transfer import audio, piano_roll
 from style_transfer.audio import Audio
+from style_transfer.models.piano_ddsp import one_shot
 from style_transfer.models.piano_ddsp import playing as generation
 from style_transfer.models.piano_ddsp.piano import Piano
 from style_transfer.models.piano_ddsp.serve import PianoServing

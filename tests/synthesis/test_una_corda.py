@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 from keras import ops
 
-from style_transfer import audio, one_shot
+from style_transfer import audio
 from style_transfer.models.piano_ddsp import generate as batch
+from style_transfer.models.piano_ddsp import one_shot
 from style_transfer.models.piano_ddsp import playing as generation
 from style_transfer.models.piano_ddsp.options import Options
 from style_transfer.piano_roll import Pedals

@@ -56,6 +56,6 @@ class PianoGenerator(base.Generator):
 
     def transfer(self, model, content, style, **options):
         """See `style_transfer.transfer`; the true renderings' samplers know no soft pedal."""
-        from style_transfer import one_shot
+        from style_transfer.models.piano_ddsp import one_shot
 
         return one_shot.transfer(content, style, model=model, soft_pedal_db=0.0, **options)

@@ -6,10 +6,9 @@ import pathlib
 import numpy as np
 
 from style_transfer import audio as audio_lib
-from style_transfer import piano_roll
-from style_transfer.models.piano_ddsp import picture
+from style_transfer import piano_roll, pictures
 
-HALF_WINDOW = 1024  # of `picture.spectrogram`
+HALF_WINDOW = 1024  # of `pictures.spectrogram`
 
 
 def roll_pixels(roll):
@@ -41,7 +40,7 @@ def save_picture(path, roll, roll_rate, audio, primer_secs=0.0, title=""):
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    secs = min(len(roll) / roll_rate, picture.SECONDS_SHOWN)
+    secs = min(len(roll) / roll_rate, pictures.SECONDS_SHOWN)
     figure = Figure(figsize=(11, 6), layout="constrained")
     FigureCanvasAgg(figure)
     figure.suptitle(title)
@@ -53,11 +52,11 @@ def save_picture(path, roll, roll_rate, audio, primer_secs=0.0, title=""):
     above.set(ylabel="MIDI pitch", title="given: onsets red, what sounds green")
     # Half a window more at both ends: a short clip would else miss much of them.
     padded = audio_lib.Audio(np.pad(audio.samples, HALF_WINDOW), audio.sample_rate)
-    time, frequency, level = picture.spectrogram(padded)
+    time, frequency, level = pictures.spectrogram(padded)
     below.pcolormesh(time - HALF_WINDOW / audio.sample_rate, frequency, level,
-                     vmin=picture.LOWEST_DB, vmax=0, cmap=picture.COLOURS, shading="nearest",
+                     vmin=pictures.LOWEST_DB, vmax=0, cmap=pictures.COLOURS, shading="nearest",
                      rasterized=True)
-    below.set(yscale="log", ylim=(picture.LOWEST_HZ, audio.sample_rate / 2), ylabel="Hz",
+    below.set(yscale="log", ylim=(pictures.LOWEST_HZ, audio.sample_rate / 2), ylabel="Hz",
               xlabel="s", xlim=(0, secs), title="made")
     if primer_secs:
         for axes in (above, below):

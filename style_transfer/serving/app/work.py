@@ -4,8 +4,8 @@ import warnings
 
 from style_transfer import audio as audio_lib
 from style_transfer import content as content_lib
-from style_transfer import piano_roll
-from style_transfer.models.piano_ddsp import estimate, picture
+from style_transfer import piano_roll, pictures
+from style_transfer.models.piano_ddsp import estimate
 from style_transfer.models.piano_ddsp import generate as batch
 from style_transfer.models.piano_ddsp.options import Options
 from style_transfer.models.piano_ddsp.voicing import voiced
@@ -104,4 +104,4 @@ def _quietly(line, again=False):
 
 def _draw(path, audio):
     if len(audio.samples) >= SHORTEST_PICTURE:
-        path.write_bytes(picture.spectrogram_png(audio))
+        path.write_bytes(pictures.spectrogram_png(audio))

@@ -3,10 +3,10 @@ import pytest
 
 from style_transfer import audio as audio_lib
 from style_transfer import content as content_lib
-from style_transfer import one_shot, piano_roll
+from style_transfer import piano_roll
 from style_transfer.audio import Audio
 from style_transfer.models.piano_ddsp import generate as batch
-from style_transfer.models.piano_ddsp import playing
+from style_transfer.models.piano_ddsp import one_shot, playing
 from style_transfer.models.piano_ddsp.options import Options
 from style_transfer.transcription import transcriber
 from tests import pianos

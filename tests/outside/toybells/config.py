@@ -1,0 +1,54 @@
+"""What bells can do; `--config=toybells.config:BELLS`."""
+
+import dataclasses
+import pathlib
+
+from style_transfer import audio, configs, content, files, options
+from style_transfer.configs import hparams as hparams_lib
+from style_transfer.models import base
+from style_transfer.pipelines.example_kinds import Pairs
+
+
+def _bells():
+    from toybells import model  # with Keras and TensorFlow, only when they are needed
+    return model
+
+
+@dataclasses.dataclass(frozen=True)
+class Hparams(hparams_lib.Hparams):
+    sample_rate: int = 8000
+    roll_rate: int = 250
+    crop_secs: float = 0.5
+
+
+class Generator(base.Generator):
+    options = options.ContentOptions
+
+    def generate(self, load, options, report):
+        paths = files.find(options.content, content.SUFFIXES, "a MIDI file")
+        targets, model = files.targets(paths, options.output_dir, ".wav"), load()
+        pathlib.Path(options.output_dir).mkdir(parents=True, exist_ok=True)
+        for path, target in zip(paths, targets, strict=True):
+            audio.save(target, _bells().play(model, path))
+        return files.Summary(read=len(paths), written=len(paths))
+
+    def transfer(self, model, content, style, *, sample_rate, **options):
+        return audio.resample(_bells().play(model, content), sample_rate)
+
+
+def _build_dataset(examples_path, hparams, split, *, seed, skip_batches=0, input_context=None):
+    from style_transfer.pipelines.inputs import wavenet
+
+    data = wavenet.make_dataset(
+        examples_path, split, batch_size=hparams.batch_size, repeat=split == "train",
+        settings=hparams_lib.build(wavenet.WaveNetSettings, hparams, seed=seed),
+        skip_batches=skip_batches, input_context=input_context)
+    return data.map(lambda x, y: ({"roll": x["roll"]}, y["audio"]))
+
+
+BELLS = configs.Config(
+    name="bells", description="Notes as sines.", hparams=Hparams(batch_size=2), examples=Pairs(),
+    build_model=lambda hparams: hparams_lib.build(_bells().Bells, hparams),
+    build_loss=lambda hparams: _bells().build_loss(hparams),
+    build_optimizer=hparams_lib.build_optimizer, build_dataset=_build_dataset,
+    generator=Generator, serving=lambda: _bells().Serving)
