@@ -142,7 +142,7 @@ def make_records(pair: Pair, recipe: Recipe) -> tuple[list[bytes], dict]:
     if pair.split is None:
         raise ValueError(f"{pair.id} has no split; assign one with pipelines.datasets.splits.")
     # This reader refuses files that would take gigabytes or hours.
-    sequence = midi_reader.note_sequence(files.read_bytes(pair.midi_path))
+    sequence = midi_reader.note_sequence(files.read_bytes(pair.midi_path), played=True)
     table = piano_roll.note_table(sequence)
     examples.check_notes(table)  # before the audio, which takes longer to read
     audio = audio_lib.load(files.read_bytes(pair.audio_path), recipe.sample_rate)

@@ -11,10 +11,11 @@ from style_transfer import audio as audio_lib
 from style_transfer import files, piano_roll
 from style_transfer.audio import Audio
 from style_transfer.files import Summary
+from style_transfer.midi import load
 from style_transfer.synthesis import una_corda
 from style_transfer.transcription.decoding import Thresholds
 
-CONTENT_SUFFIXES = (".mid", ".midi", ".pb", ".notesequence")
+CONTENT_SUFFIXES = load.SUFFIXES
 PICTURE_SECS = 60.0
 PROGRESS_EVERY_SECS = 1.0
 WRITE_SAMPLES = 1 << 18
