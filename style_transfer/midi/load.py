@@ -17,6 +17,11 @@ def is_midi(data):
     return data[:4] == b"MThd" or (data[:4] == b"RIFF" and data[8:12] == b"RMID")
 
 
+def refuse(message):
+    """A `warn` for `load` where all of a file is wanted, or nothing."""
+    raise ValueError(message)
+
+
 def load(source, tracks=tracks_lib.ALL, limits=None, warn=None):
     """A NoteSequence from a file or what else holds notes.
 
@@ -27,7 +32,8 @@ def load(source, tracks=tracks_lib.ALL, limits=None, warn=None):
             or a PrettyMIDI.
         tracks: Which instruments; see `tracks.select`.
         limits: What a file may ask for; None for `ConversionLimits()`.
-        warn: Called with a sentence on a file that can be read in part only; None warns.
+        warn: Called with a sentence on a file that can be read in part only; None warns, and
+            `refuse` raises it.
 
     Raises:
         FileNotFoundError: There is no such file.
@@ -73,8 +79,8 @@ def _parsed(data, name, limits, warn):
         if is_midi(data):
             return reader.note_sequence(
                 data, limits, played=True,
-                warn=lambda faults: warn(f"{name} is not complete, and only what there is of it is "
-                                         f"played: {faults}."))
+                warn=lambda faults: warn(f"{name} is cut short, and played as far as it can be "
+                                         f"read: {faults}."))
     except UnreadableFileError as error:
         raise ValueError(f"{name} cannot be played: {error}.") from error
     try:

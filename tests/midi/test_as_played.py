@@ -79,8 +79,10 @@ def test_strikes_without_length_are_notes():
     ("ntrks_more.mid", 8, "it has 1 of the 3 tracks that its header promises"),
 ])
 def test_what_there_is_of_a_file_is_played_and_what_is_missing_is_said(name, count, message):
-    with pytest.warns(UserWarning, match=f"{name} is not complete.*{message}"):
+    with pytest.warns(UserWarning, match=f"{name} is cut short, and played as far as it can be read: {message}"):
         assert len(piano_roll.load_midi(CASES / name).notes) == count
+    with pytest.raises(ValueError, match=message):
+        load.load(CASES / name, warn=load.refuse)
 
 
 @pytest.mark.parametrize(("name", "message"), [
