@@ -79,7 +79,7 @@ def test_strikes_without_length_are_notes():
     ("ntrks_more.mid", 8, "it has 1 of the 3 tracks that its header promises"),
 ])
 def test_what_there_is_of_a_file_is_played_and_what_is_missing_is_said(name, count, message):
-    with pytest.warns(UserWarning, match=f"{name} is cut short, and played as far as it can be read: {message}"):
+    with pytest.warns(UserWarning, match=f"{name} is cut short, and played.*: {message}"):
         assert len(piano_roll.load_midi(CASES / name).notes) == count
     with pytest.raises(ValueError, match=message):
         load.load(CASES / name, warn=load.refuse)
