@@ -24,7 +24,10 @@ from style_transfer.pipelines.records import tfrecords
 FORMAT_OF_EXTENSION = {
     ".mid": "midi",
     ".midi": "midi",
+    ".kar": "midi",
+    ".rmi": "midi",
     ".xml": "musicxml",
+    ".musicxml": "musicxml",
     ".mxl": "musicxml",
     ".abc": "abc",
 }
@@ -107,7 +110,7 @@ def find_files(root_dir: str, recursive: bool = False) -> Iterator[str]:
 
 
 def convert_file(
-    filename: str, root_dir: str, limits: ConversionLimits | None = None
+    filename: str, root_dir: str, limits: ConversionLimits | None = None, as_played: bool = False
 ) -> list[bytes]:
     """Converts one file to serialized NoteSequences.
 
@@ -115,6 +118,7 @@ def convert_file(
         filename: Path relative to `root_dir`, with an extension of `FORMAT_OF_EXTENSION`.
         root_dir: Root of the collection, after which it is named.
         limits: What the file may ask for.
+        as_played: Whether to read it as it is played; otherwise as Magenta reads it.
 
     Returns:
         One serialized `NoteSequence`, or one for each tune of an ABC file.
@@ -134,7 +138,7 @@ def convert_file(
     source_type = FORMAT_OF_EXTENSION[os.path.splitext(filename)[1].lower()]
     if source_type == "midi":
         with open(path, "rb") as file:
-            body = midi_reader.serialized_note_sequence(file.read(), limits)
+            body = midi_reader.serialized_note_sequence(file.read(), limits, played=as_played)
         name = sequence_id(filename, collection, source_type)
         fields = enumerate((name, filename, collection), start=1)
         return [b"".join(proto_wire.string_field(i, value) for i, value in fields) + body]
@@ -198,8 +202,8 @@ def _check_sequence(sequence, limits):
         limits.check("tempo too fast", tempo.qpm, "max_qpm")
 
 
-def _convert_to_frames(filename, root_dir, limits):
-    return [tfrecords.frame(record) for record in convert_file(filename, root_dir, limits)]
+def _convert_to_frames(filename, root_dir, limits, as_played):
+    return [tfrecords.frame(r) for r in convert_file(filename, root_dir, limits, as_played)]
 
 
 def convert_directory(
@@ -209,6 +213,7 @@ def convert_directory(
     *,
     limits: ConversionLimits | None = None,
     formats: tuple[str, ...] = FORMATS,
+    as_played: bool = False,
     num_workers: int | None = None,
     max_secs_per_file: float = 60.0,
     max_worker_bytes: int = 2 << 30,
@@ -226,6 +231,7 @@ def convert_directory(
         recursive: Whether to go into subdirectories.
         limits: What each file may ask for.
         formats: Which of `FORMATS` to convert; files of others are ignored.
+        as_played: See `convert_file`.
         num_workers: Processes; all CPU cores by default.
         max_secs_per_file: Longest time for one file, seconds.
         max_worker_bytes: Memory that a process may take beyond what it starts with.
@@ -255,7 +261,10 @@ def convert_directory(
             report.ignored += 1
     report.read = len(filenames)
     convert = functools.partial(
-        _convert_to_frames, root_dir=root_dir, limits=limits or ConversionLimits()
+        _convert_to_frames,
+        root_dir=root_dir,
+        limits=limits or ConversionLimits(),
+        as_played=as_played,
     )
     outcomes = isolated_workers.run(
         convert, filenames, num_workers, max_secs_per_file, max_worker_bytes

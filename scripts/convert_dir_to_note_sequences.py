@@ -1,9 +1,12 @@
 """Converts a directory of music files to a TFRecord file of NoteSequences.
 
-Reads MIDI (.mid, .midi), MusicXML (.xml, .mxl) and ABC (.abc) files and writes the records that
-Magenta's command of this name writes, in parallel:
+Reads MIDI (.mid, .midi, .kar, .rmi), MusicXML (.musicxml, .xml, .mxl) and ABC (.abc) files and
+writes the records that Magenta's command of this name writes, in parallel:
 
   convert_dir_to_note_sequences --input_dir=music --output_file=music.tfrecord --recursive
+
+With --as_played the records say what is played instead: tempo, meter and pedals count in every
+track of MIDI.
 
 A file that is damaged, asks for too much or takes too long is named with its reason and skipped.
 The exit status is 1, and nothing is written, when no file could be converted.
@@ -29,6 +32,9 @@ _RECURSIVE = flags.DEFINE_bool("recursive", False, "Also convert files in subdir
 _OVERWRITE = flags.DEFINE_bool("overwrite", False, "Replace --output_file if it exists.")
 _FORMATS_FLAG = flags.DEFINE_multi_enum(
     "format", list(_FORMATS), _FORMATS, "A format to convert; may be given several times."
+)
+_AS_PLAYED = flags.DEFINE_bool(
+    "as_played", False, "Read files as they are played, where Magenta's reader does otherwise."
 )
 _NUM_WORKERS = flags.DEFINE_integer(
     "num_workers", 0, "Processes that convert; 0 for one on each CPU core.", lower_bound=0
@@ -90,6 +96,7 @@ def main(argv):
         _RECURSIVE.value,
         limits=limits,
         formats=tuple(_FORMATS_FLAG.value),
+        as_played=_AS_PLAYED.value,
         num_workers=_NUM_WORKERS.value,
         max_secs_per_file=_MAX_SECS_PER_FILE.value,
         max_worker_bytes=int(_MAX_MEMORY_MB.value * _MEBIBYTE),

@@ -167,11 +167,13 @@ def _content_files():
     import glob
     import os
 
+    from style_transfer.midi.load import MIDI_SUFFIXES
+
     found = []
     for given in _CONTENTS.value:
         path = pathlib.Path(given)
         if path.is_dir():
-            found += [p for p in path.rglob("*") if p.suffix.lower() in (".mid", ".midi")]
+            found += [p for p in path.rglob("*") if p.suffix.lower() in MIDI_SUFFIXES]
         elif path.is_file():
             found.append(path)
         else:

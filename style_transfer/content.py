@@ -7,8 +7,9 @@ import warnings
 from style_transfer import audio as audio_lib
 from style_transfer import piano_roll
 from style_transfer.audio import Audio
+from style_transfer.midi.load import SUFFIXES
 
-SUFFIXES = (".mid", ".midi", ".pb", ".notesequence")
+__all__ = ["SUFFIXES", "content_notes", "heard_notes", "is_recording"]
 
 
 def is_recording(content):

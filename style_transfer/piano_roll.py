@@ -5,7 +5,6 @@ damped, which is what a synthesizer needs.
 """
 
 import dataclasses
-import io
 import os
 import pathlib
 
@@ -89,48 +88,11 @@ class NoteTable:
                                    damped_secs=self.damped_secs + secs, pedals=pedals)
 
 
-def load_midi(source):
-    """A NoteSequence from a MIDI file or a serialized NoteSequence.
+def load_midi(source, tracks="all", warn=None):
+    """A NoteSequence, as it is played; see `style_transfer.midi.load`."""
+    from style_transfer.midi import load
 
-    Args:
-        source: A path, the bytes of a MIDI file or NoteSequence, or a NoteSequence.
-
-    Raises:
-        FileNotFoundError: There is no such file.
-        ValueError: It is neither MIDI nor a NoteSequence.
-    """
-    from note_seq.protobuf import music_pb2
-
-    if isinstance(source, music_pb2.NoteSequence):
-        return source
-    name = "the given bytes" if isinstance(source, bytes) else str(source)
-    if not isinstance(source, bytes):
-        if not os.path.isfile(source):
-            raise FileNotFoundError(f"There is no MIDI file {name!r}.")
-        with open(source, "rb") as handle:
-            source = handle.read()
-    if source[:4] == b"MThd" or source[:4] == b"RIFF":
-        return _parse_midi(source, name)
-    try:
-        sequence = music_pb2.NoteSequence.FromString(source)
-    except Exception as error:
-        raise ValueError(
-            f"{name} is neither a MIDI file nor a serialized NoteSequence."
-        ) from error
-    if not sequence.notes:
-        raise ValueError(f"{name} holds no notes: it is no MIDI file and no NoteSequence that "
-                         "has notes.")
-    return sequence
-
-
-def _parse_midi(data, name):
-    import note_seq
-    import pretty_midi
-
-    try:
-        return note_seq.midi_io.midi_to_note_sequence(pretty_midi.PrettyMIDI(io.BytesIO(data)))
-    except Exception as error:  # mido and pretty_midi raise anything on malformed files
-        raise ValueError(f"{name} is a damaged MIDI file ({error}).") from error
+    return load.load(source, tracks, warn=warn)
 
 
 def save_midi(path, sequence):
@@ -150,26 +112,40 @@ def save_midi(path, sequence):
 def note_table(sequence):
     """The struck strings of a NoteSequence; drums and pitches off the keyboard are left out.
 
+    All instruments are put on one piano. Pedals are their instrument's, as
+    `note_seq.apply_sustain_control_changes` has it: they hold its notes and no others. A key is one
+    string, so its earlier note is damped where the key is struck again, and what is struck sounds
+    on while anything holds the key: the last release ends it. Notes of the same key and onset are
+    one note with the loudest's velocity.
+
     Args:
         sequence: A NoteSequence in seconds (tempo changes are already applied in it).
 
     Returns:
-        A `NoteTable`. A key's earlier note is damped where the key is struck again, since it is
-        one string; notes of the same key and onset are one note, the loudest.
+        A `NoteTable`, of whose pedals each is where the instrument that presses it most has it.
     """
-    rows = np.array([(n.start_time, n.pitch - LOWEST_PITCH, n.velocity, n.end_time)
-                     for n in sequence.notes if not n.is_drum], np.float64).reshape(-1, 4)
+    rows = np.array([(n.start_time, n.pitch - LOWEST_PITCH, n.velocity, n.end_time, n.instrument)
+                     for n in sequence.notes if not n.is_drum], np.float64).reshape(-1, 5)
     rows = rows[(rows[:, 1] >= 0) & (rows[:, 1] < NUM_KEYS) & (rows[:, 2] > 0)]
     rows = rows[np.lexsort((-rows[:, 2], rows[:, 1], rows[:, 0]))]
-    rows = rows[np.append(True, np.any(np.diff(rows[:, :2], axis=0), axis=1))[: len(rows)]]
-    onset, key, velocity, release = rows.T
-    velocity = velocity / 127
-    pedals = _pedals(sequence)
-    damped = _sostenuto(release, onset, pedals.sostenuto)
-    damped = _held_until(damped, pedals.sustain)
-    damped = _until_struck_again(damped, key, onset)
-    return NoteTable(key.astype(np.int32), velocity.astype(np.float32), onset,
-                     np.maximum(release, onset), np.maximum(damped, onset), pedals)
+    onset, key, velocity, release, instrument = rows.T
+    of_instrument = _pedals(sequence)
+    pedals = _on_one_piano(of_instrument.values())
+    final = max(times.max(initial=0.0) for times in
+                (release, pedals.sustain[0], pedals.sostenuto[0]))
+    damped = release.copy()
+    for number, own in of_instrument.items():
+        mine = np.flatnonzero(instrument == number)
+        damped[mine] = _held_until(
+            _sostenuto(release[mine], onset[mine], own.sostenuto, final), own.sustain, final)
+    key = key.astype(np.int32)
+    release, damped = _last_of_key(release, key), _last_of_key(damped, key)
+    last = np.append(np.any(np.diff(rows[:, :2], axis=0), axis=1), True)[: len(rows)]
+    first = np.append(True, last)[: len(rows)]
+    key, velocity, onset = key[first], velocity[first] / 127, onset[first]
+    release, damped = release[last], _until_struck_again(damped[last], key, onset)
+    return NoteTable(key, velocity.astype(np.float32), onset, np.maximum(release, onset),
+                     np.maximum(damped, onset), pedals)
 
 
 def to_sequence(table):
@@ -206,7 +182,8 @@ def roll(table, start_secs, num_frames, frames_per_second=FRAMES_PER_SECOND):
     """
     out = np.zeros((num_frames, ROLL_DEPTH), np.float32)
     end_secs = start_secs + num_frames / frames_per_second
-    for i in np.flatnonzero((table.onset_secs < end_secs) & (table.damped_secs > start_secs)):
+    inside = (table.damped_secs > start_secs) | (table.onset_secs >= start_secs)
+    for i in np.flatnonzero(inside & (table.onset_secs < end_secs)):
         key, velocity = table.key[i], table.velocity[i]
         first = int(np.floor((table.onset_secs[i] - start_secs) * frames_per_second + 1e-6))
         last = int(np.ceil((table.damped_secs[i] - start_secs) * frames_per_second - 1e-6))
@@ -227,12 +204,34 @@ def _step(curve, times_secs):
 
 
 def _pedals(sequence):
+    """`Pedals` by instrument; of several events at one time the last counts."""
+    events = {}
+    for c in sequence.control_changes:
+        if c.control_number in (SUSTAIN_CC, SOSTENUTO_CC, SOFT_CC) and not c.is_drum:
+            events.setdefault(c.instrument, []).append((c.time, c.control_number, c.control_value))
+    found = {}
+    for instrument, rows in sorted(events.items()):
+        time, number, value = np.array(rows, np.float64).T
+        curves = []
+        for control in (SUSTAIN_CC, SOSTENUTO_CC, SOFT_CC):
+            order = np.flatnonzero(number == control)
+            order = order[np.argsort(time[order], kind="stable")]
+            order = order[np.append(np.diff(time[order]) > 0, True)[: len(order)]]
+            curves.append((time[order], (value[order] / 127).astype(np.float32)))
+        found[instrument] = Pedals(*curves)
+    return found
+
+
+def _on_one_piano(all_pedals):
+    """The `Pedals` of which each is as far down as in any of these."""
     curves = []
-    for control in (SUSTAIN_CC, SOSTENUTO_CC, SOFT_CC):
-        events = sorted((c.time, c.control_value) for c in sequence.control_changes
-                        if c.control_number == control and not c.is_drum)
-        times = np.array([time for time, _ in events], np.float64)
-        curves.append((times, np.array([value / 127 for _, value in events], np.float32)))
+    for name in ("sustain", "sostenuto", "soft"):
+        parts = [getattr(pedals, name) for pedals in all_pedals]
+        times = np.unique(np.concatenate([np.zeros(0), *(part[0] for part in parts)]))
+        values = np.zeros(len(times), np.float32)
+        for part in parts:
+            values = np.maximum(values, _step(part, times))
+        curves.append((times, values))
     return Pedals(*curves)
 
 
@@ -245,25 +244,32 @@ def _switches(curve):
     return downs, np.concatenate([ups, np.full(len(downs) - len(ups), np.inf)])
 
 
-def _held_until(ends, curve):
-    """Ends that fall while the pedal is down move to where it comes up (or the last event)."""
+def _held_until(ends, curve, final):
+    """Ends that fall while the pedal is down move to where it comes up (`final` if never)."""
     downs, ups = _switches(curve)
-    if not len(downs) or not len(ends):
+    if not len(downs):
         return ends
-    final = max(float(ends.max()), float(curve[0][-1]))
     span = np.searchsorted(downs, ends, side="right") - 1
     held = (span >= 0) & (ends < ups[np.maximum(span, 0)])
     return np.where(held, np.minimum(ups[np.maximum(span, 0)], final), ends)
 
 
-def _sostenuto(ends, onsets, curve):
+def _sostenuto(ends, onsets, curve, final):
     """Sostenuto holds only the keys that are down when the pedal goes down."""
     downs, ups = _switches(curve)
     out = ends.copy()
-    final = max(ends.max(initial=0.0), curve[0].max(initial=0.0))
     for down, up in zip(downs, ups, strict=True):
         caught = (onsets <= down) & (ends > down)
         out[caught] = np.maximum(out[caught], min(up, final))
+    return out
+
+
+def _last_of_key(times, keys):
+    """The latest of each note's time and those of the earlier notes of its key."""
+    out = np.empty_like(times)
+    for key in range(NUM_KEYS):
+        mine = np.flatnonzero(keys == key)
+        out[mine] = np.maximum.accumulate(times[mine])
     return out
 
 

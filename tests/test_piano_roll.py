@@ -22,7 +22,7 @@ def test_notes_are_sorted_by_onset_then_key():
 def test_of_notes_with_one_key_and_onset_the_loudest_stays():
     made = table((60, 20, 0, 9), (60, 100, 0, 1), (60, 50, 0, 2), (61, 30, 0, 1))
     np.testing.assert_allclose(made.velocity * 127, [100, 30], rtol=1e-6)
-    assert list(made.release_secs) == [1, 1]
+    assert list(made.release_secs) == [9, 1], "the last release ends the key"
 
 
 def test_drums_silent_notes_and_notes_off_the_keyboard_are_left_out():
@@ -34,9 +34,33 @@ def test_drums_silent_notes_and_notes_off_the_keyboard_are_left_out():
     assert len(table((21, 1, 0, 1), (108, 127, 0, 1))) == 2
 
 
-def test_key_struck_again_damps_its_earlier_note_and_no_other():
-    made = table((60, 64, 0, 3), (60, 64, 1, 2), (61, 64, 0, 3))
-    assert list(made.damped_secs) == [1, 3, 2] and list(made.release_secs) == [3, 3, 2]
+def test_key_struck_again_damps_its_earlier_note_and_sounds_until_the_last_release():
+    made = table((60, 64, 0, 3), (60, 64, 1, 2), (61, 64, 0, 3), (61, 64, 4, 5))
+    assert list(made.key) == [39, 40, 39, 40]
+    assert list(made.damped_secs) == [1, 3, 3, 5] and list(made.release_secs) == [3, 3, 3, 5]
+
+
+def test_pedals_hold_the_notes_of_their_own_instrument():
+    sequence = music_pb2.NoteSequence()
+    for pitch, instrument in ((60, 0), (40, 1), (41, 2)):
+        sequence.notes.add(pitch=pitch, velocity=80, start_time=0, end_time=0.5,
+                           instrument=instrument)
+    for time, value, instrument in ((0, 127, 0), (4, 0, 0), (0, 90, 1), (0.25, 0, 1), (1, 30, 1)):
+        sequence.control_changes.add(time=time, control_number=64, control_value=value,
+                                     instrument=instrument)
+    made = piano_roll.note_table(sequence)
+    assert dict(zip(made.key + 21, made.damped_secs, strict=True)) == {60: 4.0, 40: 0.5, 41: 0.5}
+    times, values = made.pedals.sustain
+    assert list(times) == [0, 0.25, 1, 4]
+    np.testing.assert_allclose(values * 127, [127, 127, 127, 30], rtol=1e-6)
+
+
+def test_of_two_pedal_movements_at_one_time_the_later_counts():
+    down_and_up = ((0, 64, 127), (1, 64, 127), (1, 64, 0))
+    made = table((60, 64, 0, 0.5), (62, 64, 1.5, 2), controls=down_and_up)
+    assert list(made.damped_secs) == [1, 2] and list(made.pedals.sustain[1]) == [1, 0]
+    made = table((60, 64, 0, 0.5), (62, 64, 1.5, 2), controls=(*down_and_up, (1, 64, 127)))
+    assert list(made.damped_secs) == [2, 2]
 
 
 def test_sustain_holds_what_is_released_while_it_is_down():

@@ -98,7 +98,8 @@ def test_adaptation_with_the_clips_notes_changes_the_piano(model, clip):
 
 @pytest.mark.parametrize("content, message", [
     ("recording.wav", "There is no audio file"), ("missing.mid", "There is no MIDI file"),
-    (b"MThd broken", "damaged MIDI"), (b"", "holds no notes"), (b"\xff\xfe junk", "neither")])
+    (b"MThd broken", "its header is cut short"), (b"", "holds no notes"),
+    (b"\xff\xfe junk", "neither")])
 def test_content_that_cannot_be_played_is_named(content, message):
     with pytest.raises((ValueError, FileNotFoundError), match=message):
         content_lib.content_notes(content)

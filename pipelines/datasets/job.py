@@ -27,7 +27,7 @@ from apache_beam.options.pipeline_options import PipelineOptions
 import style_transfer
 from style_transfer import audio as audio_lib
 from style_transfer import piano_roll
-from style_transfer.midi import reader as midi_reader
+from style_transfer.midi import load
 from style_transfer.pipelines.datasets import files, segments
 from style_transfer.pipelines.datasets.readers import Pair
 from style_transfer.pipelines.records import examples, tfrecords
@@ -141,8 +141,7 @@ def make_records(pair: Pair, recipe: Recipe) -> tuple[list[bytes], dict]:
     """
     if pair.split is None:
         raise ValueError(f"{pair.id} has no split; assign one with pipelines.datasets.splits.")
-    # This reader refuses files that would take gigabytes or hours.
-    sequence = midi_reader.note_sequence(files.read_bytes(pair.midi_path))
+    sequence = load.load(files.read_bytes(pair.midi_path), warn=load.refuse)
     table = piano_roll.note_table(sequence)
     examples.check_notes(table)  # before the audio, which takes longer to read
     audio = audio_lib.load(files.read_bytes(pair.audio_path), recipe.sample_rate)

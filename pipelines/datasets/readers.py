@@ -9,10 +9,10 @@ import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 
+from style_transfer.midi.load import MIDI_SUFFIXES
 from style_transfer.pipelines.datasets import files
 
 AUDIO_SUFFIXES = (".flac", ".wav", ".ogg", ".mp3")  # where one take has several: the best first
-MIDI_SUFFIXES = (".mid", ".midi")
 LAYOUTS = ("rendered", "maestro", "smd", "folder")
 _MAESTRO_SPLITS = {"train": "train", "validation": "eval", "test": "test"}
 _SMD_NAME = re.compile(r"(?P<piece>.+?)_(?P<take>\d{3}_\d{8})(-SMD)?$")

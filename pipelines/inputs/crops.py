@@ -302,7 +302,8 @@ def _rms(samples):
 
 
 def _window(reference, table, start, secs):
-    sounding = (table.onset_secs < start + secs) & (table.damped_secs > start)
+    sounding = (table.damped_secs > start) | (table.onset_secs >= start)
+    sounding &= table.onset_secs < start + secs
     return Window(reference, start, secs, np.flatnonzero(sounding))
 
 

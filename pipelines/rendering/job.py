@@ -11,8 +11,7 @@ import time
 from collections.abc import Callable
 
 from style_transfer import audio as audio_lib
-from style_transfer.midi.reader import note_sequence
-from style_transfer.piano_roll import note_table
+from style_transfer.piano_roll import load_midi, note_table
 from style_transfer.pipelines.records.tfrecords import atomic_file
 from style_transfer.pipelines.rendering import pieces as pieces_lib
 from style_transfer.pipelines.rendering.augment import AugmentedRenderer
@@ -199,11 +198,11 @@ def render_pair(job: Job, renderer: Renderer, piece) -> tuple:
     flac, midi = folder / f"{piece.id}.flac", folder / f"{piece.id}.mid"
     try:
         if flac.is_file() and midi.is_file() and not job.overwrite:
-            row = _row(job, renderer, piece, note_table(note_sequence(midi.read_bytes())), flac)
+            row = _row(job, renderer, piece, note_table(load_midi(midi)), flac)
             return piece.id, renderer.timbre_id, row, "kept"
         notes = midi_bytes(pieces_lib.playable(piece.load(), renderer.pitches, job.max_secs))
         # Rendered from the bytes that are written, so that audio and MIDI cannot differ.
-        sequence = note_sequence(notes)
+        sequence = load_midi(notes)
         audio = renderer.render(sequence, job.sample_rate)
         folder.mkdir(parents=True, exist_ok=True)
         with atomic_file(midi) as handle:

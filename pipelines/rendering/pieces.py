@@ -9,10 +9,9 @@ import struct
 
 import numpy as np
 
-from style_transfer.piano_roll import LOWEST_PITCH, NoteTable, load_midi, note_table
+from style_transfer.midi import load
+from style_transfer.piano_roll import LOWEST_PITCH, NoteTable, note_table
 
-MIDI_SUFFIXES = (".mid", ".midi")
-SEQUENCE_SUFFIXES = (".pb", ".notesequence")
 RECORD_SUFFIXES = (".tfrecord", ".tfrecords")
 _HEADER_BYTES, _FOOTER_BYTES = 12, 4
 
@@ -40,12 +39,10 @@ class Piece:
             FileNotFoundError: The file is gone.
             ValueError: It is damaged or asks for too much (see `style_transfer.midi.limits`).
         """
-        from style_transfer.midi import reader as midi_reader
-
         with open(self.path, "rb") as handle:
             handle.seek(max(self.offset, 0))
             data = handle.read(self.size)
-        return midi_reader.note_sequence(data) if data[:4] == b"MThd" else load_midi(data)
+        return load.load(data, warn=load.refuse)
 
 
 def find_pieces(source: str | os.PathLike) -> list[Piece]:
@@ -66,7 +63,7 @@ def find_pieces(source: str | os.PathLike) -> list[Piece]:
     if os.path.isdir(source):
         root = source
         paths = [str(path) for path in pathlib.Path(source).rglob("*")
-                 if path.suffix.lower() in MIDI_SUFFIXES + SEQUENCE_SUFFIXES and path.is_file()]
+                 if path.suffix.lower() in load.SUFFIXES and path.is_file()]
     else:
         paths = [path for path in glob.glob(source, recursive=True) if os.path.isfile(path)]
         # A file whose name contains [ or * matches no pattern, not even its own name.
@@ -84,7 +81,7 @@ def find_pieces(source: str | os.PathLike) -> list[Piece]:
             pieces.append(Piece(name, path))
     if not pieces:
         raise ValueError(f"--input={source!r} holds no performances: expected "
-                         f"{', '.join(MIDI_SUFFIXES + SEQUENCE_SUFFIXES + RECORD_SUFFIXES)}.")
+                         f"{', '.join(load.SUFFIXES + RECORD_SUFFIXES)}.")
     return _with_unique_ids(pieces)
 
 

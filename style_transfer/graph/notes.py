@@ -54,28 +54,29 @@ def note_table(data):
             "style_transfer_client and note_seq.midi_to_note_sequence convert MIDI.")]):
         notes, controls = _decode(data, MESSAGE, {"notes": tf.string,
                                                    "control_changes": tf.string})
-    pitch, velocity, start, end, is_drum = (column[:, 0] for column in _decode(
+    pitch, velocity, start, end, instrument, is_drum = (column[:, 0] for column in _decode(
         notes, f"{MESSAGE}.Note", {
             "pitch": tf.int32, "velocity": tf.int32, "start_time": tf.float64,
-            "end_time": tf.float64, "is_drum": tf.bool}))
-    pedals = _pedals(controls)
+            "end_time": tf.float64, "instrument": tf.int32, "is_drum": tf.bool}))
     key = pitch - piano_roll.LOWEST_PITCH
     wanted = ~is_drum & (key >= 0) & (key < piano_roll.NUM_KEYS) & (velocity > 0)
-    key, velocity, start, end = (tf.boolean_mask(v, wanted) for v in (key, velocity, start, end))
+    columns = (key, velocity, start, end, instrument)
+    key, velocity, start, end, instrument = (tf.boolean_mask(v, wanted) for v in columns)
     with tf.control_dependencies([
             require(tf.size(key) > 0, _NO_NOTES, piano_roll.DRUM_CHANNEL_MESSAGE + "."),
             require(tf.reduce_all(tf.math.is_finite(start) & tf.math.is_finite(end)),
                     "content_bytes holds notes whose times are not finite numbers.")]):
         order = sorted_by(start, key, -velocity)
-    key, velocity, start, end = (tf.gather(v, order) for v in (key, velocity, start, end))
-    new = first_of_each(start, key)
-    key, velocity, onset, release = (tf.boolean_mask(v, new) for v in (key, velocity, start, end))
-    damped = _held_until(_sostenuto(release, onset, pedals[1]), pedals[0])
+    columns = (key, velocity, start, end, instrument)
+    key, velocity, onset, release, instrument = (tf.gather(v, order) for v in columns)
+    damped, pedals = _held(onset, release, instrument, *_pedals(controls))
+    release, damped = _last_of_key(release, key), _last_of_key(damped, key)
+    first, last = first_of_each(onset, key), last_of_each(onset, key)
+    key, velocity, onset = (tf.boolean_mask(v, first) for v in (key, velocity, onset))
+    release, damped = tf.boolean_mask(release, last), tf.boolean_mask(damped, last)
     damped = _until_struck_again(damped, key, onset)
     return Table(key, tf.cast(tf.cast(velocity, tf.float64) / 127, tf.float32), onset,
-                 tf.maximum(release, onset), tf.maximum(damped, onset),
-                 tuple((times, tf.cast(tf.cast(values, tf.float64) / 127, tf.float32))
-                       for times, values in pedals))
+                 tf.maximum(release, onset), tf.maximum(damped, onset), pedals)
 
 
 def within_limits(table, max_secs, max_notes):
@@ -111,7 +112,7 @@ def roll(table, num_frames, frames_per_second=piano_roll.FRAMES_PER_SECOND):
         float32 `[num_frames, 179]`.
     """
     end_secs = tf.cast(num_frames, tf.float64) / frames_per_second
-    inside = (table.onset_secs < end_secs) & (table.damped_secs > 0)
+    inside = (table.onset_secs < end_secs) & ((table.damped_secs > 0) | (table.onset_secs >= 0))
     key, velocity, onset, damped = (tf.boolean_mask(v, inside) for v in (
         table.key, table.velocity, table.onset_secs, table.damped_secs))
     first = tf.cast(tf.floor(onset * frames_per_second + 1e-6), tf.int32)
@@ -153,21 +154,47 @@ def _decode(data, message, fields):
 
 
 def _pedals(controls):
-    """(times_secs, values 0 to 127) of the sustain, sostenuto and soft pedal."""
-    time, number, value, is_drum = (column[:, 0] for column in _decode(
+    """Rows of the sustain, sostenuto and soft pedal: instruments, times_secs, values 0 to 127.
+
+    They are in the order of instruments and times; of several at one time the last counts.
+    """
+    time, number, value, instrument, is_drum = (column[:, 0] for column in _decode(
         controls, f"{MESSAGE}.ControlChange", {
             "time": tf.float64, "control_number": tf.int32, "control_value": tf.int32,
-            "is_drum": tf.bool}))
+            "instrument": tf.int32, "is_drum": tf.bool}))
     with tf.control_dependencies([require(
             tf.reduce_all(tf.math.is_finite(time)),
             "content_bytes holds pedal movements whose times are not finite numbers.")]):
-        curves = []
+        rows = []
         for control in CONTROLS:
             mine = ~is_drum & (number == control)
-            times, values = tf.boolean_mask(time, mine), tf.boolean_mask(value, mine)
-            order = sorted_by(times, values)
-            curves.append((tf.gather(times, order), tf.gather(values, order)))
-    return curves
+            columns = [tf.boolean_mask(column, mine) for column in (instrument, time, value)]
+            order = sorted_by(*columns[:2])
+            columns = [tf.gather(column, order) for column in columns]
+            last = last_of_each(*columns[:2])
+            rows.append([tf.boolean_mask(column, last) for column in columns])
+    return rows
+
+
+def _held(onset, release, instrument, *rows):
+    """Where each note's own pedals let it be damped, and the curves of all on one piano."""
+    final = tf.reduce_max(tf.concat([[0.0], release, rows[0][1], rows[1][1]], axis=0))
+    instruments = tf.unique(tf.concat([row[0] for row in rows], axis=0)).y
+    times = [tf.unique(tf.sort(row[1])).y for row in rows]
+
+    def hold(i, damped, *levels):
+        own = [(tf.boolean_mask(time, number == instruments[i]),
+                tf.boolean_mask(value, number == instruments[i])) for number, time, value in rows]
+        held = _held_until(_sostenuto(release, onset, own[1], final), own[0], final)
+        curves = [(t, tf.cast(tf.cast(v, tf.float64) / 127, tf.float32)) for t, v in own]
+        return (i + 1, tf.where(instrument == instruments[i], held, damped),
+                *(tf.maximum(level, step(curve, time))
+                  for level, curve, time in zip(levels, curves, times, strict=True)))
+
+    start = [tf.zeros_like(time, tf.float32) for time in times]
+    _, damped, *levels = tf.while_loop(lambda i, *_: i < tf.size(instruments), hold,
+                                       (0, release, *start))
+    return damped, tuple(zip(times, levels, strict=True))
 
 
 def sorted_by(*columns):
@@ -181,7 +208,12 @@ def sorted_by(*columns):
 def first_of_each(onset, key):
     """Mask of the first of neighbouring rows with the same onset and key."""
     new = (onset[1:] != onset[:-1]) | (key[1:] != key[:-1])
-    return tf.concat([[True], new], axis=0)
+    return tf.concat([[True], new], axis=0)[:tf.size(onset)]
+
+
+def last_of_each(onset, key):
+    """Mask of the last of neighbouring rows with the same two numbers."""
+    return tf.reverse(first_of_each(tf.reverse(onset, [0]), tf.reverse(key, [0])), [0])
 
 
 def step(curve, times_secs):
@@ -202,27 +234,38 @@ def _switches(curve):
     return tf.concat([downs, never], axis=0), tf.concat([ups, open_end, never], axis=0)
 
 
-def _held_until(ends, curve):
+def _held_until(ends, curve, final):
     downs, ups = _switches(curve)
-    final = tf.maximum(tf.reduce_max(ends), _last(curve[0]))
     span = tf.searchsorted(downs, ends, side="right") - 1
     up = tf.gather(ups, tf.maximum(span, 0))
     return tf.where((span >= 0) & (ends < up), tf.minimum(up, final), ends)
 
 
-def _sostenuto(ends, onsets, curve):
+def _sostenuto(ends, onsets, curve, final):
     """Of the times it goes down while a key is held, the last one holds longest."""
     downs, ups = _switches(curve)
-    final = tf.maximum(tf.maximum(tf.reduce_max(ends), _last(curve[0])), 0.0)
     span = tf.searchsorted(downs, ends, side="left") - 1
     at = tf.maximum(span, 0)
     caught = (span >= 0) & (tf.gather(downs, at) >= onsets)
     return tf.where(caught, tf.maximum(ends, tf.minimum(tf.gather(ups, at), final)), ends)
 
 
-def _last(times):
-    """The last of sorted times, -inf if there is none."""
-    return tf.concat([tf.constant([-float("inf")], tf.float64), times], axis=0)[-1]
+def _last_of_key(times, keys):
+    """The latest of each note's time and those of the earlier notes of its key.
+
+    After n turns each has seen the 2^n - 1 notes before it.
+    """
+    order = tf.argsort(keys, stable=True)
+    size, key = tf.size(keys), tf.gather(keys, order)
+
+    def look_back(distance, latest):
+        before = tf.maximum(tf.range(size) - distance, 0)
+        same = tf.gather(key, before) == key
+        return 2 * distance, tf.where(same, tf.maximum(latest, tf.gather(latest, before)), latest)
+
+    _, latest = tf.while_loop(lambda distance, _: distance < size, look_back,
+                              (1, tf.gather(times, order)))
+    return tf.gather(latest, tf.argsort(order))
 
 
 def _until_struck_again(ends, keys, onsets):

@@ -3,11 +3,14 @@
 Where one event ends and the next begins depends on all before it, but for the common two-byte
 messages the *distance* does not: it is looked up for every byte at once, and the walk from event
 to event is a chain of list look-ups. Everything rarer (meta and system events, program changes,
-a track's first event) is read one by one, in `_EventFinder._step`. What is an error and what is
-not follows the reader that Magenta uses, including that meta events of unknown type lose their
-delta time.
+a track's first event) is read one by one, in `_EventFinder._step`.
 
-Source: Standard MIDI Files 1.0; held to mido 1.3 (`midifiles.py`, `meta.py`) in
+There are two ways to read. As Magenta reads, what is an error and what is not follows its reader,
+including that meta events of unknown type lose their delta time. As it is played, everything that
+the standard lets a player pass over is passed over (chunks of other kinds, empty tracks, meta
+events that say the impossible), and of a file that is cut short everything before the cut is read.
+
+Source: Standard MIDI Files 1.0; as Magenta reads, held to mido 1.3 (`midifiles.py`, `meta.py`) in
 tests/parity/test_magenta_conversion.py.
 """
 
@@ -20,7 +23,8 @@ import numpy as np
 from style_transfer.midi.limits import UnreadableFileError
 
 NOTE_OFF, NOTE_ON, CONTROL_CHANGE, PROGRAM_CHANGE, PITCH_BEND = 0x80, 0x90, 0xB0, 0xC0, 0xE0
-TRACK_NAME, SET_TEMPO, TIME_SIGNATURE, KEY_SIGNATURE = 0x03, 0x51, 0x58, 0x59
+TRACK_NAME, PORT, END_OF_TRACK = 0x03, 0x21, 0x2F
+SET_TEMPO, TIME_SIGNATURE, KEY_SIGNATURE = 0x51, 0x58, 0x59
 
 _META = 0xFF
 _SEQUENCE_NUMBER, _SMPTE_OFFSET = 0x00, 0x54
@@ -32,10 +36,11 @@ _META_LEAST_BYTES = {
     0x00: 0, 0x01: 0, 0x02: 0, 0x03: 0, 0x04: 0, 0x05: 0, 0x06: 0, 0x07: 0, 0x09: 0, 0x20: 1,
     0x21: 0, 0x2F: 0, 0x51: 3, 0x54: 5, 0x58: 4, 0x59: 2, 0x7F: 0,
 }  # fmt: skip
-_KEPT_META = {TRACK_NAME, SET_TEMPO, TIME_SIGNATURE, KEY_SIGNATURE}
+_KEPT_META = {TRACK_NAME, PORT, SET_TEMPO, TIME_SIGNATURE, KEY_SIGNATURE}
 _MAX_MESSAGE_BYTES = 1_000_000
 _MAX_TICK = 10**10
 _MAX_DELTA_BYTES = 4
+_MAX_FAULTS = 3
 _WINDOW_BYTES = 1 << 16
 _PADDING = bytes(8)  # so that looking a few bytes ahead never leaves the array
 
@@ -56,7 +61,9 @@ class MidiEvents:
         status: Status byte with running status resolved, uint8, shape `[events]`.
         data1: First data byte (key, controller, program), uint8, shape `[events]`.
         data2: Second data byte (velocity, value), uint8, shape `[events]`.
-        metas: `(event index, track, type, payload)` of names, tempos and signatures.
+        metas: `(event index, track, type, payload)` of names, ports, tempos and signatures.
+        num_tracks: How many tracks, empty ones included.
+        faults: What is missing of a file that is played as far as it can be read.
     """
 
     resolution: int
@@ -66,6 +73,12 @@ class MidiEvents:
     data1: np.ndarray
     data2: np.ndarray
     metas: list[tuple[int, int, int, bytes]]
+    num_tracks: int
+    faults: tuple[str, ...] = ()
+
+
+class _CutShortError(Exception):
+    """The file ends within an event."""
 
 
 def broken(detail: str) -> UnreadableFileError:
@@ -73,16 +86,21 @@ def broken(detail: str) -> UnreadableFileError:
     return UnreadableFileError("not a readable MIDI file", detail)
 
 
-def read_events(data: bytes) -> MidiEvents:
+def read_events(data: bytes, as_played: bool = False) -> MidiEvents:
     """Finds and decodes the events of a MIDI file.
 
     Args:
         data: The file's bytes.
+        as_played: Whether to read all that a player can; otherwise what Magenta's reader refuses
+            is refused, but for RIFF-MIDI.
 
     Raises:
         UnreadableFileError: `data` is not a complete, valid MIDI file with at least one track,
-            each with at least one event.
+            each with at least one event; `as_played`, it has no events.
     """
+    data = _unwrapped(data)
+    if as_played:
+        return _read_leniently(data)
     num_tracks, resolution, position = _read_header(data)
     finder = _EventFinder(data)
     counts = []
@@ -91,13 +109,58 @@ def read_events(data: bytes) -> MidiEvents:
         if name != b"MTrk":
             raise broken(f"no track header at byte {position}")
         position += 8
-        found = finder.num_events
-        finder.find(position, position + size, track)
+        if position + size > len(data):
+            raise broken(f"track {track} is cut short")
+        counts.append(finder.find(position, position + size, track))
         position += size
-        counts.append(finder.num_events - found)
         if not counts[-1]:
             raise broken(f"track {track} is empty")
     return _decode(finder, np.array(counts), resolution)
+
+
+def _read_leniently(data):
+    """All tracks, however many the header promises, each as far as it goes."""
+    promised, resolution, position = _read_header(data)
+    finder = _EventFinder(data, lenient=True)
+    counts, faults = [], []
+
+    def note(fault):
+        if len(faults) < _MAX_FAULTS:
+            faults.append(fault)
+
+    while position + 8 <= len(data):
+        name, size = _chunk_header(data, position)
+        position += 8
+        if name == b"MTrk":
+            track, left = len(counts), len(data) - position
+            counts.append(finder.find(position, position + min(size, left), track))
+            if size > left:
+                note(f"track {track} should have {size} bytes, but the file ends after {left} of "
+                     "them")
+            elif finder.cut_short:
+                note(f"the last event of track {track} reaches beyond the track")
+            if finder.at_end and data[finder.end : finder.end + 4] == b"MTrk":
+                size = finder.end - position  # whatever length the track was said to have
+        position += size
+    if len(counts) < promised:
+        note(f"it has {len(counts)} of the {promised} tracks that its header promises")
+    if not sum(counts):
+        raise broken("; ".join(faults) or "it has no events")
+    return _decode(finder, np.array(counts), resolution, tuple(faults))
+
+
+def _unwrapped(data):
+    """The MIDI file within a RIFF-MIDI file; anything else as it is."""
+    if data[:4] != b"RIFF" or data[8:12] != b"RMID":
+        return data
+    position = 12
+    while position + 8 <= len(data):
+        name, size = struct.unpack_from("<4sL", data, position)
+        position += 8
+        if name == b"data":
+            return data[position : position + size]
+        position += size + size % 2
+    raise broken("it is RIFF-MIDI without a data chunk")
 
 
 def _has_two_data_bytes(status):
@@ -105,6 +168,8 @@ def _has_two_data_bytes(status):
 
 
 def _chunk_header(data, position):
+    if not data:
+        raise broken("it is empty")
     if len(data) < position + 8:
         raise broken("it ends where a chunk should begin")
     return struct.unpack_from(">4sL", data, position)
@@ -125,8 +190,10 @@ def _read_header(data):
 class _EventFinder:
     """Walks through tracks and collects where their events begin."""
 
-    def __init__(self, data):
+    def __init__(self, data, lenient=False):
         self.data = data
+        self.lenient = lenient
+        self.at_end, self.cut_short, self.end = False, False, 0  # of the last track
         self.array = np.frombuffer(data + _PADDING, np.uint8)
         self.metas = []
         self.deltas = {}  # event index -> delta time, where it is not what the bytes say
@@ -146,10 +213,13 @@ class _EventFinder:
         return np.concatenate(self._blocks) if self._blocks else np.zeros(0, np.int64)
 
     def find(self, begin, end, track):
-        """Collects the events from byte `begin` to `end`, which must hold whole events."""
-        position, running = begin, None
-        if end > len(self.data):
-            raise broken(f"track {track} is cut short")
+        """Collects the events from byte `begin` to `end`, and gives their number.
+
+        Read strictly, these must be whole events. Otherwise an event that is cut short ends the
+        track, with `cut_short`, and an end-of-track event ends it, with `at_end`, at byte `end`.
+        """
+        position, running, before = begin, None, self.num_events
+        self.at_end = self.cut_short = False
         while position < end:
             if position >= self._end or position < self._begin:
                 self._open_window(position)
@@ -161,9 +231,23 @@ class _EventFinder:
             try:
                 position, running = self._step(position, running, track)
             except IndexError:
-                raise broken(f"track {track} is cut short") from None
-        if position != end:
-            raise broken(f"the last event of track {track} reaches beyond the track")
+                if not self.lenient:
+                    raise broken(f"track {track} is cut short") from None
+                self.cut_short = True
+                break
+            if self.at_end:
+                break
+        if position > end:
+            if not self.lenient:
+                raise broken(f"the last event of track {track} reaches beyond the track")
+            self.cut_short = True
+            self._found.pop()
+        if self.cut_short:
+            self.deltas.pop(self.num_events, None)
+            while self.metas and self.metas[-1][0] >= self.num_events:
+                self.metas.pop()
+        self.end = position
+        return self.num_events - before
 
     def _flush(self):
         if self._found:
@@ -215,12 +299,13 @@ class _EventFinder:
         explicit = status >= 0x80
         if not explicit:
             if running is None:
-                raise broken("running status without a status")
+                raise broken(f"byte {position} of the file, in track {track}, is data without a "
+                             "status: there is no running status there")
             status = running
         else:
             position += 1
             if status != _META:
-                running = status
+                running = None if self.lenient and status in _SYSEX else status
         if status == _META:
             position = self._meta(position, track)
         elif status in _SYSEX:
@@ -253,7 +338,9 @@ class _EventFinder:
     def _meta(self, position, track):
         kind = self.data[position]
         payload, position = self._payload(position + 1)
-        if kind in _META_LEAST_BYTES:
+        if self.lenient:
+            self.at_end = kind == END_OF_TRACK
+        elif kind in _META_LEAST_BYTES:
             _check_meta(kind, payload)
         else:
             self.deltas[self.num_events] = 0
@@ -263,7 +350,7 @@ class _EventFinder:
 
     def _sysex(self, position):
         payload, position = self._payload(position)
-        if not payload.removeprefix(b"\xf0").removesuffix(b"\xf7").isascii():
+        if not self.lenient and not payload.removeprefix(b"\xf0").removesuffix(b"\xf7").isascii():
             raise broken("a system exclusive message has data bytes over 127")
         return position
 
@@ -299,13 +386,13 @@ def _check_meta(kind, payload):
 
 def key_number(payload: bytes) -> int:
     """Key of a key signature event: 0-11 for C to B major, 12-23 for C to B minor."""
-    sharps, minor = struct.unpack_from("b", payload)[0], payload[1]
+    sharps, minor = (payload[0] ^ 0x80) - 0x80, payload[1]
     if abs(sharps) > 7 or minor > 1:
         raise broken(f"there is no key with {sharps} sharps and mode {minor}")
     return (7 * sharps + 9 * minor) % 12 + 12 * minor
 
 
-def _decode(finder, events_per_track, resolution):
+def _decode(finder, events_per_track, resolution, faults=()):
     position = finder.positions()
     array = finder.array
     delta, place = _decode_deltas(array, position)
@@ -323,12 +410,14 @@ def _decode(finder, events_per_track, resolution):
         raise broken("a data byte is over 127")
 
     tick = np.cumsum(delta)
-    first = np.cumsum(events_per_track) - events_per_track
-    tick -= np.repeat(tick[first] - delta[first], events_per_track)
+    filled = events_per_track[events_per_track > 0]
+    first = np.cumsum(filled) - filled
+    tick -= np.repeat(tick[first] - delta[first], filled)
     if tick.max() + 1 > _MAX_TICK:
         raise UnreadableFileError("too many ticks", f"{tick.max()}, at most {_MAX_TICK}")
     track = np.repeat(np.arange(len(events_per_track)), events_per_track)
-    return MidiEvents(resolution, tick, track, status, data1, data2, finder.metas)
+    return MidiEvents(resolution, tick, track, status, data1, data2, finder.metas,
+                      len(events_per_track), faults)
 
 
 def _decode_deltas(array, position):

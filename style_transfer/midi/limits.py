@@ -51,4 +51,4 @@ class ConversionLimits:
         """Refuses the file for `reason` if `value` exceeds the limit named `field`."""
         limit = getattr(self, field)
         if value > limit:
-            raise UnreadableFileError(reason, f"{value:.15g}, {field} is {limit:.15g}")
+            raise UnreadableFileError(reason, f"{value:.15g}, at most {limit:.15g} ({field})")

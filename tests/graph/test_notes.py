@@ -33,11 +33,13 @@ def random_sequence(seed):
                                  rng.integers(0, 128)),
                        velocity=int(rng.integers(0, 128)), start_time=start,
                        end_time=start + round(rng.uniform(-0.1, 2), 2),
+                       instrument=int(rng.integers(0, 3)),
                        is_drum=bool(rng.random() < 0.1))
     for _ in range(rng.integers(0, 40)):
         made.control_changes.add(time=round(rng.uniform(0, 7), 1),
                                  control_number=int(rng.choice([64, 66, 67, 1])),
                                  control_value=int(rng.choice([0, 63, 64, 127, 30])),
+                                 instrument=int(rng.integers(0, 4)),
                                  is_drum=bool(rng.random() < 0.1))
     made.notes.add(pitch=60, velocity=1, start_time=0.5, end_time=0.6)
     return made
@@ -79,6 +81,13 @@ def test_pedal_that_never_comes_up_holds_to_the_last_event(graph):
     made.notes.add(pitch=64, velocity=64, start_time=2.0, end_time=3.0)
     made.control_changes.add(time=0.5, control_number=64, control_value=127)
     assert check(graph, made).damped_secs.tolist() == [3.0, 3.0]
+
+
+def test_a_strike_without_length_at_the_beginning_is_in_the_roll(graph):
+    made = music_pb2.NoteSequence(notes=[{"pitch": 60, "velocity": 64}])
+    assert len(check(graph, made))
+    roll = graph(made.SerializeToString(), 2)[1].numpy()
+    assert roll[0, 39] == roll[0, 88 + 39] == np.float32(64 / 127) and not roll[1].any()
 
 
 @pytest.mark.parametrize(("data", "message"), [

@@ -218,3 +218,28 @@ def test_killed_run_leaves_nothing_under_the_final_name(tmp_path):
     )
     assert done.returncode == -signal.SIGKILL
     assert not output.exists()
+
+
+def test_karaoke_and_riff_midi_are_found_in_folders(tmp_path):
+    midi = midi_file(NOTE)
+    riff = b"RMIDdata" + struct.pack("<L", len(midi)) + midi
+    (tmp_path / "a.kar").write_bytes(midi)
+    (tmp_path / "b.RMI").write_bytes(b"RIFF" + struct.pack("<L", len(riff)) + riff)
+    output = tmp_path / "out.tfrecord"
+    report = note_sequences.convert_directory(str(tmp_path), str(output), num_workers=1)
+    assert report.written == 2
+    first, second = read(output)
+    assert first.notes == second.notes and len(first.notes) == 1
+
+
+def test_records_are_magentas_or_what_is_played(tmp_path):
+    waltz = midi_file(b"\x00\xff\x03\x01x", b"\x00\xff\x58\x04\x03\x02\x18\x08" + NOTE)
+    (tmp_path / "waltz.mid").write_bytes(waltz)
+    meters = {}
+    for as_played in (False, True):
+        output = tmp_path / f"{as_played}.tfrecord"
+        note_sequences.convert_directory(str(tmp_path), str(output), num_workers=1,
+                                         as_played=as_played)
+        (sequence,) = read(output)
+        meters[as_played] = [(m.numerator, m.denominator) for m in sequence.time_signatures]
+    assert meters == {False: [], True: [(3, 4)]}

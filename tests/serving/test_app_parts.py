@@ -169,7 +169,7 @@ def test_a_recording_beyond_full_scale_is_kept_undistorted(tmp_path):
 @pytest.mark.parametrize(("data", "role", "message"), [
     (b"", "content", "empty"),
     (b"hello, I am a text", "content", "neither MIDI nor audio"),
-    (b"MThd" + bytes(20), "content", "damaged MIDI"),
+    (b"MThd" + bytes(20), "content", "its header is cut short"),
     (b"PK\x03\x04" + bytes(50), "style", "not a piano saved"),
     (b"PK\x03\x04" + bytes(50), "content", "kind 'piano'"),
     (wav_file(1.0)[:60], "notes", "kind 'recording'"),

@@ -161,7 +161,7 @@ def _table(columns):
     for control in notes_lib.CONTROLS:
         mine = columns["pedal_control"] == control
         time, value = (tf.boolean_mask(v, mine) for v in (times, columns["pedal_value"]))
-        order = notes_lib.sorted_by(time, value)
+        order = notes_lib.sorted_by(time)
         pedals.append((tf.gather(time, order), tf.gather(value, order)))
     damped = tf.maximum(damped, onset)
     return notes_lib.Table(key, velocity, onset, damped, damped, tuple(pedals))

@@ -14,6 +14,7 @@ import numpy as np
 from style_transfer import audio as audio_lib
 from style_transfer import piano_roll
 from style_transfer.audio import Audio
+from style_transfer.midi import load
 from style_transfer.models.piano_ddsp.piano import SUFFIX, Piano
 from style_transfer.serving.errors import InvalidRequestError, TooLargeError
 
@@ -125,7 +126,7 @@ def check_table(table, limits):
 def _kind(data):
     if not data:
         raise ValueError("It is empty.")
-    if data[:4] == b"MThd" or (data[:4] == b"RIFF" and data[8:12] == b"RMID"):
+    if load.is_midi(data):
         return "notes"
     return "piano" if data[:4] == b"PK\x03\x04" else "recording"
 

@@ -1,0 +1,94 @@
+"""Notes from whatever holds them: MIDI, scores and NoteSequences, as they are played."""
+
+import os
+import warnings
+
+from style_transfer.midi import reader
+from style_transfer.midi import tracks as tracks_lib
+from style_transfer.midi.limits import ConversionLimits, UnreadableFileError
+
+MIDI_SUFFIXES = (".mid", ".midi", ".kar", ".rmi")
+SEQUENCE_SUFFIXES = (".pb", ".notesequence")
+SUFFIXES = (*MIDI_SUFFIXES, *SEQUENCE_SUFFIXES)
+
+
+def is_midi(data):
+    """Whether bytes begin as a MIDI file does, RIFF-MIDI included."""
+    return data[:4] == b"MThd" or (data[:4] == b"RIFF" and data[8:12] == b"RMID")
+
+
+def refuse(message):
+    """A `warn` for `load` where all of a file is wanted, or nothing."""
+    raise ValueError(message)
+
+
+def load(source, tracks=tracks_lib.ALL, limits=None, warn=None):
+    """A NoteSequence from a file or what else holds notes.
+
+    What a file is, its bytes say and not its name.
+
+    Args:
+        source: A path or the bytes of a MIDI file or of a serialized NoteSequence, a NoteSequence,
+            or a PrettyMIDI.
+        tracks: Which instruments; see `tracks.select`.
+        limits: What a file may ask for; None for `ConversionLimits()`.
+        warn: Called with a sentence on a file that can be read in part only; None warns, and
+            `refuse` raises it.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        TypeError: `source` is none of these.
+        ValueError: It cannot be read, exceeds a limit, or has none of the instruments.
+    """
+    from note_seq.protobuf import music_pb2
+
+    limits = limits or ConversionLimits()
+    warn = warn or (lambda message: warnings.warn(message, stacklevel=4))
+    name = "the given bytes"
+    if isinstance(source, (str, os.PathLike)):
+        name = os.fspath(source)
+        source = _read(name, limits)
+    if isinstance(source, (bytes, bytearray, memoryview)):
+        source = _parsed(bytes(source), name, limits, warn)
+    elif type(source).__name__ == "PrettyMIDI":
+        from note_seq import midi_io
+
+        source = midi_io.midi_to_note_sequence(source)
+    if not isinstance(source, music_pb2.NoteSequence):
+        raise TypeError("Notes are taken from a path, the bytes of a MIDI file, a NoteSequence or "
+                        f"a PrettyMIDI, got {type(source).__name__}.")
+    try:
+        return tracks_lib.select(source, tracks)
+    except UnreadableFileError as error:
+        raise ValueError(f"{name} cannot be played: {error}.") from error
+
+
+def _read(path, limits):
+    if not os.path.isfile(path):
+        raise FileNotFoundError(f"There is no MIDI file {path!r}.")
+    with open(path, "rb") as handle:
+        return handle.read(limits.max_file_bytes + 1)
+
+
+def _parsed(data, name, limits, warn):
+    from google.protobuf.message import DecodeError
+    from note_seq.protobuf import music_pb2
+
+    try:
+        limits.check("file too large", len(data), "max_file_bytes")
+        if is_midi(data):
+            return reader.note_sequence(
+                data, limits, played=True,
+                warn=lambda faults: warn(f"{name} is cut short, and played as far as it can be "
+                                         f"read: {faults}."))
+    except UnreadableFileError as error:
+        raise ValueError(f"{name} cannot be played: {error}.") from error
+    try:
+        sequence = music_pb2.NoteSequence.FromString(data)
+    except DecodeError as error:
+        raise ValueError(f"{name} is neither a MIDI file nor a serialized NoteSequence."
+                         ) from error
+    if not sequence.notes:
+        raise ValueError(f"{name} holds no notes: it is no MIDI file and no NoteSequence that "
+                         "has notes.")
+    return sequence
