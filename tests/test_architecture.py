@@ -16,10 +16,12 @@ FLOORS = (
     {"evaluation", "checkpoints"},
     {"training"},
     {"content"},
-    {"transcription", "graph", "symbolic"},
+    {"graph"},
+    {"transcription", "symbolic"},
     {"models/base"},
     {"synthesis", "layers", "losses", "measure", "pictures"},
-    {"signal", "midi", "piano_roll", "weights"},
+    {"signal", "piano_roll", "weights"},
+    {"midi"},
     {"audio", "files", "options"},
 )
 

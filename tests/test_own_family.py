@@ -127,7 +127,9 @@ def _asked_over_rest(arguments, content):
         finally:
             os.kill(os.getpid(), signal.SIGTERM)
 
-    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    # Should the command end before it is stopped, the signal must not end the tests.
+    handlers = {number: signal.signal(number, signal.SIG_IGN)
+                for number in (signal.SIGINT, signal.SIGTERM)}
     thread = threading.Thread(target=ask)
     thread.start()
     try:

@@ -1,4 +1,5 @@
 import dataclasses
+import importlib
 import inspect
 import subprocess
 import sys
@@ -7,6 +8,9 @@ import pytest
 
 from style_transfer import configs
 from tests import tiny_config
+
+# Hparams that are not what the model alone defaults to.
+OWN_DEFAULTS = {"midi2wave": {"global_size"}}  # 0 until `piano=style`
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,7 +44,8 @@ def test_own_config_is_imported_from_its_module():
 
 
 def test_getting_a_config_imports_neither_keras_nor_tensorflow():
-    code = ("import sys, configs; [configs.get(name) for name in configs.names()]; "
+    code = ("import sys; from style_transfer import configs; "
+            "[configs.get(name) for name in configs.names()]; "
             "print([m for m in ('keras', 'tensorflow', 'librosa') if m in sys.modules])")
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
@@ -96,12 +101,38 @@ def test_hparams_survive_a_record():
         configs.from_dict({"gone": 1}, Example())
 
 
-def test_model_hparams_default_to_what_the_model_defaults_to():
-    from style_transfer.configs import piano_ddsp
-    from style_transfer.models.piano_ddsp.net import PianoDDSP
+@pytest.mark.parametrize(("name", "model"), [
+    ("piano_ddsp", "piano_ddsp:PianoDDSP"), ("onsets_frames", "onsets_frames:OnsetsFrames"),
+    ("onsets_frames_small", "onsets_frames:HarmonicTranscriber"),
+    ("midi2wave", "wavenet:WaveNet"), ("wavenet_spectral", "wavenet:SpectralWaveNet"),
+    ("drum_kit", "drums_rnn:DrumsRnn")])
+def test_hparams_default_to_what_the_model_defaults_to(name, model):
+    module, _, class_name = model.partition(":")
+    model = getattr(importlib.import_module(f"style_transfer.models.{module}"), class_name)
+    hparams = configs.get(name).hparams
+    shared = {key: value.default for key, value in inspect.signature(model).parameters.items()
+              if hasattr(hparams, key) and value.default is not value.empty}
+    own = OWN_DEFAULTS.get(name, set())
+    assert len(shared) > 3
+    assert {key for key, value in shared.items() if getattr(hparams, key) != value} == own
 
-    defaults = configs.get("piano_ddsp").hparams
-    parameters = inspect.signature(PianoDDSP).parameters
-    names = piano_ddsp.MODEL_HPARAMS
-    assert {n: getattr(defaults, n) for n in names} == {n: parameters[n].default for n in names}
-    assert set(parameters) - set(names) == {"seed", "kwargs"}
+
+@pytest.mark.parametrize("name", configs.names())
+def test_a_copy_under_another_name_can_do_what_the_original_can(name):
+    config = configs.get(name)
+    copy = dataclasses.replace(config, name="renamed")
+    for capability in ("examples", "training", "generator", "serving", "importer"):
+        assert copy.can(capability) == config.can(capability)
+    assert copy.generator().options is config.generator().options
+    assert copy.serving() is config.serving() and copy.weights == config.weights
+    with pytest.raises(ValueError, match="'renamed' is not trained; choose one of .*piano_ddsp"):
+        dataclasses.replace(copy, build_loss=None).require("training")
+
+
+def test_weights_say_of_which_configuration_they_are(tmp_path):
+    from style_transfer import weights
+
+    for name in weights.names():
+        assert configs.of_weights(name).name == name
+    with pytest.raises(FileNotFoundError, match="no weights"):
+        configs.of_weights(str(tmp_path))
