@@ -50,15 +50,25 @@ def blocks(model, roll, piano, num_frames=None):
         last = min(first + num_frames, total)
         begin = max(0, first - 1 - model.context_reach - grain) // grain * grain
         end = min(total, last + 1 + model.context_reach + grain)
-        encoded = model.encode({"roll": roll[:, begin:end], **piano})
-        projected = ops.convert_to_numpy(encoded.conditions)
+        encoded = [_encoded(model, roll[row:row + 1, begin:end], {
+            name: value[row:row + 1] for name, value in piano.items()}) for row in range(len(roll))]
+        projected, coefficients = map(_joined, zip(*encoded, strict=True))
         at = np.clip(np.arange(first - 1, last + 1), 0, total - 1) - begin
         x = {"roll": roll[:, first:last],
              "start_sample": np.full(len(roll), first * model.hop, np.int32)}
-        coefficients = encoded.coefficients
         if coefficients is not None:
             coefficients = coefficients[:, first - begin:last - begin]
-        yield Block(first, projected[:, at], _array(model.excite(x)), _array(coefficients))
+        yield Block(first, projected[:, at], _array(model.excite(x)), coefficients)
+
+
+def _encoded(model, roll, piano):
+    """Conditions and coefficients of one piece: products of matrices round otherwise in a batch."""
+    encoded = model.encode({"roll": roll, **piano})
+    return _array(encoded.conditions), _array(encoded.coefficients)
+
+
+def _joined(arrays):
+    return None if arrays[0] is None else np.concatenate(arrays)
 
 
 def upsampled(model, frames):
