@@ -12,7 +12,7 @@ import numpy as np
 from keras import layers, ops
 
 from style_transfer import piano_roll
-from style_transfer.signal import mel_filters
+from style_transfer.layers.style_encoder import StyleEncoder
 from style_transfer.synthesis import modal
 
 LOW_HZ, HIGH_HZ = 27.5, 11_500.0
@@ -27,66 +27,6 @@ NEVER_SECS = 1e4
 
 def _noise_constants():
     return len(modal.NOISE_TIME_CONSTANTS_SECS)
-
-
-@keras.saving.register_keras_serializable(package="style_transfer")
-class StyleEncoder(layers.Layer):
-    """Log-mel spectrogram -> CNN -> one vector, for clips of any length.
-
-    Args:
-        size: Length of the style vector.
-        channels: Channels of the convolutions.
-        sample_rate: Hz.
-        num_mels: Mel bands.
-    """
-
-    def __init__(self, size=64, channels=(24, 48, 64), sample_rate=24_000, num_mels=128, **kwargs):
-        super().__init__(**kwargs)
-        self.size, self.channels = size, tuple(channels)
-        self.sample_rate, self.num_mels = sample_rate, num_mels
-        self.convolutions = [layers.Conv2D(c, 3, strides=2, padding="same", activation="gelu")
-                             for c in self.channels]
-        self.mixing = layers.Conv1D(4 * size, 3, padding="same", activation="gelu")
-        self.hidden = layers.Dense(4 * size, activation="gelu")
-        self.projection = layers.Dense(size)
-
-    def build(self, input_shape):
-        """Makes the mel matrix and builds the layers."""
-        self.mel = mel_filters.matrix(self.sample_rate, 2048, self.num_mels, LOW_HZ, htk=True)
-        shape = (None, None, self.num_mels, 1)
-        for convolution in self.convolutions:
-            convolution.build(shape)
-            shape = convolution.compute_output_shape(shape)
-        bands = -(-self.num_mels // 2 ** len(self.channels))
-        self.mixing.build((None, None, bands * self.channels[-1]))
-        self.hidden.build((None, 8 * self.size + 3 * self.num_mels))
-        self.projection.build((None, 4 * self.size))
-        super().build(input_shape)
-
-    def log_mel(self, audio):
-        """Log power of mel bands, about 0 to 1 over 80 dB: `[batch, frames, num_mels]`."""
-        real, imaginary = ops.stft(audio, 2048, 512, 2048)
-        power = ops.matmul(ops.square(real) + ops.square(imaginary), self.mel)
-        return ops.log(power + 1e-5) / (math.log(10.0) * 4.0)
-
-    def call(self, audio):
-        """Style vectors `[batch, size]` of clips `[batch, samples]`, made equally loud first."""
-        rms = ops.sqrt(ops.mean(ops.square(audio), axis=-1, keepdims=True) + 1e-10)
-        mel = self.log_mel(audio * (10 ** (-25 / 20) / rms))
-        x = mel[..., None]
-        for convolution in self.convolutions:
-            x = convolution(x)
-        x = ops.reshape(x, (ops.shape(x)[0], -1, x.shape[2] * x.shape[3]))
-        x = self.mixing(x)
-        # The long-term spectrum and how it changes are given past the CNN: a match EQ for free.
-        slope = ops.mean(ops.relu(mel[:, 1:] - mel[:, :-1]), axis=1)
-        pooled = [ops.mean(x, axis=1), _spread(x), ops.mean(mel, axis=1), _spread(mel), slope]
-        return self.projection(self.hidden(ops.concatenate(pooled, axis=-1)))
-
-    def get_config(self):
-        """Constructor arguments."""
-        return {**super().get_config(), "size": self.size, "channels": self.channels,
-                "sample_rate": self.sample_rate, "num_mels": self.num_mels}
 
 
 def _tcn(filters, dilations, name):
@@ -397,11 +337,6 @@ def correct(corrections, key, velocity):
     """What an adapted piano adds to the note net's outputs, `[batch, notes, num_outputs]`."""
     by_key = ops.matmul(key_weights(key), corrections["by_key"])
     return by_key + (velocity[..., None] - 0.5) * corrections["by_velocity"]
-
-
-def _spread(x):
-    """Standard deviation over time, with a finite slope where nothing changes."""
-    return ops.sqrt(ops.var(x, axis=1) + 1e-6)
 
 
 def _small():

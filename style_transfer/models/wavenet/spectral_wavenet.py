@@ -3,7 +3,7 @@
 import keras
 from keras import layers, ops
 
-from style_transfer.models.piano_ddsp.net import StyleEncoder
+from style_transfer.layers.style_encoder import StyleEncoder
 from style_transfer.models.wavenet import layers as blocks
 from style_transfer.models.wavenet.net import ROLL_FEATURES
 
