@@ -3,7 +3,7 @@
     python -m benchmarks.symbolic --config=cat-mel_2bar_small --run_dir=runs/mel \
         --examples_path=examples [--examples=1000] [--max_steps=512]
 
-MusicVAE: parts of steps written right hearing the truth and hearing itself, with the latent vector
+MusicVAE: shares of steps written right teacher-forced and free-running, with the latent vector
 of the sequence and with another's, and how many bits the dimensions hold. Drums RNN: likelihood of
 steps beside two predictors that know the training part: how frequent classes are, and that with
 some probability a step is as a bar before.
@@ -17,8 +17,8 @@ import time
 
 import numpy as np
 
-LATENT_ROWS = (("hearing the truth, right", "accuracy", "{:.1%}"),
-               ("hearing itself, right", "sampled_accuracy", "{:.1%}"),
+LATENT_ROWS = (("teacher-forced, right", "accuracy", "{:.1%}"),
+               ("free-running, right", "sampled_accuracy", "{:.1%}"),
                ("cross-entropy, bits a step", "bits_per_step", "{:.3f}"))
 
 
@@ -105,7 +105,7 @@ def predictors(training, tracks, num_classes, bar):
 
     Args:
         training: Classes of tracks, arrays.
-        tracks: Those to foretell.
+        tracks: Those to predict.
         num_classes: How many classes.
         bar: Steps of a bar.
 

@@ -1,1 +1,1 @@
-"""Data sets of the models of classes: Drums RNN and MusicVAE."""
+"""Data sets of symbolic models: Drums RNN and MusicVAE."""

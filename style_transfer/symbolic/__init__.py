@@ -1,1 +1,1 @@
-"""Notes as sequences of classes: melodies, drums and trios; see `run.generate`."""
+"""Symbolic models' shared parts: notes as sequences of classes, losses, scores and files."""

@@ -1,4 +1,4 @@
-"""Losses of the models of classes, as Magenta has them."""
+"""Losses of symbolic models, as Magenta has them."""
 
 import math
 

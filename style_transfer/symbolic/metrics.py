@@ -43,10 +43,10 @@ class LatentMetrics:
 
 
 class NextClassMetrics:
-    """How well classes are foretold, each step counting the same, and beside repetition.
+    """How well classes are predicted, each step counting the same, and beside repetition.
 
     Args:
-        steps_per_bar: How far back the same class is that repetition foretells.
+        steps_per_bar: How far back the same class is that repetition predicts.
         no_event_label: Class of a step in which nothing sounds.
     """
 

@@ -1,4 +1,4 @@
-"""Piano rolls of classes as pixels, for TensorBoard."""
+"""Piano rolls of symbolic sequences as pixels, for TensorBoard."""
 
 import numpy as np
 

@@ -1,4 +1,4 @@
-"""The commands on the models of classes: what is refused, and all of it from data to MIDI."""
+"""The commands on symbolic models: what is refused, and all of it from data to MIDI."""
 
 import os
 import pathlib

@@ -1,4 +1,4 @@
-"""Training of the models of classes in a run's folder, as the commands do it."""
+"""Training of symbolic models in a run's folder, as the commands do it."""
 
 import dataclasses
 import json

@@ -1,7 +1,7 @@
 """The loop of an LSTM with attention over time, with a gradient of its own.
 
 As in `recurrence`: the gradients of the weights are products over all steps at once. And what is
-compared in a step is compared again on the way back instead of being kept, which for a hundred
+compared in a step is compared again in the backward pass instead of being kept, which for a hundred
 steps would be more than a hundred times the history.
 """
 
@@ -63,7 +63,8 @@ def attend(gates, state, weights):
         weights: The `AttentionWeights`.
 
     Returns:
-        Result `[batch, units]`, the state after the step, and what the way back needs besides: the
+        Result `[batch, units]`, the state after the step,
+        and further residuals for the backward pass: the
         gates after their nonlinearities, the query, and how much of the history was heard,
         `[batch, attn_length]`.
     """
@@ -129,7 +130,7 @@ def _push(queue, newest):
 
 
 def _forward(gates, state, weights):
-    """Results, what the way back needs of all steps, and the last state."""
+    """Results, residuals for the backward pass of all steps, and the last state."""
     def body(gates, state):
         result, after, (active, query, heard) = attend(gates, AttentionState(*state), weights)
         found = [result, active, query, after.memory, after.output, after.attended, heard]

@@ -153,7 +153,7 @@ def latent_usage(model, layout, labels, batch_size=128, seed=0):
     Returns:
         A dict, of which the first three come twice, with the vectors that belong to the sequences
         and, beginning with `shuffled_`, with those of others: `accuracy`, the part of steps (all
-        tracks) that are right hearing the truth, `sampled_accuracy` hearing itself at temperature
+        tracks) that are right teacher-forced, `sampled_accuracy` free-running at temperature
         0, and `bits_per_step`, the cross-entropy of a step; then `kl_bits` of a sequence,
         `kl_per_dimension`, bits, an array, and `metrics.describe_divergence` of it.
 

@@ -31,7 +31,7 @@ def kl_weight(step, max_beta, beta_rate):
 
 
 def sampling_probability(step, sampling_schedule, sampling_rate):
-    """How often the decoder hears itself instead of the truth, after `step` training steps.
+    """How often the decoder is free-running instead of teacher-forced, after `step` training steps.
 
     Args:
         step: Steps done, a number or a scalar tensor.
@@ -168,12 +168,12 @@ class MusicVae(keras.Model):
         return self.mu(last), self.sigma(last)
 
     def decode(self, z, outputs, sampling_rate=None):
-        """Logits of sequences, each step told the one before.
+        """Logits of sequences, teacher-forced.
 
         Args:
             z: Latent vectors, shape `[batch, z_size]`.
             outputs: The sequences, one-hot for each track, `[batch, steps, output_depth]`.
-            sampling_rate: How often a step is told what the decoder drew instead of the truth, the
+            sampling_rate: How often a step is given what the decoder drew instead of the truth, the
                 first of a segment excepted; None for never.
 
         Returns:
@@ -208,7 +208,7 @@ class MusicVae(keras.Model):
         return ops.split(x, stops, axis=-1) if stops else [x]
 
     def sample(self, z, temperature=1.0, seed=None, return_logits=False):
-        """Sequences from latent vectors, each step told what was drawn before.
+        """Sequences from latent vectors, free-running.
 
         Args:
             z: Latent vectors, shape `[count, z_size]`.
@@ -255,7 +255,7 @@ class MusicVae(keras.Model):
         Args:
             x: A dict of `inputs` `[batch, steps, input_depth]`, `outputs` `[batch, steps,
                 output_depth]` and perhaps `lengths` `[batch]`.
-            training: Whether the decoder sometimes hears itself, as the schedule says, and the
+            training: Whether the decoder is sometimes free-running, as the schedule says, and the
                 step is counted. Otherwise it always hears the truth.
 
         Returns:

@@ -1,4 +1,4 @@
-"""What evaluations ask of a `MusicVae` itself; see `configs.Probe`."""
+"""Probes of a `MusicVae`; see `configs.Probe`."""
 
 import numpy as np
 

@@ -1,4 +1,4 @@
-"""How much a model hears of its MIDI, while it is trained: `conditioning_gain`, `onset_f1`."""
+"""How much a model uses its MIDI, while it is trained: `conditioning_gain`, `onset_f1`."""
 
 import numpy as np
 from keras import ops, tree

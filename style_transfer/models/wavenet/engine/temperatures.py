@@ -11,7 +11,7 @@ ATTACK_SECS = 0.04  # so long after an onset noise belongs to the sound
 def of_frames(roll, roll_rate, temperature, sustain_temperature):
     """Temperature of the draws in each frame.
 
-    What a net cannot foretell it draws, and most of what rings in a string can be foretold: noise
+    What a net cannot predict it draws, and most of what rings in a string can be predicted: noise
     drawn there is hiss, while an attack is noise itself.
 
     Args:
