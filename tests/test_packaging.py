@@ -8,6 +8,8 @@ import runpy
 import shutil
 import subprocess
 import sys
+import sysconfig
+import zipfile
 from importlib import metadata
 
 import pytest
@@ -115,6 +117,58 @@ def test_only_packages_whose_pins_are_lifted_on_purpose_ask_for_something_else()
         if version is None or not requirement.specifier.contains(version, prereleases=True)
     ]
     assert not unmet
+
+
+@pytest.fixture(scope="module")
+def installed(tmp_path_factory):
+    """The wheel in an environment of its own, beside somebody else's package `scripts`."""
+    root = tmp_path_factory.mktemp("wheel")
+    source, environment = root / "source", root / "environment"
+    shutil.copytree(ROOT, source, symlinks=True, ignore=shutil.ignore_patterns(
+        ".*", "out", "runs", "build", "*.egg-info", "__pycache__", "tests", "benchmarks"))
+    python = environment / "bin" / "python"
+    for command in (
+            [sys.executable, "-m", "pip", "wheel", "--no-deps", "--no-build-isolation", "--quiet",
+             "--wheel-dir", root, source],
+            [sys.executable, "-m", "venv", "--without-pip", environment]):
+        subprocess.run(list(map(str, command)), check=True, capture_output=True)
+    (wheel,) = root.glob("*.whl")
+    site = next(environment.glob("lib/python*/site-packages"))
+    # What the wheel depends on is taken from here; editable installations are not.
+    (site / "dependencies.pth").write_text(sysconfig.get_path("purelib") + "\n")
+    (site / "scripts").mkdir()
+    (site / "scripts" / "__init__.py").write_text("WHOSE = 'somebody else'\n")
+    subprocess.run([sys.executable, "-m", "pip", "--python", str(python), "install", "--no-deps",
+                    "--quiet", str(wheel)], check=True, capture_output=True)
+    return environment, wheel
+
+
+def test_the_wheel_claims_one_name(installed):
+    _, wheel = installed
+    with zipfile.ZipFile(wheel) as archive:
+        names = archive.namelist()
+    top = {name.partition("/")[0] for name in names if ".dist-info/" not in name}
+    assert top == {"style_transfer"}
+    for folder in LINKED:
+        assert f"style_transfer/{folder}/__init__.py" in names
+    assert any(name.endswith("weights/piano_ddsp/model.weights.h5") for name in names)
+
+
+def test_commands_of_the_wheel_run_beside_another_package_called_scripts(installed):
+    environment, _ = installed
+
+    def run(*command):
+        program, *arguments = command
+        done = subprocess.run([str(environment / "bin" / program), *arguments], cwd=environment,
+                              env={"PATH": os.environ["PATH"]}, text=True, capture_output=True)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    assert "--style" in run("style_transfer_generate", "--help")
+    assert "--as_played" in run("convert_dir_to_note_sequences", "--help")
+    code = "import scripts, style_transfer; print(scripts.WHOSE, style_transfer.__file__)"
+    whose, _, where = run("python", "-c", code).rpartition(" ")
+    assert whose == "somebody else" and str(environment) in where
 
 
 # --- Setting up a machine: scripts/_setup.sh --------------------------------------------------
