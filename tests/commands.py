@@ -42,8 +42,8 @@ def _forget_flags():
     for name in [name for name in sys.modules if name.startswith(f"{PACKAGE}.")]:
         del sys.modules[name]
         vars(package).pop(name.rpartition(".")[2], None)
-    for module, defined in flags.FLAGS.flags_by_module_dict().items():
-        if module.startswith(PACKAGE):
-            for flag in defined:
-                if flag.name in flags.FLAGS:
-                    delattr(flags.FLAGS, flag.name)
+    ours = [flag.name for module, defined in flags.FLAGS.flags_by_module_dict().items()
+            if module.startswith(PACKAGE) for flag in defined]
+    for name in ours:
+        if name in flags.FLAGS:
+            delattr(flags.FLAGS, name)

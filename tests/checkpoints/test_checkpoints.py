@@ -198,7 +198,7 @@ def test_further_names_may_be_left_over(dense):
 
 
 def test_a_config_without_importer_is_named():
-    with pytest.raises(ValueError, match="'piano_ddsp', only for .*onsets_frames"):
+    with pytest.raises(ValueError, match="'piano_ddsp' has no checkpoints of .*onsets_frames"):
         configs.get("piano_ddsp").require("importer")
 
 

@@ -49,7 +49,7 @@ def test_help_describes_the_command_and_each_of_its_flags(help_of):
     source = (ROOT / "scripts" / f"{name}.py").read_text()
     defined = re.findall(r"DEFINE_\w+\(\s*\"(\w+)\"", source)
     shown = re.findall(r"^ +--(?:\[no\])?(\w+)", result.stdout, flags=re.MULTILINE)
-    assert defined and set(defined) <= set(shown)
+    assert shown and set(defined) <= set(shown)
     assert result.stdout.splitlines()[0] == ast.get_docstring(ast.parse(source)).splitlines()[0]
 
 

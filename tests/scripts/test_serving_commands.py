@@ -13,7 +13,8 @@ def run(command, *arguments):
 
 @pytest.mark.parametrize(("command", "arguments", "message"), [
     ("style_transfer_export", [], "--export_dir is required"),
-    ("style_transfer_export", ["--export_dir=x", "--run_dir=a", "--weights=b"], "not both"),
+    ("style_transfer_export", ["--export_dir=x", "--weights=b"], "There are no weights 'b'"),
+    ("style_transfer_export", ["--export_dir=x", "--config=nothing"], "There is no config"),
     ("style_transfer_serve", ["--port=7", "--rest_port=7"], "must differ"),
     ("style_transfer_serve", ["--port=-1", "--rest_port=-1"], "nothing to listen on"),
     ("style_transfer_serve", ["--token_file=no/such/file"], "no/such/file"),

@@ -64,11 +64,11 @@ def check(options):
         FileNotFoundError: The primer is missing.
         ValueError: An option is wrong.
     """
-    writing.check(options, options.primer_midi)
     if options.primer_drums and options.primer_midi:
         raise ValueError("Give primer_drums or primer_midi, not both.")
     if options.primer_drums:
         parse_primer(options.primer_drums)
+    writing.check(options, options.primer_midi)
 
 
 def parse_primer(text):

@@ -68,8 +68,6 @@ def check(options):
         FileNotFoundError: An input is missing.
         ValueError: An option is wrong.
     """
-    writing.check(options, *options.input_midi, *options.attribute_with,
-                  *options.attribute_without)
     mode = options.mode
     if mode not in MODES:
         raise ValueError(f"mode is {mode!r}, expected one of {', '.join(MODES)}.")
@@ -89,3 +87,5 @@ def check(options):
     missing = [name for name in needed if not getattr(options, name)]
     if missing:
         raise ValueError(f"MIDI files are missing: mode={mode} needs {' and '.join(missing)}.")
+    writing.check(options, *options.input_midi, *options.attribute_with,
+                  *options.attribute_without)
