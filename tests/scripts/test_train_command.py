@@ -16,7 +16,7 @@ NO_TENSORFLOW = "import sys; sys.modules['keras'] = sys.modules['tensorflow'] = 
 
 def start(*arguments, forbid_keras=False):
     code = ((NO_TENSORFLOW if forbid_keras else "")
-            + "from scripts import style_transfer_train; style_transfer_train.run()")
+            + "from style_transfer.scripts import style_transfer_train as command; command.run()")
     return subprocess.Popen([sys.executable, "-c", code, *map(str, arguments)], cwd=REPOSITORY,
                             stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
                             env={**os.environ, "PYTHONPATH": REPOSITORY})

@@ -135,7 +135,8 @@ def test_the_window_does_not_change_the_notes(runs):
 
 def test_missing_recordings_are_named_before_anything_slow_is_loaded(tmp_path):
     code = ("import sys; sys.modules['keras'] = sys.modules['tensorflow'] = None; "
-            "from style_transfer.scripts import style_transfer_transcribe; style_transfer_transcribe.run()")
+            "from style_transfer.scripts import style_transfer_transcribe as command; "
+            "command.run()")
     done = subprocess.run([sys.executable, "-c", code, "--audio=nowhere.wav",
                            f"--output_dir={tmp_path}/out"], cwd=ROOT, capture_output=True,
                           text=True, check=False)
