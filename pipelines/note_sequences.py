@@ -20,6 +20,7 @@ from style_transfer.midi import reader as midi_reader
 from style_transfer.midi.limits import ConversionLimits, UnreadableFileError
 from style_transfer.pipelines import isolated_workers
 from style_transfer.pipelines.records import tfrecords
+from style_transfer.scores import abc_notation, musicxml
 
 FORMAT_OF_EXTENSION = {
     ".mid": "midi",
@@ -142,14 +143,28 @@ def convert_file(
         name = sequence_id(filename, collection, source_type)
         fields = enumerate((name, filename, collection), start=1)
         return [b"".join(proto_wire.string_field(i, value) for i, value in fields) + body]
-    read = _read_musicxml if source_type == "musicxml" else _read_abc
+    if as_played:
+        read = _played_musicxml if source_type == "musicxml" else _played_abc
+    else:
+        read = _read_musicxml if source_type == "musicxml" else _read_abc
     records = []
     for suffix, sequence in read(path, limits):
-        _check_sequence(sequence, limits)
+        abc_notation.check_sequence(sequence, limits)
         sequence.id = sequence_id(filename + suffix, collection, source_type)
         sequence.filename, sequence.collection_name = filename, collection
         records.append(sequence.SerializeToString())
     return records
+
+
+def _played_musicxml(path, limits):
+    with open(path, "rb") as file:
+        return [("", musicxml.read(file.read(), limits))]
+
+
+def _played_abc(path, limits):
+    with open(path, "rb") as file:
+        return [(f"_{number}", tune)
+                for number, tune in abc_notation.read(file.read(), limits).items()]
 
 
 def _read_musicxml(path, limits):
@@ -172,11 +187,7 @@ def _read_abc(path, limits):
     from note_seq import abc_parser
 
     with open(path, "rb") as file:
-        data = file.read()
-    try:
-        text = data.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        text = data.decode("latin1")  # the encoding of ABC's older standard
+        text = abc_notation.decoded(file.read())
     try:
         tunes, errors = abc_parser.parse_abc_tunebook(text)
     except MemoryError:
@@ -193,13 +204,6 @@ def _read_abc(path, limits):
 
 def _describe(error):
     return f"{type(error).__name__}: {error}".removesuffix(": ")
-
-
-def _check_sequence(sequence, limits):
-    limits.check("too many notes", len(sequence.notes), "max_notes")
-    limits.check("too long", sequence.total_time, "max_duration_secs")
-    for tempo in sequence.tempos:
-        limits.check("tempo too fast", tempo.qpm, "max_qpm")
 
 
 def _convert_to_frames(filename, root_dir, limits, as_played):

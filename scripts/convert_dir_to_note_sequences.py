@@ -6,7 +6,7 @@ writes the records that Magenta's command of this name writes, in parallel:
   convert_dir_to_note_sequences --input_dir=music --output_file=music.tfrecord --recursive
 
 With --as_played the records say what is played instead: tempo, meter and pedals count in every
-track of MIDI.
+track of MIDI, and scores have their repeats, sounding pitch, metronome marks and ties.
 
 A file that is damaged, asks for too much or takes too long is named with its reason and skipped.
 The exit status is 1, and nothing is written, when no file could be converted.

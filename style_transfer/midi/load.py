@@ -1,6 +1,7 @@
 """Notes from whatever holds them: MIDI, scores and NoteSequences, as they are played."""
 
 import os
+import re
 import warnings
 
 from style_transfer.midi import reader
@@ -9,7 +10,10 @@ from style_transfer.midi.limits import ConversionLimits, UnreadableFileError
 
 MIDI_SUFFIXES = (".mid", ".midi", ".kar", ".rmi")
 SEQUENCE_SUFFIXES = (".pb", ".notesequence")
-SUFFIXES = (*MIDI_SUFFIXES, *SEQUENCE_SUFFIXES)
+SCORE_SUFFIXES = (".musicxml", ".mxl", ".xml", ".abc")
+SUFFIXES = (*MIDI_SUFFIXES, *SEQUENCE_SUFFIXES, *SCORE_SUFFIXES)
+_ABC = re.compile(rb"(^|\n)X:[ \t]*\d+")
+_MAX_BYTES_BEFORE_A_TUNE = 10_000
 
 
 def is_midi(data):
@@ -22,14 +26,19 @@ def refuse(message):
     raise ValueError(message)
 
 
+def is_notes(data):
+    """Whether bytes begin as MIDI or a score does."""
+    return is_midi(data) or _is_musicxml(data) or _is_abc(data)
+
+
 def load(source, tracks=tracks_lib.ALL, limits=None, warn=None):
     """A NoteSequence from a file or what else holds notes.
 
     What a file is, its bytes say and not its name.
 
     Args:
-        source: A path or the bytes of a MIDI file or of a serialized NoteSequence, a NoteSequence,
-            or a PrettyMIDI.
+        source: A path or the bytes of a MIDI file, of a score (MusicXML or ABC, of which the first
+            tune counts) or of a serialized NoteSequence; a NoteSequence; or a PrettyMIDI.
         tracks: Which instruments; see `tracks.select`.
         limits: What a file may ask for; None for `ConversionLimits()`.
         warn: Called with a sentence on a file that can be read in part only; None warns, and
@@ -70,6 +79,30 @@ def _read(path, limits):
         return handle.read(limits.max_file_bytes + 1)
 
 
+def _is_musicxml(data):
+    if data[:4] == b"PK\x03\x04":
+        return b"META-INF/container.xml" in data
+    return data[:_MAX_BYTES_BEFORE_A_TUNE].removeprefix(b"\xef\xbb\xbf").lstrip()[:1] == b"<"
+
+
+def _is_abc(data):
+    return _ABC.search(data[:_MAX_BYTES_BEFORE_A_TUNE]) is not None
+
+
+def _score(data, limits):
+    """The NoteSequence of a score, None for what is none."""
+    if _is_musicxml(data):
+        from style_transfer.scores import musicxml
+
+        return musicxml.read(data, limits)
+    if not _is_abc(data):
+        return None
+    from style_transfer.scores import abc_notation
+
+    tunes = abc_notation.read(data, limits)
+    return tunes[min(tunes)]
+
+
 def _parsed(data, name, limits, warn):
     from google.protobuf.message import DecodeError
     from note_seq.protobuf import music_pb2
@@ -81,12 +114,14 @@ def _parsed(data, name, limits, warn):
                 data, limits, played=True,
                 warn=lambda faults: warn(f"{name} is cut short, and played as far as it can be "
                                          f"read: {faults}."))
+        if (score := _score(data, limits)) is not None:
+            return score
     except UnreadableFileError as error:
         raise ValueError(f"{name} cannot be played: {error}.") from error
     try:
         sequence = music_pb2.NoteSequence.FromString(data)
     except DecodeError as error:
-        raise ValueError(f"{name} is neither a MIDI file nor a serialized NoteSequence."
+        raise ValueError(f"{name} is neither a MIDI file, a score nor a serialized NoteSequence."
                          ) from error
     if not sequence.notes:
         raise ValueError(f"{name} holds no notes: it is no MIDI file and no NoteSequence that "

@@ -243,3 +243,21 @@ def test_records_are_magentas_or_what_is_played(tmp_path):
         (sequence,) = read(output)
         meters[as_played] = [(m.numerator, m.denominator) for m in sequence.time_signatures]
     assert meters == {False: [], True: [(3, 4)]}
+
+
+def test_scores_are_read_as_magenta_reads_them_or_as_they_are_played(tmp_path):
+    pitch = "<pitch><step>C</step><octave>4</octave></pitch><duration>4</duration>"
+    measure = ("<attributes><divisions>1</divisions><transpose><chromatic>0</chromatic>"
+               "<octave-change>-1</octave-change></transpose></attributes><note>" + pitch
+               + "</note><barline><repeat direction='backward'/></barline>")
+    (tmp_path / "a.musicxml").write_text(
+        "<score-partwise><part-list><score-part id='P1'/></part-list><part id='P1'><measure>"
+        + measure + "</measure></part></score-partwise>")
+    (tmp_path / "b.abc").write_text("X:1\nT:B\nM:4/4\nL:1/4\nK:C\n|: C D- :| D\n")
+    pitches = {}
+    for as_played in (False, True):
+        output = tmp_path / f"{as_played}.tfrecord"
+        note_sequences.convert_directory(str(tmp_path), str(output), num_workers=1,
+                                         as_played=as_played)
+        pitches[as_played] = [[n.pitch for n in sequence.notes] for sequence in read(output)]
+    assert pitches == {False: [[60], [60, 62, 62]], True: [[48, 48], [60, 62, 60, 62]]}

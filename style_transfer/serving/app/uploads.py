@@ -23,9 +23,9 @@ MAX_CHANNELS = 32
 MIN_RATE, MAX_RATE, KEPT_RATE = 4_000, 400_000, 24_000
 NAME_LENGTH = 80
 _EXPECTED = {
-    "content": "a MIDI file or a recording (WAV, FLAC, MP3, OGG)",
+    "content": "a MIDI file, a score (MusicXML, ABC) or a recording (WAV, FLAC, MP3, OGG)",
     "style": "a recording of a piano (WAV, FLAC, MP3, OGG) or a .piano file",
-    "notes": "a MIDI file",
+    "notes": "a MIDI file or a score",
 }
 
 
@@ -126,7 +126,7 @@ def check_table(table, limits):
 def _kind(data):
     if not data:
         raise ValueError("It is empty.")
-    if load.is_midi(data):
+    if load.is_notes(data):
         return "notes"
     return "piano" if data[:4] == b"PK\x03\x04" else "recording"
 

@@ -1,0 +1,1 @@
+"""Scores as they are played: MusicXML and ABC, repeats unrolled, at sounding pitch."""
