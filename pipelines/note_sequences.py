@@ -33,6 +33,7 @@ FORMAT_OF_EXTENSION = {
     ".abc": "abc",
 }
 FORMATS = ("midi", "musicxml", "abc")
+AS_PLAYED_SUFFIX = ".as_played"
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -47,6 +48,7 @@ class ConversionReport:
         records: Records written; an ABC file may give several.
         skipped: Filename to reason, for files that gave none.
         ignored: Files that are no music, by extension.
+        time_elsewhere: MIDI files whose tempo or meter stands outside their first track.
     """
 
     read: int = 0
@@ -54,6 +56,7 @@ class ConversionReport:
     records: int = 0
     skipped: dict[str, UnreadableFileError] = dataclasses.field(default_factory=dict)
     ignored: int = 0
+    time_elsewhere: int = 0
 
     def summary(self) -> str:
         """`N read, M written, K skipped`, and for what reasons."""
@@ -64,6 +67,10 @@ class ConversionReport:
         lines += [f"  {count} skipped: {reason}" for reason, count in reasons.most_common()]
         if self.ignored:
             lines.append(f"  {self.ignored} other files ignored")
+        if self.time_elsewhere:
+            lines.append(f"  {self.time_elsewhere} with tempo or meter outside the first track, "
+                         "which Magenta's records leave out: they are as they are played in the "
+                         f"file {AS_PLAYED_SUFFIX} beside, for data sets of symbolic models")
         return "\n".join(lines)
 
 
@@ -207,7 +214,54 @@ def _describe(error):
 
 
 def _convert_to_frames(filename, root_dir, limits, as_played):
-    return [tfrecords.frame(r) for r in convert_file(filename, root_dir, limits, as_played)]
+    """A file's records, and if Magenta's tell another time than is played, those that do not."""
+    records = convert_file(filename, root_dir, limits, as_played)
+    played = []
+    path = os.path.join(root_dir, filename)
+    if not as_played and _keeps_time_elsewhere(path, records[0], limits):
+        played = convert_file(filename, root_dir, limits, as_played=True)
+    return [[tfrecords.frame(record) for record in some] for some in (records, played)]
+
+
+def _keeps_time_elsewhere(path, record, limits):
+    from note_seq.protobuf import music_pb2
+
+    if FORMAT_OF_EXTENSION[os.path.splitext(path)[1].lower()] != "midi":
+        return False
+    with open(path, "rb") as file:
+        data = file.read()
+    if not midi_reader.may_keep_time_elsewhere(data):
+        return False
+    magentas = music_pb2.NoteSequence.FromString(record)
+    try:
+        played = midi_reader.note_sequence(data, limits, played=True)
+    except UnreadableFileError:
+        return False
+    return (magentas.tempos, magentas.time_signatures) != (played.tempos, played.time_signatures)
+
+
+def read_as_played(path: str) -> Iterator[bytes]:
+    """Yields a TFRecord file's NoteSequences; where Magenta tells another time, as they are played.
+
+    Args:
+        path: A file that `convert_directory` wrote, or any other.
+    """
+    from note_seq.protobuf import music_pb2
+
+    if not os.path.exists(path + AS_PLAYED_SUFFIX):
+        yield from tfrecords.read_records(path)
+        return
+
+    def identified(source):
+        for record in tfrecords.read_records(source):
+            yield music_pb2.NoteSequence.FromString(record).id, record
+
+    played = identified(path + AS_PLAYED_SUFFIX)  # in the same order
+    following = next(played, None)
+    for name, record in identified(path):
+        if following is not None and following[0] == name:
+            record, following = following[1], next(played, None)
+        yield record
 
 
 def convert_directory(
@@ -274,9 +328,13 @@ def convert_directory(
         convert, filenames, num_workers, max_secs_per_file, max_worker_bytes
     )
     try:
-        with tfrecords.atomic_file(output_file) as file:
+        # The second is renamed first, so that no output stands without it.
+        with (
+            tfrecords.atomic_file(output_file) as file,
+            tfrecords.atomic_file(output_file + AS_PLAYED_SUFFIX) as played,
+        ):
             for filename, outcome in zip(filenames, outcomes, strict=True):
-                _write_outcome(file, filename, outcome, report)
+                _write_outcome(file, played, filename, outcome, report)
                 if on_file:
                     on_file(filename, report.skipped.get(filename))
             if not report.records:
@@ -285,6 +343,8 @@ def convert_directory(
         pass
     finally:
         outcomes.close()
+    if not report.time_elsewhere and report.records:
+        os.remove(output_file + AS_PLAYED_SUFFIX)
     return report
 
 
@@ -292,10 +352,13 @@ class _NothingWrittenError(Exception):
     """Leaves `atomic_file` without a file."""
 
 
-def _write_outcome(file, filename, outcome, report):
+def _write_outcome(file, played, filename, outcome, report):
     if isinstance(outcome, isolated_workers.Failure):
         report.skipped[filename] = UnreadableFileError(outcome.reason, outcome.detail)
         return
-    file.writelines(outcome)
-    report.records += len(outcome)
+    records, as_played = outcome
+    file.writelines(records)
+    played.writelines(as_played)
+    report.records += len(records)
+    report.time_elsewhere += len(as_played)
     report.written += 1

@@ -96,9 +96,19 @@ def load_midi(source, tracks="all", warn=None):
 
 
 def save_midi(path, sequence):
-    """Writes a NoteSequence as a MIDI file, whole or not at all."""
+    """Writes a NoteSequence as a MIDI file, whole or not at all.
+
+    No note is shorter than a tick of the file, since its release would come before its strike.
+    """
     import note_seq
 
+    fastest = max((tempo.qpm for tempo in sequence.tempos), default=120.0)
+    shortest = 1.5 * 60 / (fastest * (sequence.ticks_per_quarter or 220))
+    if any(note.end_time - note.start_time < shortest for note in sequence.notes):
+        sequence, given = type(sequence)(), sequence
+        sequence.CopyFrom(given)
+        for note in sequence.notes:
+            note.end_time = max(note.end_time, note.start_time + shortest)
     path = pathlib.Path(path)
     partial = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:

@@ -78,3 +78,14 @@ def test_sostenuto_holds_only_the_keys_that_are_down_when_it_goes_down():
 def test_empty_sequence_gives_an_empty_table():
     made = table()
     assert len(made) == 0 and made.end_secs == 0.0 and made.key.dtype == np.int32
+
+
+def test_strikes_without_length_survive_a_midi_file(tmp_path):
+    rows = [(60, 64, 0.1 * i, 0.1 * i) for i in range(20)] + [(61, 64, 0.5, 0.5), (62, 64, 0, 4)]
+    made = table(*rows, controls=((0, 64, 127), (3, 64, 0)))
+    piano_roll.save_midi(tmp_path / "a.mid", piano_roll.to_sequence(made))
+    again = piano_roll.note_table(piano_roll.load_midi(tmp_path / "a.mid"))
+    np.testing.assert_array_equal(again.key, made.key)
+    np.testing.assert_allclose(again.onset_secs, made.onset_secs, atol=2e-3)
+    np.testing.assert_allclose(again.release_secs, made.release_secs, atol=3e-3)
+    np.testing.assert_allclose(again.damped_secs, made.damped_secs, atol=3e-3)

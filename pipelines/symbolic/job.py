@@ -9,6 +9,7 @@ import apache_beam as beam
 import note_seq
 from apache_beam.options.pipeline_options import PipelineOptions
 
+from style_transfer.pipelines import note_sequences
 from style_transfer.pipelines.datasets import files
 from style_transfer.pipelines.records import tfrecords
 from style_transfer.pipelines.symbolic import conversion
@@ -56,7 +57,8 @@ def run(pattern, paths, facts_path, examples, eval_ratio, eval_pieces=(),
     """Runs the job.
 
     Args:
-        pattern: TFRecord file or pattern with NoteSequences.
+        pattern: TFRecord file or pattern with NoteSequences; tempo and meter count as they are
+            played, wherever they stand in a file (`note_sequences.read_as_played`).
         paths: File to write for each split.
         facts_path: Where counts are written, a JSON list of kind, name and count in each line.
         examples: The configuration's `example_kinds.NoteSequences`.
@@ -68,14 +70,15 @@ def run(pattern, paths, facts_path, examples, eval_ratio, eval_pieces=(),
     Raises:
         FileNotFoundError: There is no input.
     """
-    inputs = sorted(glob.glob(pattern))
+    inputs = sorted(path for path in glob.glob(pattern)
+                    if not path.endswith(note_sequences.AS_PLAYED_SUFFIX))
     if not inputs:
         raise FileNotFoundError(f"There is no file {pattern!r}.")
     options = PipelineOptions(shlex.split(pipeline_options), runner=runner)
     with beam.Pipeline(options=options) as pipeline:
         found = (pipeline
                  | "files" >> beam.Create(inputs)
-                 | "read" >> beam.FlatMap(tfrecords.read_records)
+                 | "read" >> beam.FlatMap(note_sequences.read_as_played)
                  | "spread" >> beam.Reshuffle()
                  | "convert" >> beam.ParDo(Convert(examples, eval_ratio, eval_pieces))
                  .with_outputs())

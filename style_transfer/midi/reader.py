@@ -133,7 +133,9 @@ def serialized_note_sequence(
 
     source = proto_wire.int_field(2, _ENCODING_MIDI) + proto_wire.int_field(
         3, 0 if played else _PARSER_PRETTY_MIDI)
-    part = None
+    part, total_secs = None, end_secs.max() if len(end_secs) else 0.0
+    if played and len(end_secs):  # a strike without length at the end is within the piece
+        total_secs = max(total_secs, float(tempos.seconds(notes.on_tick.max() + 1)))
     if played:  # of a file with one track, its channels are the parts
         voice = notes.instruments.voice
         part = (voice % 16 + 1 if events.num_tracks == 1 else voice // 16)[notes.instrument]
@@ -144,13 +146,22 @@ def serialized_note_sequence(
             proto_wire.message_fields(6, key_signatures),
             proto_wire.message_fields(7, {1: tempos.secs, 2: tempos.qpm}),
             _encode_notes(notes, start_secs, end_secs, part),
-            proto_wire.double_field(9, end_secs.max() if len(end_secs) else 0.0),
+            proto_wire.double_field(9, total_secs),
             _encode_bends(bends, bend_secs),
             _encode_changes(changes, change_secs),
             proto_wire.bytes_field(13, source),
             _encode_instrument_infos(events, notes),
         )
     )
+
+
+def may_keep_time_elsewhere(data: bytes) -> bool:
+    """Whether tempo or meter may stand outside a file's first track, where Magenta reads neither.
+
+    It is False only where they cannot, and costs next to nothing.
+    """
+    size = int.from_bytes(data[18:22], "big")  # of the first track
+    return any(data.find(mark, 22 + size) >= 0 for mark in (b"\xff\x51\x03", b"\xff\x58\x04"))
 
 
 def _metas(events, kind, played):

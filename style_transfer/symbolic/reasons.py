@@ -21,8 +21,13 @@ def why_nothing(sequence, layout):
     if not sequence.notes:
         return "no notes"
     for track in tracks:
-        if not any(_belongs(note, track, layout) for note in sequence.notes):
+        pitches = [note.pitch for note in sequence.notes if _belongs(note, track, layout)]
+        if not pitches:
             return f"no {track}"
+        if track != "drums" and (max(pitches) < layouts.LOWEST_PITCH
+                                 or min(pitches) > layouts.HIGHEST_PITCH):
+            return (f"no {track} within the range of pitches {layouts.LOWEST_PITCH} to "
+                    f"{layouts.HIGHEST_PITCH}")
     faults = collections.Counter(map(
         _fault, sequences_lib.split_note_sequence_on_time_changes(sequence)))
     if None not in faults:

@@ -233,3 +233,8 @@ def test_tracks_that_are_not_there_are_answered_with_those_that_are():
 def test_what_holds_no_notes_is_refused_by_its_type():
     with pytest.raises(TypeError, match="got ndarray"):
         load.load(np.zeros(3))
+
+
+def test_the_last_strike_without_length_is_within_the_piece():
+    sequence = played("drums_zero_len.mid")
+    assert sequence.total_time > max(n.start_time for n in sequence.notes)

@@ -261,3 +261,24 @@ def test_scores_are_read_as_magenta_reads_them_or_as_they_are_played(tmp_path):
                                          as_played=as_played)
         pitches[as_played] = [[n.pitch for n in sequence.notes] for sequence in read(output)]
     assert pitches == {False: [[60], [60, 62, 62]], True: [[48, 48], [60, 62, 60, 62]]}
+
+
+def test_records_whose_time_magenta_reads_otherwise_stand_beside_as_they_are_played(tmp_path):
+    meter, tempo = b"\x00\xff\x58\x04\x03\x02\x18\x08", b"\x00\xff\x51\x03\x0f\x42\x40"
+    name = b"\x00\xff\x03\x01x"
+    for file, tracks in {"a": (NOTE,), "b": (name, meter + NOTE), "c": (tempo, NOTE),
+                         "d": (name, tempo + NOTE), "e": (tempo, tempo + NOTE)}.items():
+        (tmp_path / f"{file}.mid").write_bytes(midi_file(*tracks))
+    output = str(tmp_path / "out.tfrecord")
+    report = note_sequences.convert_directory(str(tmp_path), output, num_workers=1)
+    assert report.time_elsewhere == 2 and "2 with tempo or meter" in report.summary()
+    assert [s.filename for s in read(output + ".as_played")] == ["b.mid", "d.mid"]
+    music_pb2 = pytest.importorskip("note_seq.protobuf.music_pb2")
+    found = [music_pb2.NoteSequence.FromString(r) for r in note_sequences.read_as_played(output)]
+    assert [s.filename for s in found] == [f"{name}.mid" for name in "abcde"]
+    assert [t.numerator for s in found for t in s.time_signatures] == [3]
+    assert [s.tempos[0].qpm for s in found] == [120, 120, 60, 60, 60]
+    for file in "bd":
+        (tmp_path / f"{file}.mid").unlink()
+    note_sequences.convert_directory(str(tmp_path), output, num_workers=1, overwrite=True)
+    assert not os.path.exists(output + ".as_played"), "nothing of an older conversion stays"

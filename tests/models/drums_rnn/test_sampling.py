@@ -1,13 +1,17 @@
+import pathlib
+
 import keras
 import numpy as np
 import pytest
 
+from style_transfer import piano_roll
 from style_transfer.models.drums_rnn import sampling as drums
 from style_transfer.models.drums_rnn.net import DrumsRnn
 from style_transfer.symbolic.layouts import DrumLayout
 
 note_seq = pytest.importorskip("note_seq")
 LAYOUT = DrumLayout()
+MIDI_CASES = pathlib.Path(__file__).parents[2] / "midi" / "cases"
 PRIMER = ((36,), (), (42,))
 
 
@@ -97,3 +101,8 @@ def test_a_primer_is_read_from_the_first_part_that_can_be_quantized():
         note.is_drum = False
     with pytest.raises(ValueError, match="no drums"):
         drums.primer_of(sequence, LAYOUT)
+
+
+def test_strikes_without_length_are_a_primer():
+    primer = drums.primer_of(piano_roll.load_midi(MIDI_CASES / "drums_zero_len.mid"), LAYOUT)
+    assert sum(map(len, primer)) == 96 and primer[:3] == ((36, 42), (), (42,))

@@ -1,6 +1,7 @@
 """Data sets of classes: what they hold, and that training goes through all of it."""
 
 import json
+import pathlib
 
 import numpy as np
 import pytest
@@ -11,6 +12,8 @@ pytest.importorskip("magenta")
 pytest.importorskip("apache_beam")
 
 from style_transfer import configs  # noqa: E402
+from style_transfer.midi.reader import note_sequence  # noqa: E402
+from style_transfer.pipelines import note_sequences  # noqa: E402
 from style_transfer.pipelines.inputs import symbolic as inputs  # noqa: E402
 from style_transfer.pipelines.records import tfrecords  # noqa: E402
 from style_transfer.pipelines.symbolic import conversion, create  # noqa: E402
@@ -18,6 +21,7 @@ from style_transfer.symbolic import encodings, reasons  # noqa: E402
 
 EXAMPLES = {name: configs.get(name).examples for name in configs.names()}
 LAYOUT = EXAMPLES["cat-mel_2bar_small"].layout
+MIDI_CASES = pathlib.Path(__file__).parents[2] / "midi" / "cases"
 
 
 def piece(name, bars=9, meter=4, is_drum=False, program=0, seed=0):
@@ -240,3 +244,34 @@ def test_an_evaluation_sees_each_example_once_and_the_same_each_time():
     once, again = list(found), list(found)
     assert [len(indices) for indices, _ in once] == [4, 4, 2]
     assert [drawn for _, drawn in once] == [drawn for _, drawn in again]
+
+
+def test_a_waltz_is_left_out_wherever_its_meter_stands(tmp_path):
+    """The same drums with 3/4 in track 1, in track 0, and without a meter."""
+    waltz = (MIDI_CASES / "waltz_ts_track1.mid").read_bytes()
+    meter = b"\x00\xff\x58\x04\x03\x02\x18\x08"
+    folder = tmp_path / "music"
+    folder.mkdir()
+    in_track_1 = waltz.index(meter)
+    without = waltz[:in_track_1] + waltz[in_track_1 + len(meter):]
+    size = without.index(b"MTrk", without.index(b"MTrk") + 1) + 4
+    length = int.from_bytes(without[size:size + 4], "big") - len(meter)
+    without = without[:size] + length.to_bytes(4, "big") + without[size + 4:]
+    track_0 = without.index(b"MTrk") + 4
+    length = int.from_bytes(without[track_0:track_0 + 4], "big") + len(meter)
+    in_track_0 = (without[:track_0] + length.to_bytes(4, "big") + meter + without[track_0 + 4:])
+    for name, data in {"a": waltz, "b": in_track_0, "c": without, "d": without}.items():
+        (folder / f"{name}.mid").write_bytes(data)
+    records = tmp_path / "music.tfrecord"
+    note_sequences.convert_directory(str(folder), str(records), num_workers=1)
+    found = create.create_dataset(create.Settings(
+        "drum_kit", EXAMPLES["drum_kit"], f"{records}*", str(tmp_path / "out"), eval_ratio=0,
+        eval_pieces=("c.mid",)), silent)
+    assert (found["read"], found["skipped_because"]) == (4, {"meter other than 4/4": 2})
+
+
+def test_a_melody_below_the_keyboard_is_left_out_for_its_range():
+    sequence = note_sequence((MIDI_CASES / "melody_below_the_keyboard.mid").read_bytes())
+    for config_name in ("cat-mel_2bar_small", "hierdec-mel_16bar"):
+        assert reasons.why_nothing(sequence, EXAMPLES[config_name].layout) == (
+            "no melody within the range of pitches 21 to 108")
