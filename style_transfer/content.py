@@ -7,9 +7,11 @@ import warnings
 from style_transfer import audio as audio_lib
 from style_transfer import piano_roll
 from style_transfer.audio import Audio
+from style_transfer.midi import tracks as tracks_lib
 from style_transfer.midi.load import SUFFIXES
 
 __all__ = ["SUFFIXES", "content_notes", "heard_notes", "is_recording"]
+MAX_NAMES = 16
 
 
 def is_recording(content):
@@ -19,14 +21,18 @@ def is_recording(content):
         and pathlib.Path(content).suffix.lower() in audio_lib.SUFFIXES)
 
 
-def content_notes(content, *, transcriber=None, thresholds=None, progress=None):
+def content_notes(content, *, tracks="all", transcriber=None, thresholds=None, progress=None,
+                  say=None):
     """The `NoteTable` of a piece.
 
     Args:
         content: See `style_transfer.transfer`.
+        tracks: See `style_transfer.transfer`.
         transcriber: See `style_transfer.transfer`.
         thresholds: `transcription.Thresholds` for recordings; None for the defaults.
         progress: Called with (what, done, total) seconds while a recording is transcribed.
+        say: Called with a sentence on a file that is cut short, and with one on several instruments
+            that are put on the piano and their number; None warns of the first.
 
     Raises:
         FileNotFoundError: There is no such file.
@@ -41,7 +47,12 @@ def content_notes(content, *, transcriber=None, thresholds=None, progress=None):
             raise ValueError(f"No piano notes were heard in {name}. Lower the onset threshold, or "
                              "give its notes as MIDI.")
     else:
-        table = piano_roll.note_table(piano_roll.load_midi(content))
+        sequence = piano_roll.load_midi(content, tracks, say)
+        table = piano_roll.note_table(sequence)
+        names = tracks_lib.pitched(sequence)
+        if say is not None and len(names) > 1:
+            say(f"{name}: {len(names)} instruments are put on the piano (--tracks chooses): "
+                f"{'; '.join(names[:MAX_NAMES])}{'; …' * (len(names) > MAX_NAMES)}", len(names))
     if not len(table):
         raise ValueError(f"{name} holds no notes for a piano ({piano_roll.DRUM_CHANNEL_MESSAGE}).")
     return table

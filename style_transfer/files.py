@@ -8,17 +8,33 @@ import pathlib
 
 @dataclasses.dataclass
 class Summary:
-    """How a batch went; `paths` of what was written, where a caller wants them."""
+    """How a batch went.
+
+    `instruments` are the most that were put on the piano in one piece; `paths` those of what was
+    written, where a caller wants them.
+    """
 
     read: int = 0
     written: int = 0
     skipped: int = 0
     kept: int = 0
+    instruments: int = 0
     paths: list = dataclasses.field(default_factory=list)
 
     def __str__(self):
         kept = f", {self.kept} kept as they were" if self.kept else ""
-        return f"{self.read} read, {self.written} written, {self.skipped} skipped{kept}"
+        on_one = (f", up to {self.instruments} instruments of a piece on one piano"
+                  if self.instruments > 1 else "")
+        return f"{self.read} read, {self.written} written, {self.skipped} skipped{kept}{on_one}"
+
+    def remark(self, report):
+        """A `say` for `content.content_notes`: reports and keeps what it is told."""
+
+        def say(line, instruments=0):
+            self.instruments = max(self.instruments, instruments)
+            report(line)
+
+        return say
 
 
 def say(line, again=False):

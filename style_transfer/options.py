@@ -8,6 +8,8 @@ strikes: int = options.option(1, "How often the bell is struck.", low=1)
 import dataclasses
 import typing
 
+from style_transfer.midi import tracks as tracks_lib
+
 REQUIRED = dataclasses.MISSING
 
 def option(default, text, *, low=None, high=None, choices=None, aliases=(), nested=False):
@@ -44,9 +46,16 @@ class ContentOptions(Options):
     """What generators that play pieces can be asked."""
 
     content: tuple[str, ...] = option(
-        REQUIRED, "The piece: MIDI files, serialized NoteSequences, recordings, folders "
-        "or globs of them. Several make a batch. Recordings are transcribed.")
+        REQUIRED, "The piece: MIDI files, scores (MusicXML, ABC), serialized NoteSequences, "
+        "recordings, folders or globs of them. Several make a batch. Recordings are transcribed.")
+    tracks: str = option(
+        tracks_lib.ALL, "Which instruments of a piece are played: all pitched ones; piano; or "
+        "tracks by number, such as 1,3 (a MIDI file's first is 0; of a file with one track, "
+        "channels 1 to 16; of a score, its parts).")
     picture: bool = option(True, "Whether a PNG is written.")
+
+    def __post_init__(self):
+        tracks_lib.parse(self.tracks)
 
 
 def is_required(field):

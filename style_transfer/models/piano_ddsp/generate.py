@@ -49,7 +49,7 @@ def generate(options, load, report=files.say):
     tables = []
     for path, target in missing:
         try:
-            tables.append((path, target, _notes(path, options, report)))
+            tables.append((path, target, _notes(path, options, report, summary)))
         except (ValueError, OSError) as error:
             report(f"skipped {path}: {error}")
             summary.skipped += 1
@@ -72,7 +72,7 @@ def _checked(options):
     audio_lib.check_sample_rate(options.sample_rate)
     files.check_folder(options.output_dir)
     paths = files.find(options.content, (*content_lib.SUFFIXES, *audio_lib.SUFFIXES),
-                       "a MIDI file or a recording", options.output_dir)
+                       "a MIDI file, a score or a recording", options.output_dir)
     for path in filter(None, (options.style, options.style_midi)):
         if not os.path.isfile(path):
             raise FileNotFoundError(f"There is no style file {path!r}.")
@@ -83,11 +83,12 @@ def _checked(options):
     return paths
 
 
-def _notes(path, options, report):
+def _notes(path, options, report, summary):
     """The notes of one content; a recording's are transcribed, and named with how long it took."""
     begun = time.monotonic()
     table = content_lib.content_notes(
-        path, transcriber=options.transcriber, thresholds=options.thresholds,
+        path, tracks=options.tracks, transcriber=options.transcriber,
+        thresholds=options.thresholds, say=summary.remark(report),
         progress=lambda what, done, total: report(
             f"{what} {os.path.basename(path)}: {done:.0f} of {total:.0f} s", again=True))
     if content_lib.is_recording(path):

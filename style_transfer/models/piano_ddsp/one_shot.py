@@ -29,13 +29,13 @@ def load(name_or_path=None):
 
 def transfer(content, style, *, style_midi=None, adapt_steps=None, sample_rate=DEFAULT_SAMPLE_RATE,
              loudness=None, seed=0, model=None, progress=None, transcriber=None,
-             transcribe_style=True, soft_pedal_db=una_corda.DEFAULT_DB):
+             transcribe_style=True, soft_pedal_db=una_corda.DEFAULT_DB, tracks="all"):
     """Plays `content` on the piano heard in `style`.
 
     Args:
-        content: The piece: a path to a MIDI file, a serialized NoteSequence or a recording, the
-            bytes of MIDI or a NoteSequence, a NoteSequence, a `NoteTable`, or an `Audio`.
-            Recordings are transcribed.
+        content: The piece: a path to a MIDI file, a score (MusicXML, ABC), a serialized
+            NoteSequence or a recording, the bytes of notes, a NoteSequence, a `NoteTable`, or an
+            `Audio`. Recordings are transcribed.
         style: The piano: a path to a recording (WAV, FLAC, MP3, OGG; any rate; 2 s or more) or to
             a `.piano` file, an `Audio`, or a `Piano`.
         style_midi: The notes of the recording, in its time, as `content`, if they are known: the
@@ -51,6 +51,8 @@ def transfer(content, style, *, style_midi=None, adapt_steps=None, sample_rate=D
             otherwise the piano is estimated without its notes, faster and less well.
         soft_pedal_db: How much weaker the soft pedal makes what is struck while it is down, 0 to
             12 dB, in level and, more so, in its higher partials; 0 turns it off.
+        tracks: Which instruments of MIDI or a score are played: `all` pitched ones, `piano`, or
+            numbers, as text (`1,3`) or in a list; see `style_transfer.midi.tracks.select`.
 
     Returns:
         An `Audio` of the piece with the last notes' dying away.
@@ -61,7 +63,7 @@ def transfer(content, style, *, style_midi=None, adapt_steps=None, sample_rate=D
     """
     audio_lib.check_sample_rate(sample_rate)
     una_corda.check(soft_pedal_db)
-    table = content_notes(content, transcriber=transcriber, progress=progress)
+    table = content_notes(content, tracks=tracks, transcriber=transcriber, progress=progress)
     model = load() if model is None else model
     piano = estimate_piano(style, style_midi=style_midi, adapt_steps=adapt_steps, seed=seed,
                            model=model, progress=progress, transcriber=transcriber,

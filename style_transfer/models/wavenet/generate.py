@@ -58,7 +58,7 @@ def generate(model, options, report=files.say):
     options_lib.check(options)
     piano = _piano(model, options)
     paths = files.find(options.content, (*content_lib.SUFFIXES, *audio_lib.SUFFIXES),
-                       "a MIDI file or a recording", options.output_dir)
+                       "a MIDI file, a score or a recording", options.output_dir)
     recordings = getattr(options, "primer_audio", ())
     if len(recordings) not in (0, 1, len(paths)):
         raise ValueError(f"There are {len(recordings)} recordings for {len(paths)} pieces: give "
@@ -74,7 +74,8 @@ def generate(model, options, report=files.say):
         pieces = []
         for path, target in missing[first:first + BATCH]:
             with _skipping(path, summary, report):
-                pieces.append(_read(model, path, target, recording_of[path], options))
+                pieces.append(_read(model, path, target, recording_of[path], options,
+                                    summary.remark(report)))
         if pieces:
             _generate_batch(model, pieces, piano, options, summary, report)
     return summary
@@ -148,8 +149,8 @@ def played(model, content, style, options, sample_rate, seed=0):
     return audio_lib.resample(audio_lib.Audio(samples, model.sample_rate), sample_rate)
 
 
-def _read(model, path, target, recording, options):
-    table = content_lib.content_notes(path)
+def _read(model, path, target, recording, options, say=None):
+    table = content_lib.content_notes(path, tracks=options.tracks, say=say)
     secs = options.seconds or table.end_secs + TAIL_SECS
     samples = None
     if recording is not None:
