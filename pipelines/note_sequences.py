@@ -18,9 +18,9 @@ from collections.abc import Callable, Iterator
 from style_transfer.midi import proto_wire
 from style_transfer.midi import reader as midi_reader
 from style_transfer.midi.limits import ConversionLimits, UnreadableFileError
+from style_transfer.midi.scores import abc_notation, musicxml
 from style_transfer.pipelines import isolated_workers
 from style_transfer.pipelines.records import tfrecords
-from style_transfer.scores import abc_notation, musicxml
 
 FORMAT_OF_EXTENSION = {
     ".mid": "midi",

@@ -21,8 +21,8 @@ FLOORS = (
     {"models/base"},
     {"synthesis", "layers", "losses", "measure", "pictures"},
     {"signal", "piano_roll", "weights"},
-    {"midi"},
     {"audio", "files", "options"},
+    {"midi"},
 )
 
 

@@ -51,7 +51,7 @@ def note_table(data):
     is_midi = tf.strings.regex_full_match(tf.strings.substr(data, 0, 4), "MThd|RIFF")
     with tf.control_dependencies([require(
             ~is_midi, "content_bytes is a MIDI or RIFF file; expected a serialized NoteSequence. "
-            "style_transfer_client and note_seq.midi_to_note_sequence convert MIDI.")]):
+            "style_transfer_client and style_transfer.piano_roll.load_midi convert MIDI.")]):
         notes, controls = _decode(data, MESSAGE, {"notes": tf.string,
                                                    "control_changes": tf.string})
     pitch, velocity, start, end, instrument, is_drum = (column[:, 0] for column in _decode(

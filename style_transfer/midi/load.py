@@ -92,12 +92,12 @@ def _is_abc(data):
 def _score(data, limits):
     """The NoteSequence of a score, None for what is none."""
     if _is_musicxml(data):
-        from style_transfer.scores import musicxml
+        from style_transfer.midi.scores import musicxml
 
         return musicxml.read(data, limits)
     if not _is_abc(data):
         return None
-    from style_transfer.scores import abc_notation
+    from style_transfer.midi.scores import abc_notation
 
     tunes = abc_notation.read(data, limits)
     return tunes[min(tunes)]

@@ -1,6 +1,7 @@
 """The parts of the page's server that need no net: what is kept, who may ask, what is read."""
 
 import io
+import pathlib
 import pickle
 import threading
 import zipfile
@@ -24,6 +25,7 @@ from style_transfer.serving.errors import (
 from tests import pianos
 from tests.serving.stand_in import wav_file
 
+MIDI_CASES = pathlib.Path(__file__).parents[1] / "midi" / "cases"
 LIMITS = AppLimits(clip_secs=5, content_secs=5, notes=20, midi_bytes=200_000)
 
 
@@ -183,6 +185,20 @@ def test_what_cannot_be_used_is_refused_with_what_to_do(data, role, message, tmp
         read(data, role, tmp_path)
     assert "“a file”" in str(error.value) and "Expected" in str(error.value)
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(("name", "remark"), [
+    ("truncated.mid", "The file is cut short, and played as far as it can be read: track 0 "),
+    ("overlap_two_channels.mid", "2 instruments are put on the piano."), ("riff.rmi", None)])
+def test_what_to_know_of_notes_is_remarked(name, remark, tmp_path):
+    upload = read((MIDI_CASES / name).read_bytes(), "content", tmp_path)
+    assert len(upload.remarks) == (remark is not None)
+    assert not remark or upload.remarks[0].startswith(remark)
+
+
+def test_scores_are_content(tmp_path):
+    score = (MIDI_CASES.parent / "scores" / "cases" / "tie.xml").read_bytes()
+    assert read(score, "content", tmp_path).seconds == 4
 
 
 def test_a_flac_that_hides_its_length_is_not_decoded_beyond_the_limit(tmp_path):

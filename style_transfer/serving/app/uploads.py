@@ -14,7 +14,7 @@ import numpy as np
 from style_transfer import audio as audio_lib
 from style_transfer import piano_roll
 from style_transfer.audio import Audio
-from style_transfer.midi import load
+from style_transfer.midi import load, tracks
 from style_transfer.models.piano_ddsp.piano import SUFFIX, Piano
 from style_transfer.serving.errors import InvalidRequestError, TooLargeError
 
@@ -41,6 +41,7 @@ class Upload:
         table: Their `NoteTable`.
         path: The WAV file of a recording.
         piano: The `Piano`.
+        remarks: What to know of notes: a file that is cut short, several instruments.
         users: Jobs that need it.
     """
 
@@ -51,6 +52,7 @@ class Upload:
     table: object = None
     path: pathlib.Path | None = None
     piano: Piano | None = None
+    remarks: list = dataclasses.field(default_factory=list)
     users: int = 0
     _lock: object = dataclasses.field(default_factory=threading.Lock)
 
@@ -132,10 +134,14 @@ def _kind(data):
 
 
 def _notes(data, name, role, limits, folder):
-    sequence = piano_roll.load_midi(data)
+    remarks = []
+    sequence = piano_roll.load_midi(
+        data, warn=lambda line: remarks.append(line.replace("the given bytes is ", "The file is ")))
     table = piano_roll.note_table(sequence)
     check_table(table, limits)
-    return Upload("notes", name, table.end_secs, sequence=sequence, table=table)
+    if len(names := tracks.pitched(sequence)) > 1:
+        remarks.append(f"{len(names)} instruments are put on the piano.")
+    return Upload("notes", name, table.end_secs, sequence=sequence, table=table, remarks=remarks)
 
 
 def _piano(data, name, role, limits, folder):

@@ -68,7 +68,8 @@ class Work:
                 name=style.name, transcriber=self.transcriber, transcribe_style=steps > 0,
                 progress=lambda what, done, total: job.progress(
                     "hear_style" if what == "transcribing" else what, done, total))
-        job.warnings = [str(w.message) for w in caught if issubclass(w.category, UserWarning)]
+        job.warnings = content.remarks + [
+            str(w.message) for w in caught if issubclass(w.category, UserWarning)]
         if clip is not None:
             _draw(job.folder / STYLE_SPECTROGRAM, clip)
         return self.play(job, table, piano, voicing, seed, style if clip is not None else None,

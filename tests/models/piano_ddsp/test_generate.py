@@ -108,7 +108,7 @@ def test_loudness_that_would_clip_is_lowered_and_said(files, tmp_path):
 
 
 def test_flac_is_written(files, tmp_path):
-    run(files, tmp_path, picture=False, audio_format="flac")
+    run(files, tmp_path, picture=False, format="flac")
     assert audio_lib.load(tmp_path / "out" / "piece0.flac").duration_secs > 1
 
 

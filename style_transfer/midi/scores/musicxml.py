@@ -16,7 +16,7 @@ import xml.etree.ElementTree as ET
 import zipfile
 
 from style_transfer.midi.limits import ConversionLimits, UnreadableFileError
-from style_transfer.scores.play_order import Signs, play_order
+from style_transfer.midi.scores.play_order import Signs, play_order
 
 GRACE_QUARTERS = fractions.Fraction(1, 8)  # how long before its note a grace note begins
 PEDAL_CHANGE_QUARTERS = fractions.Fraction(1, 16)  # how long a changed pedal is up

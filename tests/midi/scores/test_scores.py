@@ -7,8 +7,8 @@ import pytest
 
 from style_transfer.midi import load
 from style_transfer.midi.limits import ConversionLimits, UnreadableFileError
-from style_transfer.scores import abc_notation, musicxml
-from style_transfer.scores.play_order import Signs, play_order
+from style_transfer.midi.scores import abc_notation, musicxml
+from style_transfer.midi.scores.play_order import Signs, play_order
 
 CASES = pathlib.Path(__file__).parent / "cases"
 

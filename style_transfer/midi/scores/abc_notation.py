@@ -10,7 +10,7 @@ Source: the ABC music standard 2.1, and `note_seq.abc_parser` for what is a note
 import re
 
 from style_transfer.midi.limits import ConversionLimits, UnreadableFileError
-from style_transfer.scores.play_order import Signs, play_order
+from style_transfer.midi.scores.play_order import Signs, play_order
 
 _TUNE = re.compile(r"\n[ \t\r]*\n")
 _NUMBER = re.compile(r"^X:\s*(\d+)", re.MULTILINE)
