@@ -10,10 +10,10 @@ import pkgutil
 from collections.abc import Callable
 from typing import Any, Protocol
 
-from style_transfer.configs.hparams import Hparams, from_dict, parse_hparams
+from style_transfer.configs.hparams import Hparams, built, from_dict, lazy, parse_hparams
 
-__all__ = ["Config", "Hparams", "Metrics", "Probe", "from_dict", "get", "having", "names",
-           "of_weights", "parse_hparams"]
+__all__ = ["Config", "Hparams", "Metrics", "Probe", "built", "from_dict", "get", "having", "lazy",
+           "names", "of_weights", "parse_hparams"]
 
 class Probe(Protocol):
     """What an evaluation asks of a model beyond its scores; made anew for each evaluation."""
@@ -111,7 +111,7 @@ class Config:
     @property
     def package(self) -> str:
         """Top-level package that it comes from."""
-        return self.build_model.__module__.partition(".")[0]
+        return type(self.hparams).__module__.partition(".")[0]
 
     def can(self, capability: str) -> bool:
         """Whether the configuration has a capability.

@@ -2,7 +2,7 @@
 
 import dataclasses
 
-from style_transfer.configs import Config
+from style_transfer.configs import Config, built, lazy
 from style_transfer.configs import hparams as hparams_lib
 from style_transfer.pipelines.example_kinds import DRUM_TRACK_FILES, NoteSequences
 from style_transfer.symbolic.layouts import DrumLayout
@@ -34,21 +34,6 @@ class DrumsRnnHparams(hparams_lib.Hparams):
     dropout_keep_prob: float = 0.5
 
 
-def build_model(hparams: DrumsRnnHparams):
-    """The model."""
-    from style_transfer.models.drums_rnn.net import DrumsRnn
-
-    return hparams_lib.build(DrumsRnn, hparams)
-
-
-def build_loss(hparams: DrumsRnnHparams):
-    """The loss."""
-    from style_transfer.symbolic.loss import NextClassLoss
-
-    del hparams
-    return NextClassLoss()
-
-
 def build_dataset(examples_path: str, hparams: DrumsRnnHparams, split: str, *, seed: int,
                   skip_batches: int = 0, input_context=None):
     """Batches, see `style_transfer.pipelines.inputs.symbolic.drums_rnn_batches`."""
@@ -68,28 +53,6 @@ def build_metrics(hparams: DrumsRnnHparams):
     return NextClassMetrics(4 * hparams.steps_per_quarter)
 
 
-def build_example_writer(hparams: DrumsRnnHparams):
-    """Piano rolls of drums."""
-    from style_transfer.symbolic import rolls
-
-    del hparams
-    return rolls.write_drums
-
-
-def serving():
-    """`serving_default`: tracks that continue a primer."""
-    from style_transfer.models.drums_rnn.serve import DrumsServing
-
-    return DrumsServing
-
-
-def importer():
-    """Magenta's Drums RNN."""
-    from style_transfer.models.drums_rnn import magenta
-
-    return magenta.entries
-
-
 def _config(name, description, layout, **hparams):
     def generator():
         from style_transfer.models.drums_rnn.options import DrumsGenerator
@@ -100,12 +63,16 @@ def _config(name, description, layout, **hparams):
         name=name, description=description, weights=name,
         hparams=DrumsRnnHparams(steps_per_quarter=layout.steps_per_quarter,
                                 num_classes=layout.num_classes, **hparams),
-        build_model=build_model, examples=NoteSequences(
+        build_model=built("style_transfer.models.drums_rnn.net:DrumsRnn"),
+        examples=NoteSequences(
             "style_transfer.pipelines.symbolic.conversion:drum_tracks", layout,
             **DRUM_TRACK_FILES),
-        build_loss=build_loss, build_optimizer=hparams_lib.build_optimizer,
-        build_dataset=build_dataset, build_example_writer=build_example_writer,
-        build_metrics=build_metrics, generator=generator, serving=serving, importer=importer)
+        build_loss=built("style_transfer.symbolic.loss:NextClassLoss"),
+        build_optimizer=hparams_lib.build_optimizer, build_dataset=build_dataset,
+        build_example_writer=lambda hparams: lazy("style_transfer.symbolic.rolls:write_drums")(),
+        build_metrics=build_metrics, generator=generator,
+        serving=lazy("style_transfer.models.drums_rnn.serve:DrumsServing"),
+        importer=lazy("style_transfer.models.drums_rnn.magenta:entries"))
 
 
 DRUM_KIT = _config("drum_kit", "What drums come next: nine drums, three layers, the first with "

@@ -1,6 +1,7 @@
 """Hyperparameters: typed defaults, and their spelling on the command line."""
 
 import dataclasses
+import importlib
 import inspect
 import types
 import typing
@@ -37,6 +38,20 @@ def build_optimizer(hparams: Hparams):
     from style_transfer import training
 
     return build(training.build_optimizer, hparams)
+
+
+def lazy(place: str) -> Callable:
+    """A function without arguments that imports and gives what stands at `module:attribute`."""
+    def get():
+        module, _, attribute = place.partition(":")
+        return getattr(importlib.import_module(module), attribute)
+
+    return get
+
+
+def built(place: str, **others) -> Callable:
+    """A function from hparams to what `build` makes of the class at `module:attribute`."""
+    return lambda hparams: build(lazy(place)(), hparams, **others)
 
 
 def build(make: Callable, hparams: Hparams, **others):

@@ -3,7 +3,7 @@
 import dataclasses
 import functools
 
-from style_transfer.configs import Config
+from style_transfer.configs import Config, built, lazy
 from style_transfer.configs import hparams as hparams_lib
 from style_transfer.pipelines.example_kinds import NoteSequences
 from style_transfer.symbolic.layouts import Layout
@@ -59,11 +59,6 @@ def _config(name, description, layout, **hparams):
             MusicVae, hparams, max_seq_len=layout.steps, input_depth=layout.input_depth,
             output_depths=layout.depths, level_lengths=hparams.level_lengths or None)
 
-    def build_loss(hparams):
-        from style_transfer.symbolic.loss import MusicVaeLoss
-
-        return MusicVaeLoss(free_bits=hparams.free_bits, output_depths=layout.depths)
-
     def build_dataset(examples_path, hparams, split, *, seed, skip_batches=0, input_context=None):
         from style_transfer.pipelines.inputs import symbolic as inputs
 
@@ -71,12 +66,6 @@ def _config(name, description, layout, **hparams):
             examples_path, layout, split, batch_size=hparams.batch_size, seed=seed,
             transpose_range=hparams.transpose_range, skip_batches=skip_batches,
             input_context=input_context)
-
-    def build_metrics(hparams):
-        from style_transfer.symbolic.metrics import LatentMetrics
-
-        del hparams
-        return LatentMetrics()
 
     def build_probe(hparams, model, loss):
         from style_transfer.models.music_vae.probe import LatentProbe
@@ -103,27 +92,17 @@ def _config(name, description, layout, **hparams):
 
         return MusicVaeGenerator(name, layout)
 
-    return Config(name=name, description=description, hparams=MusicVaeHparams(**hparams),
-                  build_model=build_model, build_loss=build_loss, build_optimizer=build_optimizer,
-                  build_dataset=build_dataset, build_metrics=build_metrics,
-                  build_probe=build_probe, build_embeddings=build_embeddings,
-                  build_example_writer=build_example_writer, generator=generator, serving=serving,
-                  importer=importer, weights=name, examples=NoteSequences(
-                      "style_transfer.pipelines.symbolic.conversion:sequences", layout))
-
-
-def serving():
-    """`serving_default`, `encode` and `sample`."""
-    from style_transfer.models.music_vae.serve import MusicVaeServing
-
-    return MusicVaeServing
-
-
-def importer():
-    """Magenta's MusicVAE."""
-    from style_transfer.models.music_vae import magenta
-
-    return magenta.entries
+    return Config(
+        name=name, description=description, weights=name, hparams=MusicVaeHparams(**hparams),
+        examples=NoteSequences("style_transfer.pipelines.symbolic.conversion:sequences", layout),
+        build_model=build_model, build_optimizer=build_optimizer, build_dataset=build_dataset,
+        build_loss=built("style_transfer.symbolic.loss:MusicVaeLoss",
+                         output_depths=layout.depths),
+        build_metrics=built("style_transfer.symbolic.metrics:LatentMetrics"),
+        build_probe=build_probe, build_embeddings=build_embeddings,
+        build_example_writer=build_example_writer, generator=generator,
+        serving=lazy("style_transfer.models.music_vae.serve:MusicVaeServing"),
+        importer=lazy("style_transfer.models.music_vae.magenta:entries"))
 
 
 _SCHEDULED = {"sampling_schedule": "inverse_sigmoid", "sampling_rate": 1000.0}

@@ -2,8 +2,9 @@
 
 import dataclasses
 import functools
+from typing import Any
 
-from style_transfer.configs import Config
+from style_transfer.configs import Config, built, lazy
 from style_transfer.configs import hparams as hparams_lib
 from style_transfer.pipelines.example_kinds import Pairs
 
@@ -116,34 +117,6 @@ class OnsetsFramesSmallHparams(hparams_lib.Hparams):
 
 LABEL_HPARAMS = ("onset_length", "offset_length", "onset_mode", "onset_delay",
                  "min_frame_occupancy_for_label")
-def build_model(hparams: OnsetsFramesHparams):
-    """Magenta's model."""
-    from style_transfer.models.onsets_frames.net import OnsetsFrames
-
-    return hparams_lib.build(OnsetsFrames, hparams)
-
-
-def build_small_model(hparams: OnsetsFramesSmallHparams):
-    """Our own model."""
-    from style_transfer.models.onsets_frames.harmonic_transcriber import HarmonicTranscriber
-
-    return hparams_lib.build(HarmonicTranscriber, hparams)
-
-
-def build_loss(hparams: OnsetsFramesHparams):
-    """Magenta's losses."""
-    from style_transfer.models.onsets_frames.magenta_loss import OnsetsFramesLoss
-
-    return hparams_lib.build(OnsetsFramesLoss, hparams)
-
-
-def build_small_loss(hparams: OnsetsFramesSmallHparams):
-    """The loss, weighted."""
-    from style_transfer.models.onsets_frames.loss import TranscriptionLoss
-
-    return hparams_lib.build(TranscriptionLoss, hparams)
-
-
 def build_optimizer(hparams: OnsetsFramesHparams):
     """Adam as Magenta runs it."""
     return hparams_lib.build_optimizer(
@@ -207,62 +180,34 @@ def _chosen(hparams, names):
     return {name: getattr(hparams, name) for name in names}
 
 
-def build_example_writer(hparams):
-    """Labels over what the model predicts."""
-    from style_transfer.training import summaries
-
-    del hparams
-    return summaries.write_rolls
-
-
-def generator():
-    """MIDI of recordings."""
-    from style_transfer.transcription.options import TranscriptionGenerator
-
-    return TranscriptionGenerator()
-
-
-def serving():
-    """`serving_default`, `rolls` and `transcribe`."""
-    from style_transfer.models.onsets_frames.serve import TranscriberServing
-
-    return TranscriberServing
-
-
-def importer():
-    """Magenta's Onsets and Frames."""
-    from style_transfer.models.onsets_frames import magenta
-
-    return magenta.entries
-
-
+SHARED: dict[str, Any] = {
+    "build_example_writer": lambda hparams: lazy("style_transfer.training.summaries:write_rolls")(),
+    "generator": lazy("style_transfer.transcription.options:GENERATOR"),
+    "serving": lazy("style_transfer.models.onsets_frames.serve:TranscriberServing"),
+}
 CONFIG = Config(
     name="onsets_frames",
     description="Piano audio to notes, Magenta's model and training.",
     hparams=OnsetsFramesHparams(),
-    build_model=build_model,
-    build_loss=build_loss,
+    build_model=built("style_transfer.models.onsets_frames.net:OnsetsFrames"),
+    build_loss=built("style_transfer.models.onsets_frames.magenta_loss:OnsetsFramesLoss"),
     build_optimizer=build_optimizer,
     build_dataset=build_dataset,
     examples=Pairs(segment_secs=(5, 20)),
-    importer=importer,
+    importer=lazy("style_transfer.models.onsets_frames.magenta:entries"),
     build_metrics=build_metrics,
-    build_example_writer=build_example_writer,
-    generator=generator,
-    serving=serving,
+    **SHARED,
 )
 SMALL = Config(
     name="onsets_frames_small",
     description="Piano audio to notes and pedal by a small model that all keys share.",
     hparams=OnsetsFramesSmallHparams(),
-    build_model=build_small_model,
-    build_loss=build_small_loss,
+    build_model=built("style_transfer.models.onsets_frames.harmonic_transcriber:HarmonicTranscriber"),
+    build_loss=built("style_transfer.models.onsets_frames.loss:TranscriptionLoss"),
     build_optimizer=hparams_lib.build_optimizer,
     build_dataset=build_small_dataset,
     examples=Pairs(),
     weights="onsets_frames_small",
     build_metrics=build_small_metrics,
-    build_example_writer=build_example_writer,
-    generator=generator,
-    serving=serving,
+    **SHARED,
 )

@@ -2,7 +2,7 @@
 
 import dataclasses
 
-from style_transfer.configs import Config
+from style_transfer.configs import Config, built, lazy
 from style_transfer.configs import hparams as hparams_lib
 from style_transfer.pipelines.example_kinds import Pairs
 
@@ -55,20 +55,6 @@ class PianoDDSPHparams(hparams_lib.Hparams):
 MAX_EMBEDDINGS = 256
 
 
-def build_model(hparams: PianoDDSPHparams):
-    """The model."""
-    from style_transfer.models.piano_ddsp.net import PianoDDSP
-
-    return hparams_lib.build(PianoDDSP, hparams)
-
-
-def build_loss(hparams: PianoDDSPHparams):
-    """The loss."""
-    from style_transfer.losses import PianoLoss
-
-    return hparams_lib.build(PianoLoss, hparams)
-
-
 def build_dataset(examples_path: str, hparams: PianoDDSPHparams, split: str, *, seed: int,
                   skip_batches: int = 0, input_context=None):
     """Batches, see `pipelines.inputs.piano_ddsp.make_dataset`; targets lack the warm-up.
@@ -116,39 +102,18 @@ def build_embeddings(examples_path: str, hparams: PianoDDSPHparams, model):
     return [projector.Embedding("pianos", np.concatenate(vectors), labels, np.stack(sprites))]
 
 
-def build_example_writer(hparams: PianoDDSPHparams):
-    """Audio and spectrograms."""
-    from style_transfer.training import summaries
-
-    return summaries.AudioExamples(hparams.sample_rate)
-
-
-def generator():
-    """Pieces played on the piano of a recording."""
-    from style_transfer.models.piano_ddsp.options import PianoGenerator
-
-    return PianoGenerator()
-
-
-def serving():
-    """`serving_default`, `transfer`, `encode_style` and `play`."""
-    from style_transfer.models.piano_ddsp.serve import PianoServing
-
-    return PianoServing
-
-
 CONFIG = Config(
     name="piano_ddsp",
     description="MIDI played on the piano of a style clip by a differentiable piano.",
     hparams=PianoDDSPHparams(),
-    build_model=build_model,
-    build_loss=build_loss,
+    build_model=built("style_transfer.models.piano_ddsp.net:PianoDDSP"),
+    build_loss=built("style_transfer.losses:PianoLoss"),
     build_optimizer=hparams_lib.build_optimizer,
     build_dataset=build_dataset,
     examples=Pairs(measures_tuning=True),
-    build_example_writer=build_example_writer,
+    build_example_writer=built("style_transfer.training.summaries:AudioExamples"),
     build_embeddings=build_embeddings,
-    generator=generator,
-    serving=serving,
+    generator=lazy("style_transfer.models.piano_ddsp.options:GENERATOR"),
+    serving=lazy("style_transfer.models.piano_ddsp.serve:PianoServing"),
     weights="piano_ddsp",
 )

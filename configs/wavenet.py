@@ -7,7 +7,7 @@ What keeps the MIDI heard is set by hparams: `input_noise`, `input_dropout`, `sc
 
 import dataclasses
 
-from style_transfer.configs import Config
+from style_transfer.configs import Config, built, lazy
 from style_transfer.configs import hparams as hparams_lib
 from style_transfer.pipelines.example_kinds import Pairs
 
@@ -133,13 +133,6 @@ def build_model(hparams: WaveNetHparams):
         num_pianos=hparams.num_pianos if hparams.piano == "id" else 0)
 
 
-def build_loss(hparams: WaveNetHparams):
-    """The loss."""
-    from style_transfer.models.wavenet.loss import WaveNetLoss
-
-    return hparams_lib.build(WaveNetLoss, hparams)
-
-
 def build_dataset(examples_path: str, hparams: WaveNetHparams, split: str, *, seed: int,
                   skip_batches: int = 0, input_context=None):
     """Batches, see `style_transfer.pipelines.inputs.wavenet.make_dataset`.
@@ -161,20 +154,6 @@ def build_probe(hparams: CropHparams, model, loss):
     from style_transfer.models.wavenet.conditioning import ConditioningProbe
 
     return ConditioningProbe(model, loss, hparams.listen_clips)
-
-
-def build_spectral_model(hparams: SpectralHparams):
-    """The model that makes all samples at once."""
-    from style_transfer.models.wavenet.spectral_wavenet import SpectralWaveNet
-
-    return hparams_lib.build(SpectralWaveNet, hparams)
-
-
-def build_spectral_loss(hparams: SpectralHparams):
-    """The project's spectral loss."""
-    from style_transfer.losses import PianoLoss
-
-    return hparams_lib.build(PianoLoss, hparams)
 
 
 def build_spectral_dataset(examples_path: str, hparams: SpectralHparams, split: str, *, seed: int,
@@ -204,53 +183,18 @@ def _dataset(examples_path, hparams, split, piano, seed, skip_batches, input_con
         **sizes)
 
 
-def generator():
-    """Pieces played sample by sample."""
-    from style_transfer.models.wavenet.options import WaveNetGenerator
-
-    return WaveNetGenerator()
-
-
-def spectral_generator():
-    """Pieces played at once."""
-    from style_transfer.models.wavenet.options import SpectralGenerator
-
-    return SpectralGenerator()
-
-
-def serving():
-    """`serving_default` and `generate`; `encode_style` where the model takes a style vector."""
-    from style_transfer.models.wavenet.serve import WaveNetServing
-
-    return WaveNetServing
-
-
-def spectral_serving():
-    """`serving_default` and `transfer`."""
-    from style_transfer.models.wavenet.serve import SpectralServing
-
-    return SpectralServing
-
-
-def build_example_writer(hparams):
-    """Audio and spectrograms."""
-    from style_transfer.training import summaries
-
-    return summaries.AudioExamples(hparams.sample_rate)
-
-
 MIDI2WAVE = Config(
     name="midi2wave",
     description="MIDI to piano audio, sample by sample: midi2wave's WaveNet.",
     hparams=WaveNetHparams(),
     build_model=build_model,
-    build_loss=build_loss,
+    build_loss=built("style_transfer.models.wavenet.loss:WaveNetLoss"),
     build_optimizer=hparams_lib.build_optimizer,
     build_dataset=build_dataset,
     build_probe=build_probe,
     examples=Pairs(),
-    generator=generator,
-    serving=serving,
+    generator=lazy("style_transfer.models.wavenet.options:WAVENET"),
+    serving=lazy("style_transfer.models.wavenet.serve:WaveNetServing"),
 )
 AUTOENCODER = dataclasses.replace(
     MIDI2WAVE,
@@ -277,10 +221,10 @@ SPECTRAL = dataclasses.replace(
     name="wavenet_spectral",
     description="MIDI to piano audio at once: sines of the notes, shaped to sound like a clip.",
     hparams=SpectralHparams(),
-    build_model=build_spectral_model,
-    build_loss=build_spectral_loss,
+    build_model=built("style_transfer.models.wavenet.spectral_wavenet:SpectralWaveNet"),
+    build_loss=built("style_transfer.losses:PianoLoss"),
     build_dataset=build_spectral_dataset,
-    build_example_writer=build_example_writer,
-    generator=spectral_generator,
-    serving=spectral_serving,
+    build_example_writer=built("style_transfer.training.summaries:AudioExamples"),
+    generator=lazy("style_transfer.models.wavenet.options:SPECTRAL"),
+    serving=lazy("style_transfer.models.wavenet.serve:SpectralServing"),
 )

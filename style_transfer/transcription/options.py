@@ -50,3 +50,6 @@ class TranscriptionGenerator(base.Generator):
         from style_transfer.transcription import batch
 
         return batch.run(options, report, load)
+
+
+GENERATOR = TranscriptionGenerator()

@@ -59,3 +59,6 @@ class PianoGenerator(base.Generator):
         from style_transfer.models.piano_ddsp import one_shot
 
         return one_shot.transfer(content, style, model=model, soft_pedal_db=0.0, **options)
+
+
+GENERATOR = PianoGenerator()

@@ -81,6 +81,9 @@ class SpectralGenerator(_Generator):
     options, model_class = SpectralOptions, "SpectralWaveNet"
 
 
+WAVENET, SPECTRAL = WaveNetGenerator(), SpectralGenerator()
+
+
 def sustain_temperature(temperature, given=None):
     """Temperature while notes ring: the one that is `given`, or a share of the other."""
     return SUSTAIN_SHARE * temperature if given is None else given

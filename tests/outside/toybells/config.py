@@ -9,11 +9,6 @@ from style_transfer.models import base
 from style_transfer.pipelines.example_kinds import Pairs
 
 
-def _bells():
-    from toybells import model  # with Keras and TensorFlow, only when they are needed
-    return model
-
-
 @dataclasses.dataclass(frozen=True)
 class Hparams(hparams_lib.Hparams):
     sample_rate: int = 8000
@@ -29,11 +24,11 @@ class Generator(base.Generator):
         targets, model = files.targets(paths, options.output_dir, ".wav"), load()
         pathlib.Path(options.output_dir).mkdir(parents=True, exist_ok=True)
         for path, target in zip(paths, targets, strict=True):
-            audio.save(target, _bells().play(model, path))
+            audio.save(target, model.play(path))
         return files.Summary(read=len(paths), written=len(paths))
 
     def transfer(self, model, content, style, *, sample_rate, **options):
-        return audio.resample(_bells().play(model, content), sample_rate)
+        return audio.resample(model.play(content), sample_rate)
 
 
 def _build_dataset(examples_path, hparams, split, *, seed, skip_batches=0, input_context=None):
@@ -48,7 +43,7 @@ def _build_dataset(examples_path, hparams, split, *, seed, skip_batches=0, input
 
 BELLS = configs.Config(
     name="bells", description="Notes as sines.", hparams=Hparams(batch_size=2), examples=Pairs(),
-    build_model=lambda hparams: hparams_lib.build(_bells().Bells, hparams),
-    build_loss=lambda hparams: _bells().build_loss(hparams),
-    build_optimizer=hparams_lib.build_optimizer, build_dataset=_build_dataset,
-    generator=Generator, serving=lambda: _bells().Serving)
+    build_model=configs.built("toybells.model:Bells"), build_dataset=_build_dataset,
+    build_loss=configs.built("style_transfer.losses:MultiScaleSpectralLoss", fft_sizes=(512,)),
+    build_optimizer=hparams_lib.build_optimizer, generator=Generator,
+    serving=configs.lazy("toybells.model:Serving"))

@@ -5,7 +5,7 @@ import numpy as np
 import tensorflow as tf
 from keras import ops
 
-from style_transfer import audio, content, losses, piano_roll
+from style_transfer import audio, content, piano_roll
 from style_transfer.graph import notes, wav
 from style_transfer.graph.batches import each, named
 
@@ -31,19 +31,14 @@ class Bells(keras.Model):
         hz = 27.5 * 2.0 ** (np.arange(KEYS, dtype=np.float32) / 12)
         return ops.sum(envelope * ops.sin(2 * np.pi * hz * secs[:, None]), axis=-1)
 
+    def play(self, piece):
+        table = content.content_notes(piece)
+        frames = int((table.end_secs + TAIL_SECS) * self.roll_rate)
+        roll = piano_roll.roll(table, 0.0, frames, self.roll_rate)[None]
+        return audio.Audio(np.asarray(self({"roll": roll}))[0], self.sample_rate)
+
     def get_config(self):
         return {"name": self.name, "sample_rate": self.sample_rate, "roll_rate": self.roll_rate}
-
-
-def build_loss(hparams):
-    return losses.MultiScaleSpectralLoss(fft_sizes=(512,))
-
-
-def play(model, piece):
-    table = content.content_notes(piece)
-    frames = int((table.end_secs + TAIL_SECS) * model.roll_rate)
-    roll = piano_roll.roll(table, 0.0, frames, model.roll_rate)[None]
-    return audio.Audio(np.asarray(model({"roll": roll}))[0], model.sample_rate)
 
 
 class Serving(tf.Module):
