@@ -29,6 +29,7 @@ COMMANDS = (
 # What the library imports at run time, to generate and to train.
 LIBRARY = [
     "absl-py",
+    "av>=15",
     "h5py",
     "keras>=3.10",
     "keras-tcn==3.5.6",

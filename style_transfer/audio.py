@@ -7,13 +7,15 @@ import pathlib
 
 import numpy as np
 
+from style_transfer import recordings
+
 DEFAULT_SAMPLE_RATE = 24_000
 MIN_SAMPLE_RATE, MAX_SAMPLE_RATE = 8_000, 48_000  # of what is written
 LOUDNESS_FLOOR_DB = -120.0
 _FRAME_SECS = 0.4
 _GATE_DB = -20.0  # below the mean power of a performance: pauses
-BLOCK_FRAMES = 1 << 18
-SUFFIXES = (".wav", ".flac", ".mp3", ".ogg", ".oga", ".opus", ".aif", ".aiff", ".m4a", ".aac")
+_CANCELLING = 0.4  # of the channels' mean power: what is left of it in their mean
+_OFFSET = 0.1  # of the samples' spread: an offset of this size is no sound
 
 
 @dataclasses.dataclass(frozen=True)
@@ -70,54 +72,90 @@ def sounding_rms_db(audio):
     return float(max(level, LOUDNESS_FLOOR_DB))
 
 
-def load(source, sample_rate=None):
-    """Reads WAV, FLAC, MP3 or OGG, any channels, bit depth and rate, as mono float32.
+def load(source, sample_rate=None, max_secs=None, name=None):
+    """Reads a recording of any kind, rate, depth and number of channels as mono float32.
 
-    Only the mono samples at the asked rate are ever held whole.
+    Channels are averaged, unless they cancel each other (one inverted, or late by half a wave):
+    then the loudest stands for all. A constant offset is taken away. Only the mono samples at the
+    asked rate are ever held whole.
 
     Args:
         source: A path, the file's bytes, or an `Audio` (given back, resampled if asked).
         sample_rate: Rate to resample to; None keeps the file's own.
+        max_secs: Longest recording that is read; None for any.
+        name: What messages call it; None for its path.
 
     Returns:
         An `Audio`.
 
     Raises:
         FileNotFoundError: There is no such file.
-        ValueError: The file is no audio, is empty, or holds values that are not finite.
+        TypeError: `source` is none of these.
+        ValueError: The file is no audio, is empty or too long, or holds values that are not finite.
     """
     if isinstance(source, Audio):
         audio = source
-    else:
-        name = "the given bytes" if isinstance(source, bytes) else str(source)
-        audio = Audio(*_read(source, name, sample_rate))
+    elif isinstance(source, (str, os.PathLike, bytes)):
+        name = name or ("the given bytes" if isinstance(source, bytes) else str(source))
+        audio = Audio(*_read(source, name, sample_rate, max_secs))
         if not len(audio.samples):
             raise ValueError(f"{name} holds no samples. Give a recording of at least some seconds.")
         if not np.all(np.isfinite(audio.samples)):
             raise ValueError(f"{name} holds NaN or infinite samples. Export the recording again.")
+    else:
+        raise TypeError("Recordings are taken as a path, the bytes of a file or an Audio (of "
+                        f"samples and their rate), got {type(source).__name__}.")
     return audio if sample_rate is None else resample(audio, sample_rate)
 
 
-def _read(source, name, sample_rate):
-    import soundfile
+def _read(source, name, sample_rate, max_secs):
+    recording = recordings.Recording(source, name)
+    rate = sample_rate or recording.rate
+    weights = np.ones(1, np.float32)
+    if recording.channels > 1:
+        weights = mixing_weights(_limited(recording, name, max_secs))
+    mixed = (block @ weights for block in _limited(recording, name, max_secs))
+    parts = list(resampled(mixed, recording.rate, rate))
+    samples = np.concatenate([np.zeros(0, np.float32), *parts])
+    if len(samples):
+        offset = np.mean(samples, dtype=np.float64)
+        if abs(offset) > _OFFSET * np.std(samples):
+            samples -= np.float32(offset)
+    return samples, rate
 
-    if not isinstance(source, bytes) and not os.path.isfile(source):
-        raise FileNotFoundError(f"There is no audio file {name!r}.")
-    try:
-        handle = io.BytesIO(source) if isinstance(source, bytes) else os.fspath(source)
-        with soundfile.SoundFile(handle) as file:
-            rate = sample_rate or file.samplerate
-            parts = list(resampled(_mono_blocks(file), file.samplerate, rate))
-    except (soundfile.LibsndfileError, TypeError) as error:
-        raise ValueError(
-            f"{name} is not audio that can be read ({error}). Expected WAV, FLAC, MP3 or OGG."
-        ) from error
-    return np.concatenate([np.zeros(0, np.float32), *parts]), rate
+
+def _limited(recording, name, max_secs):
+    """Blocks of a recording, and a ValueError where it goes on for too long."""
+    frames = 0
+    for block in recording.blocks():
+        frames += len(block)
+        if max_secs is not None and frames > max_secs * recording.rate:
+            raise ValueError(f"{name} is longer than the {max_secs:g} s that are read. Cut it.")
+        yield block
 
 
-def _mono_blocks(file):
-    while len(block := file.read(BLOCK_FRAMES, dtype="float32", always_2d=True)):
-        yield block.mean(axis=1)
+def mixing_weights(blocks):
+    """How much of each channel goes into one: equal parts, or the loudest where they cancel.
+
+    Args:
+        blocks: Arrays `[frames, channels]` of one recording.
+
+    Returns:
+        float32 `[channels]`.
+    """
+    count, total, products = 0, 0.0, 0.0
+    for block in blocks:
+        block = np.asarray(block, np.float64)
+        count += len(block)
+        total, products = total + block.sum(axis=0), products + block.T @ block
+    if not count:
+        return np.ones(1, np.float32)
+    covariance = products - np.outer(total, total) / count
+    power = np.diag(covariance)
+    if covariance.mean() < _CANCELLING * power.mean():
+        loudest = int(np.argmax(power > 0.999 * power.max()))  # the first of those alike
+        return np.eye(len(power), dtype=np.float32)[loudest]
+    return np.full(len(power), 1 / len(power), np.float32)
 
 
 def save(path, audio):

@@ -1,3 +1,4 @@
+import pathlib
 import tracemalloc
 
 import numpy as np
@@ -5,6 +6,7 @@ import pytest
 import soundfile
 
 from style_transfer import audio as audio_lib
+from style_transfer import recordings
 from style_transfer.audio import Audio
 
 
@@ -18,7 +20,7 @@ def stereo(secs, rate, seed=0):
 def test_reading_in_blocks_gives_what_reading_all_at_once_does(tmp_path, rate, monkeypatch):
     samples = stereo(3.3, rate)
     soundfile.write(tmp_path / "a.wav", samples, rate, subtype="FLOAT")
-    monkeypatch.setattr(audio_lib, "BLOCK_FRAMES", 10_007)
+    monkeypatch.setattr(recordings, "BLOCK_FRAMES", 10_007)
     loaded = audio_lib.load(tmp_path / "a.wav", 16_000)
     whole = audio_lib.resample(Audio(samples.mean(axis=1), rate), 16_000)
     assert loaded.sample_rate == 16_000
@@ -63,3 +65,99 @@ def test_files_that_hold_no_usable_audio_are_named(tmp_path, write, message):
     write(tmp_path / "a.wav")
     with pytest.raises(ValueError, match=message):
         audio_lib.load(tmp_path / "a.wav", 16_000)
+
+
+CASES = pathlib.Path(__file__).parent / "audio_cases"
+CLIP = pathlib.Path(__file__).parents[1] / "examples" / "electric_grand.flac"
+
+
+@pytest.fixture(scope="module")
+def plain():
+    """The five seconds that the cases were made of."""
+    return audio_lib.load(CASES / "flac_without_length.flac")
+
+
+def similar(found, expected):
+    """Correlation of two recordings of one length."""
+    size = min(len(found.samples), len(expected.samples))
+    return np.corrcoef(found.samples[:size], expected.samples[:size])[0, 1]
+
+
+def test_a_streamed_flac_file_and_joined_streams_are_read_whole(plain):
+    assert plain.duration_secs == 5.0 and plain.rms_db > -30
+    assert audio_lib.load(CASES / "chained.ogg").duration_secs == pytest.approx(5.0, abs=0.05)
+
+
+def test_inverted_channels_do_not_vanish(plain):
+    found = audio_lib.load(CASES / "stereo_inverted.flac")
+    assert abs(similar(found, plain)) > 0.98 and found.rms_db == pytest.approx(plain.rms_db, abs=1)
+
+
+@pytest.mark.parametrize(("mix", "weights"), [
+    ([1.0, 1.0], [0.5, 0.5]), ([1.0, -1.0], [1, 0]), ([0.6, -1.0], [0, 1]),
+    ([1.0, -0.5], [1, 0]), ([1.0, 0.0], [0.5, 0.5])])
+def test_channels_that_cancel_are_left_out_of_the_mean(mix, weights):
+    mono = stereo(1.0, 8_000)[:, :1]
+    np.testing.assert_allclose(audio_lib.mixing_weights([mono * mix + 0.1]), weights)
+
+
+def test_a_late_channel_does_not_cancel_the_other():
+    tone = np.sin(2 * np.pi * 440 * np.arange(8_800) / 8_800).astype(np.float32)
+    late = np.stack([tone, np.roll(tone, 10)], axis=1)  # half a wave
+    assert audio_lib.mixing_weights([late]).max() == 1
+    assert audio_lib.mixing_weights([stereo(1.0, 8_000)]).tolist() == [0.5, 0.5]
+
+
+def test_an_offset_is_no_sound(plain):
+    found = audio_lib.load(CASES / "dc_quiet.flac")
+    assert abs(found.samples.mean()) < 1e-5 and similar(found, plain) > 0.9
+    assert found.rms_db < -35, "the offset of 0.05 alone would be -26 dB"
+
+
+@pytest.mark.parametrize(("rate", "channels"), [(1, 1), (3_999, 1), (8_000, 40)])
+def test_rates_and_channels_that_no_recording_has_are_refused(tmp_path, rate, channels):
+    soundfile.write(tmp_path / "a.wav", np.zeros((600, channels)), rate)
+    with pytest.raises(ValueError, match=f"{channels} channels of {rate} samples a second"):
+        audio_lib.load(tmp_path / "a.wav")
+
+
+def test_what_a_file_is_its_bytes_say_and_not_its_name(tmp_path, plain):
+    (tmp_path / "take.mp3").write_bytes((CASES / "flac_without_length.flac").read_bytes())
+    np.testing.assert_array_equal(audio_lib.load(tmp_path / "take.mp3").samples, plain.samples)
+
+
+@pytest.mark.parametrize(("suffix", "codec"), [("m4a", "aac"), ("webm", "libopus"),
+                                               ("mp3", "libmp3lame")])
+def test_what_phones_and_browsers_record_is_read(tmp_path, plain, suffix, codec):
+    import av
+
+    path = tmp_path / f"take.{suffix}"
+    rate = 48_000
+    samples = audio_lib.resample(plain, rate).samples
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream(codec, rate=rate, layout="stereo")
+        frame = av.AudioFrame.from_ndarray(np.repeat(samples, 2)[None], "flt", "stereo")
+        frame.sample_rate = rate
+        for packet in [*stream.encode(frame), *stream.encode(None)]:
+            container.mux(packet)
+    found = audio_lib.load(path, 24_000)
+    assert found.duration_secs == pytest.approx(5.0, abs=0.1)
+    spectra = [np.abs(np.fft.rfft(x.samples[:115_000])) for x in (found, plain)]
+    assert np.corrcoef(*spectra)[0, 1] > 0.95
+
+
+def test_a_file_that_is_cut_short_is_read_with_a_warning(tmp_path, plain):
+    audio_lib.save(tmp_path / "a.flac", plain)
+    data = (tmp_path / "a.flac").read_bytes()
+    (tmp_path / "a.flac").write_bytes(data[:len(data) // 2])
+    with pytest.warns(UserWarning, match="a.flac (holds|could be read)"):
+        found = audio_lib.load(tmp_path / "a.flac")
+    assert 1 < found.duration_secs < 4
+
+
+def test_empty_containers_and_other_types_are_named(tmp_path):
+    (tmp_path / "a.m4a").write_bytes(bytes(44))
+    with pytest.raises(ValueError, match="a.m4a is not audio .* converts others"):
+        audio_lib.load(tmp_path / "a.m4a")
+    with pytest.raises(TypeError, match="taken as a path, .* got ndarray"):
+        audio_lib.load(np.zeros(8))

@@ -5,6 +5,7 @@ import dataclasses
 
 import numpy as np
 
+from style_transfer import audio as audio_lib
 from style_transfer.pipelines.rendering.sfz_region import pan_gains
 
 SOURCE_CACHE_BYTES = 192 << 20
@@ -76,6 +77,9 @@ class Store:
         except (soundfile.LibsndfileError, OSError) as error:
             raise ValueError(f"The SFZ instrument's sample {path!r} cannot be read ({error}). "
                              "Keep the samples beside the .sfz file.") from error
+        weights = audio_lib.mixing_weights([samples])
+        if len(weights) > 1 and weights.max() == 1:  # one of two channels that cancel
+            samples = samples[:, [int(weights.argmax())]]
         left, right = pan_gains(pan)
         mono = (left * samples[:, 0] + right * samples[:, -1]) / 2
         sample = quantised(mono)

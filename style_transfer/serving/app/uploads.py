@@ -4,7 +4,6 @@ Nothing that was sent is opened by name, and no later step sees the original byt
 """
 
 import dataclasses
-import io
 import pathlib
 import secrets
 import threading
@@ -12,15 +11,14 @@ import threading
 import numpy as np
 
 from style_transfer import audio as audio_lib
-from style_transfer import piano_roll
+from style_transfer import piano_roll, recordings
 from style_transfer.audio import Audio
 from style_transfer.midi import load, tracks
 from style_transfer.models.piano_ddsp.piano import SUFFIX, Piano
 from style_transfer.serving.errors import InvalidRequestError, TooLargeError
 
 ROLES = {"content": ("notes", "recording"), "style": ("recording", "piano"), "notes": ("notes",)}
-MAX_CHANNELS = 32
-MIN_RATE, MAX_RATE, KEPT_RATE = 4_000, 400_000, 24_000
+KEPT_RATE = 24_000
 NAME_LENGTH = 80
 _EXPECTED = {
     "content": "a MIDI file, a score (MusicXML, ABC) or a recording (WAV, FLAC, MP3, OGG)",
@@ -158,9 +156,11 @@ def _piano(data, name, role, limits, folder):
 
 
 def _recording(data, name, role, limits, folder):
-    audio = _decoded(data, limits.clip_secs if role == "style" else limits.content_secs)
-    if not np.all(np.isfinite(audio.samples)):
-        raise ValueError("It holds samples that are no numbers. Export it again.")
+    max_secs = limits.clip_secs if role == "style" else limits.content_secs
+    try:
+        audio = audio_lib.load(data, max_secs=max_secs, name="It")
+    except recordings.NotAudioError as error:
+        raise ValueError("It is neither MIDI nor audio that can be read.") from error
     if audio.rms_db <= audio_lib.LOUDNESS_FLOOR_DB:
         raise ValueError("It is silent.")
     peak = float(np.max(np.abs(audio.samples)))
@@ -168,26 +168,3 @@ def _recording(data, name, role, limits, folder):
     path = pathlib.Path(folder) / f"{secrets.token_hex(8)}.wav"
     audio_lib.save(path, Audio(audio.samples / max(1.0, peak), audio.sample_rate))
     return Upload("recording", name, audio.duration_secs, path=path)
-
-
-def _decoded(data, max_secs):
-    """Mono audio; decoding stops at `max_secs`, whatever the header says."""
-    import soundfile
-
-    try:
-        with soundfile.SoundFile(io.BytesIO(data)) as file:
-            rate = file.samplerate
-            if file.channels > MAX_CHANNELS or not MIN_RATE <= rate <= MAX_RATE:
-                raise ValueError(f"It has {file.channels} channels at {rate} Hz; expected 1 to "
-                                 f"{MAX_CHANNELS} at {MIN_RATE} to {MAX_RATE} Hz.")
-            left, parts = int(max_secs * rate), []
-            while len(block := file.read(audio_lib.BLOCK_FRAMES, "float32", always_2d=True)):
-                left -= len(block)
-                if left < 0:
-                    raise ValueError(f"It is longer than the {max_secs:g} s that are read. Cut it.")
-                parts.append(block.mean(axis=1))
-    except (soundfile.LibsndfileError, TypeError) as error:
-        raise ValueError("It is neither MIDI nor audio that can be read.") from error
-    if not parts:
-        raise ValueError("It holds no sound.")
-    return Audio(np.concatenate(parts), rate)

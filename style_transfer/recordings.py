@@ -1,0 +1,143 @@
+"""Recordings decoded block by block: WAV and AIFF by libsndfile, all else by FFmpeg.
+
+What a file is, its bytes say and not its name. FFmpeg comes with PyAV, inside its wheel.
+"""
+
+import io
+import os
+import warnings
+
+SUFFIXES = (".wav", ".flac", ".mp3", ".ogg", ".oga", ".opus", ".aif", ".aiff", ".m4a", ".mp4",
+            ".aac", ".webm", ".wma")
+MIN_RATE, MAX_RATE = 4_000, 400_000
+MAX_CHANNELS = 32
+BLOCK_FRAMES = 1 << 18
+EXPECTED = ("Expected a recording such as WAV, FLAC, MP3, OGG or M4A; a music program, or "
+            "`ffmpeg -i FILE take.wav`, converts others")
+_BY_SNDFILE = (b"RIFF", b"RIFX", b"RF64", b"FORM")
+_CUT_SHORT = 0.98  # of the length that a file says it has
+
+
+class NotAudioError(ValueError):
+    """What was given is no recording."""
+
+
+class Recording:
+    """A recording that can be decoded several times, never held whole.
+
+    Args:
+        source: Its path, or its bytes.
+        name: What messages call it.
+
+    Attributes:
+        rate: Samples per second.
+        channels: How many.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        ValueError: It is no audio, or has a rate or a number of channels that no recording has.
+    """
+
+    def __init__(self, source, name):
+        self._source, self._name = source, name
+        if not isinstance(source, bytes) and not os.path.isfile(source):
+            raise FileNotFoundError(f"There is no audio file {name!r}.")
+        found = self._by_sndfile() if self._head() in _BY_SNDFILE else None
+        self._is_sndfile = found is not None
+        self.rate, self.channels = found or self._by_ffmpeg()
+        if not MIN_RATE <= self.rate <= MAX_RATE or not 1 <= self.channels <= MAX_CHANNELS:
+            raise ValueError(f"{name} says that it has {self.channels} channels of {self.rate} "
+                             f"samples a second; expected 1 to {MAX_CHANNELS} of {MIN_RATE} to "
+                             f"{MAX_RATE}. Export it again.")
+
+    def blocks(self):
+        """Float32 blocks `[frames, channels]` in their order."""
+        return self._sndfile_blocks() if self._is_sndfile else self._ffmpeg_blocks()
+
+    def _head(self):
+        if isinstance(self._source, bytes):
+            return self._source[:4]
+        with open(self._source, "rb") as file:
+            return file.read(4)
+
+    def _handle(self):
+        is_bytes = isinstance(self._source, bytes)
+        return io.BytesIO(self._source) if is_bytes else os.fspath(self._source)
+
+    def _by_sndfile(self):
+        """Rate and channels, or None where FFmpeg must do."""
+        import soundfile
+
+        try:
+            with soundfile.SoundFile(self._handle()) as file:
+                return file.samplerate, file.channels
+        except (soundfile.LibsndfileError, TypeError):
+            return None
+
+    def _sndfile_blocks(self):
+        import soundfile
+
+        with soundfile.SoundFile(self._handle()) as file:
+            try:
+                while len(block := file.read(BLOCK_FRAMES, "float32", always_2d=True)):
+                    yield block
+            except soundfile.LibsndfileError as error:
+                self._warn(f"could be read in part only ({error})")
+
+    def _by_ffmpeg(self):
+        with self._container() as container:
+            stream = container.streams.audio[0]
+            return stream.rate or 0, stream.codec_context.channels
+
+    def _container(self):
+        try:
+            import av
+        except ImportError as error:
+            raise ValueError(f"{self._name} takes PyAV to be read: `pip install av`, or convert it "
+                             "to WAV.") from error
+        try:
+            container = av.open(self._handle(), metadata_errors="ignore")
+        except (av.error.FFmpegError, ValueError) as error:
+            raise NotAudioError(f"{self._name} is not audio that can be read "
+                                f"({_reason(error)}). {EXPECTED}.") from error
+        if not container.streams.audio:
+            container.close()
+            raise ValueError(f"{self._name} holds no sound. {EXPECTED}.")
+        return container
+
+    def _ffmpeg_blocks(self):
+        import av
+
+        with self._container() as container:
+            stream, frames = container.streams.audio[0], 0
+            said = stream.duration and float(stream.duration * stream.time_base)
+            layout = stream.codec_context.layout.name
+            decoded = container.decode(stream)
+            converter = None
+            while True:
+                try:
+                    frame = next(decoded, None)
+                except av.error.FFmpegError as error:
+                    self._warn(f"could be read up to {frames / self.rate:.1f} s only "
+                               f"({_reason(error)})")
+                    return
+                if frame is None:
+                    break
+                # Parts that were joined to one file may differ in rate and channels.
+                kind = (frame.format.name, frame.layout.name, frame.sample_rate)
+                if converter is None or converter[0] != kind:
+                    converter = kind, av.AudioResampler("flt", layout, self.rate)
+                for part in converter[1].resample(frame):
+                    block = part.to_ndarray().reshape(-1, self.channels)
+                    frames += len(block)
+                    yield block
+            if said and frames < _CUT_SHORT * said * self.rate - self.rate / 10:
+                self._warn(f"holds {frames / self.rate:.1f} s of the {said:.1f} s that it says it "
+                           "has: is it whole?")
+
+    def _warn(self, what):
+        warnings.warn(f"{self._name} {what}.", stacklevel=4)
+
+
+def _reason(error):
+    return getattr(error, "strerror", None) or str(error)
