@@ -23,7 +23,7 @@ flags.DEFINE_string("model_name", None, "The model's name on the server; by defa
 flags.DEFINE_integer("model_version", None, "Its version; by default the newest.", lower_bound=1)
 flags.DEFINE_list("content", None, "The pieces: MIDI files or serialized NoteSequences, separated "
                   "by commas.")
-flags.DEFINE_string("style", None, "The piano: a recording of it (WAV, FLAC, MP3, OGG).")
+flags.DEFINE_string("style", None, "The piano: a recording of it (WAV, FLAC, MP3, OGG, M4A).")
 flags.DEFINE_list("transcribe", None, "Instead: recordings whose notes are written as MIDI files, "
                   "separated by commas.")
 flags.DEFINE_bool("adapt", False, "Whether the piano is fitted to the recording.")

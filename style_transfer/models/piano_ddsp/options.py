@@ -15,7 +15,7 @@ AUDIO_FORMATS = ("wav", "flac")
 class Options(options_lib.ContentOptions):
     """What a batch of pieces is played with."""
 
-    style: str = option(REQUIRED, "The piano: a recording of it (WAV, FLAC, MP3, OGG; 2 s or more) "
+    style: str = option(REQUIRED, "The piano: a recording of it (WAV, MP3, M4A ...; 2 s or more) "
                         "or a .piano file.")
     style_midi: str | None = option(
         None, "Notes of the recording, in its time, if you have them: the piano is fitted to the "

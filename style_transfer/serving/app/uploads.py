@@ -21,8 +21,8 @@ ROLES = {"content": ("notes", "recording"), "style": ("recording", "piano"), "no
 KEPT_RATE = 24_000
 NAME_LENGTH = 80
 _EXPECTED = {
-    "content": "a MIDI file, a score (MusicXML, ABC) or a recording (WAV, FLAC, MP3, OGG)",
-    "style": "a recording of a piano (WAV, FLAC, MP3, OGG) or a .piano file",
+    "content": "a MIDI file, a score (MusicXML, ABC) or a recording (WAV, FLAC, MP3, OGG, M4A)",
+    "style": "a recording of a piano (WAV, FLAC, MP3, OGG, M4A) or a .piano file",
     "notes": "a MIDI file or a score",
 }
 
