@@ -4,8 +4,7 @@ import os
 import pathlib
 import warnings
 
-from style_transfer import audio as audio_lib
-from style_transfer import piano_roll
+from style_transfer import piano_roll, recordings
 from style_transfer.audio import Audio
 from style_transfer.midi import tracks as tracks_lib
 from style_transfer.midi.load import SUFFIXES
@@ -18,7 +17,7 @@ def is_recording(content):
     """Whether content is audio rather than notes: an `Audio`, or a path with such an ending."""
     return isinstance(content, Audio) or (
         isinstance(content, (str, os.PathLike))
-        and pathlib.Path(content).suffix.lower() in audio_lib.SUFFIXES)
+        and pathlib.Path(content).suffix.lower() in recordings.SUFFIXES)
 
 
 def content_notes(content, *, tracks="all", transcriber=None, thresholds=None, progress=None,

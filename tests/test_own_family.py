@@ -150,3 +150,21 @@ def test_nothing_of_ours_knows_of_it():
             for path in (root / folder).rglob("*.py")]
     assert len(ours) > 200
     assert not [path for path in ours if "toybells" in path.read_text()]
+
+
+@pytest.mark.parametrize(("name", "arguments", "suffix"), [
+    ("PIANO", ["--content={piece}", "--style={piano}", "--nopicture"], ".wav"),
+    ("DRUMS", ["--num_outputs=1", "--num_steps=20"], ".mid"),
+    ("MELODIES", ["--num_outputs=1", "--nopicture"], ".mid"),
+    ("WAVENET", ["--content={piece}", "--seconds=0.1", "--nopicture"], ".wav"),
+    ("TRANSCRIBER", ["--audio={clip}"], ".mid")])
+def test_a_renamed_configuration_generates_as_the_original(name, arguments, suffix, piece,
+                                                          tmp_path):
+    examples = pathlib.Path(__file__).parents[1]
+    given = {"piece": piece, "clip": examples / "examples" / "electric_grand.flac",
+             "piano": examples / "style_transfer/serving/app/examples/concert_grand.piano"}
+    status, out, err = run_command(
+        "style_transfer_generate", f"--config=renamed:{name}", f"--output_dir={tmp_path}",
+        *(argument.format(**given) for argument in arguments))
+    assert status == 0, err or out
+    assert [path.suffix for path in tmp_path.iterdir() if path.suffix == suffix]

@@ -5,7 +5,7 @@ import time
 import warnings
 
 from style_transfer import audio as audio_lib
-from style_transfer import files, piano_roll
+from style_transfer import files, piano_roll, recordings
 from style_transfer.transcription import picture, transcriber
 from style_transfer.transcription.options import FORMATS, Options
 
@@ -33,7 +33,7 @@ def run(options, report=files.say, load=None):
         FileNotFoundError: Nothing is at one of the paths, or there are no such weights.
         ValueError: The weights do not transcribe.
     """
-    paths = files.find(options.audio, audio_lib.SUFFIXES, "a recording")
+    paths = files.find(options.audio, recordings.SUFFIXES, "a recording")
     model = transcriber.load(options.weights) if load is None else load()
     os.makedirs(options.output_dir, exist_ok=True)
     summary = files.Summary()

@@ -16,6 +16,7 @@ from fastapi.testclient import TestClient
 
 from style_transfer import piano_roll, weights
 from style_transfer.audio import Audio
+from style_transfer.models.piano_ddsp import estimate as estimate_lib
 from style_transfer.models.piano_ddsp import one_shot
 from style_transfer.models.piano_ddsp.piano import Piano
 from style_transfer.serving.app import examples as examples_lib
@@ -183,7 +184,7 @@ def test_known_notes_of_the_clip_are_used(client, midi, clip, service, monkeypat
         seen.update(options)
         return pianos.piano()
 
-    monkeypatch.setattr(one_shot, "estimate_piano", estimate)
+    monkeypatch.setattr(estimate_lib, "estimate_piano", estimate)
     job = begin(client, content=upload(client, midi, "content"), seed=7, steps=3,
                 style=upload(client, clip, "style"), style_notes=upload(client, midi, "notes"))
     assert wait(client, job)[-1]["state"] == "done"

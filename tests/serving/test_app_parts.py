@@ -177,8 +177,8 @@ def test_a_recording_beyond_full_scale_is_kept_undistorted(tmp_path):
     (wav_file(1.0)[:60], "notes", "kind 'recording'"),
     (wav_file(6.0), "style", "longer than the 5 s"),
     (wav_file(1.0, level=0.0), "style", "silent"),
-    (wav_file(1.0)[:44], "style", "no sound"),
-    (wav_file(0.1, rate=1000), "style", "at 1000 Hz"),
+    (wav_file(1.0)[:44], "style", "holds no samples"),
+    (wav_file(0.1, rate=1000), "style", "of 1000 samples a second"),
 ])
 def test_what_cannot_be_used_is_refused_with_what_to_do(data, role, message, tmp_path):
     with pytest.raises(InvalidRequestError, match=message) as error:

@@ -8,7 +8,7 @@ import numpy as np
 
 from style_transfer import audio as audio_lib
 from style_transfer import content as content_lib
-from style_transfer import files, piano_roll
+from style_transfer import files, piano_roll, recordings
 from style_transfer.audio import Audio
 from style_transfer.files import Summary
 
@@ -71,7 +71,7 @@ def _checked(options):
     """Paths of the contents, if all that can be checked before any work is as it should be."""
     audio_lib.check_sample_rate(options.sample_rate)
     files.check_folder(options.output_dir)
-    paths = files.find(options.content, (*content_lib.SUFFIXES, *audio_lib.SUFFIXES),
+    paths = files.find(options.content, (*content_lib.SUFFIXES, *recordings.SUFFIXES),
                        "a MIDI file, a score or a recording", options.output_dir)
     for path in filter(None, (options.style, options.style_midi)):
         if not os.path.isfile(path):

@@ -12,7 +12,7 @@ import numpy as np
 
 from style_transfer import audio as audio_lib
 from style_transfer import content as content_lib
-from style_transfer import files, piano_roll
+from style_transfer import files, piano_roll, recordings
 from style_transfer.models.wavenet import inputs
 from style_transfer.models.wavenet import options as options_lib
 from style_transfer.models.wavenet.options import Options
@@ -57,17 +57,17 @@ def generate(model, options, report=files.say):
     """
     options_lib.check(options)
     piano = _piano(model, options)
-    paths = files.find(options.content, (*content_lib.SUFFIXES, *audio_lib.SUFFIXES),
+    paths = files.find(options.content, (*content_lib.SUFFIXES, *recordings.SUFFIXES),
                        "a MIDI file, a score or a recording", options.output_dir)
-    recordings = getattr(options, "primer_audio", ())
-    if len(recordings) not in (0, 1, len(paths)):
-        raise ValueError(f"There are {len(recordings)} recordings for {len(paths)} pieces: give "
+    primers = getattr(options, "primer_audio", ())
+    if len(primers) not in (0, 1, len(paths)):
+        raise ValueError(f"There are {len(primers)} recordings for {len(paths)} pieces: give "
                          "primer_audio one for each, or one for all.")
-    recording_of = dict(zip(paths, recordings if len(recordings) == len(paths)
-                            else (recordings or (None,)) * len(paths), strict=True))
+    recording_of = dict(zip(paths, primers if len(primers) == len(paths)
+                            else (primers or (None,)) * len(paths), strict=True))
     summary = files.Summary(read=len(paths))
     targets = files.targets(paths, options.output_dir, ".wav", ".mid", ".png",
-                            keep=(options.style, *recordings))
+                            keep=(options.style, *primers))
     missing = files.to_make(paths, targets, (".mid", ".png"), options.overwrite, summary, report)
     os.makedirs(options.output_dir, exist_ok=True)
     for first in range(0, len(missing), BATCH):
