@@ -11,12 +11,17 @@ import types
 import numpy as np
 import tensorflow as tf
 
-abs, exp, floor, log, sqrt, square = tf.abs, tf.exp, tf.floor, tf.math.log, tf.sqrt, tf.square
+abs, ceil, exp, floor, log = tf.abs, tf.math.ceil, tf.exp, tf.floor, tf.math.log
+cos, sin, sqrt, square = tf.cos, tf.sin, tf.sqrt, tf.square
+mod, right_shift, round = tf.math.floormod, tf.bitwise.right_shift, tf.round
 maximum, minimum, clip, where = tf.maximum, tf.minimum, tf.clip_by_value, tf.where
-matmul, reshape, roll, stack, zeros_like = tf.matmul, tf.reshape, tf.roll, tf.stack, tf.zeros_like
-isfinite = tf.math.is_finite
+matmul, reshape, roll, shape = tf.matmul, tf.reshape, tf.roll, tf.shape
+stack, zeros_like = tf.stack, tf.zeros_like
 linalg = types.SimpleNamespace(inv=tf.linalg.inv, slogdet=tf.linalg.slogdet)
-any, max, min = tf.reduce_any, tf.reduce_max, tf.reduce_min
+any, max, mean = tf.reduce_any, tf.reduce_max, tf.reduce_mean
+argmax, broadcast_to, cumsum, diag, diagonal, einsum, pad, repeat, sort = (
+    tf.argmax, tf.broadcast_to, tf.cumsum, tf.linalg.diag, tf.linalg.diag_part, tf.einsum, tf.pad,
+    tf.repeat, tf.sort)
 
 
 def asarray(x, dtype=None):
@@ -54,25 +59,13 @@ def take(x, indices, axis=None):
     return tf.gather(tf.reshape(x, [-1]) if axis is None else x, indices, axis=axis or 0)
 
 
-def repeat(x, repeats):
-    return tf.repeat(x, repeats)
-
-
-def cumsum(x):
-    return tf.cumsum(x)
-
-
 def swapaxes(x, first, second):
     assert (first, second) == (-1, -2)
     return tf.linalg.matrix_transpose(x)
 
 
-def argmax(x):
-    return tf.argmax(x)
-
-
-def argsort(x, kind="stable"):
-    return tf.argsort(x, stable=kind == "stable")
+def argsort(x, axis=-1, kind="stable"):
+    return tf.argsort(x, axis, stable=kind == "stable")
 
 
 def lexsort(keys):

@@ -23,7 +23,7 @@ def pairs_from_peaks(layers, xp=np):
     Args:
         layers: List of `Peaks`, of which the middle one is explained and lends its answer to
             the others.
-        xp: NumPy, or `graph.arrays` for tensors.
+        xp: See `arrays`.
 
     Returns:
         List of `Pairs`, one for each layer.
@@ -32,7 +32,7 @@ def pairs_from_peaks(layers, xp=np):
     spectra = _scatter(peaks.freq_hz, peaks.frame, 10 ** (peaks.level_db / 20),
                        xp.size(peaks.times), xp)
     loud = xp.argsort(-xp.sum(spectra, axis=0), kind="stable")[:SEARCH_FRAMES * 3:3]
-    templates = np.stack([_templates(cents) for cents in SEARCH_CENTS])
+    templates = xp.asarray(np.stack([_templates(cents) for cents in SEARCH_CENTS]))
     _, errors = _explain(xp.take(spectra, loud, axis=1), templates, 15, xp)
     best = xp.argmax(-errors - 1e-4 * np.abs(SEARCH_CENTS))
     gains, _ = _explain(spectra, xp.take(templates, best, axis=0), 40, xp)

@@ -103,7 +103,7 @@ def pick(level_db, bin_hz, xp=np):
     Args:
         level_db: Spectra, float64 `[num_frames, bins]`.
         bin_hz: Spacing of the bins.
-        xp: NumPy, or `graph.arrays` for tensors.
+        xp: See `arrays`.
 
     Returns:
         Columns as `Peaks` has them, `[num_peaks]`.

@@ -9,6 +9,7 @@ import dataclasses
 import numpy as np
 from scipy.special import erf
 
+from style_transfer.arrays import counted
 from style_transfer.measure import keyboard as keyboard_lib
 
 NUM_KEYS = 88
@@ -119,12 +120,14 @@ def fit(layers, max_cents, xp=np):
     Args:
         layers: List of `(Peaks, Pairs)`, one for each resolution, the one of most frames last.
         max_cents: How far from 440 Hz the whole piano may be tuned.
-        xp: NumPy, or `graph.arrays` for tensors.
+        xp: See `arrays`.
 
     Returns:
         `Curves`; without any evidence the typical grand.
     """
     curves = _uniform(*_coarse(*layers[-1], max_cents, xp), xp)
+    kernels = [keyboard_lib.kernels(terms, xp)
+               for terms in (keyboard_lib.PITCH_TERMS, keyboard_lib.STIFFNESS_TERMS)]
     for num_partials, tolerance in STAGES:
         found = [observe(peaks, pairs, curves, num_partials, tolerance, xp)
                  for peaks, pairs in layers]
@@ -132,7 +135,7 @@ def fit(layers, max_cents, xp=np):
                  for name in ("key", "partial", "cents", "weight", "level_db")}
         outlier = max(3.0, tolerance / 4)
         partials = _summarise(found, outlier, xp)
-        curves = _smooth(curves, *_fit_keys(partials, curves, outlier, xp), xp)
+        curves = _smooth(curves, *_fit_keys(partials, curves, outlier, xp), *kernels, xp)
     return curves
 
 
@@ -194,12 +197,6 @@ def observe(peaks, pairs, curves, num_partials, tolerance_cents, xp=np):
     weight = (alone * xp.take(pairs.coverage, row)) ** 2 / (1.0 + blur**2)
     return {"key": key, "partial": partial, "cents": cents, "weight": weight, "level_db": level,
             "snr_db": snr, "alone": alone, "frame": frame, "note": xp.take(pairs.note, row)}
-
-
-def counted(count, xp=np):
-    """Rows repeated: the index of each row so many times, and which of its times it is."""
-    row = xp.repeat(xp.arange(xp.size(count)), count)
-    return row, xp.arange(xp.size(row)) - xp.take(xp.cumsum(count) - count, row)
 
 
 def _alone(frame, key, freq, level_db, bin_hz, xp, reach_bins=3.0):
@@ -283,20 +280,21 @@ def _fit_keys(found, curves, outlier_cents, xp, iterations=10):
             curves.stiffness + stiffness, strain * xp.sqrt(p00 / det))
 
 
-def _smooth(curves, heard, cents, cents_std, stiffness, stiff_std, xp):
+def _smooth(curves, heard, cents, cents_std, stiffness, stiff_std, pitch_kernels,
+            stiffness_kernels, xp):
     """All keys from those heard: Gaussian-process regression over the keyboard.
 
     A tuner's curve is smooth; a sampled piano adds a deviation that neighbouring keys of one
     sample share, as large as the data say.
     """
-    smooth, std = keyboard_lib.regress(heard, cents, cents_std, keyboard_lib.PITCH_TERMS, xp=xp)
+    smooth, std = keyboard_lib.regress(heard, cents, cents_std, pitch_kernels, xp=xp)
     log_stiff = xp.log(curves.stiffness)
     for _ in range(6):
         # Gauss-Newton for stiffness = exp(log_stiff), so that noise around 0 is not one-sided.
         now = xp.exp(log_stiff)
         target = log_stiff + xp.clip((stiffness - now) / now, -1.0, 1.0)
         log_stiff, _ = keyboard_lib.regress(heard, target, stiff_std / now + 0.05,
-                                            keyboard_lib.STIFFNESS_TERMS, xp=xp)
+                                            stiffness_kernels, xp=xp)
         log_stiff = xp.clip(log_stiff, np.log(MIN_STIFFNESS), np.log(MAX_STIFFNESS))
     known = xp.any(heard)
     return Curves(*(xp.where(known, new, old) for new, old in (

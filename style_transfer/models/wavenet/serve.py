@@ -4,9 +4,10 @@ import functools
 
 import tensorflow as tf
 
+from style_transfer import piano_roll
+from style_transfer.graph import arrays, wav
 from style_transfer.graph import notes as notes_lib
-from style_transfer.graph import wav
-from style_transfer.graph.batches import each, named, padded_to_longest, same_batch
+from style_transfer.graph.batches import each, named, rows, same_batch
 from style_transfer.graph.checks import require, require_temperature
 from style_transfer.models.piano_ddsp import graph_style as style_lib
 from style_transfer.models.wavenet import inputs
@@ -56,14 +57,8 @@ class _Rolls:
 
     def of_sequences(self, data):
         """Rolls `[batch, longest, 176]`, and how many frames of each count."""
-        def one(item):
-            roll = self._of_sequence(item)
-            return tf.io.serialize_tensor(roll), tf.shape(roll)[0]
-
-        waiting, counts = each(one, data, (tf.TensorSpec([], tf.string),
-                                           tf.TensorSpec([], tf.int32)))
-        rolls = padded_to_longest(waiting, tf.TensorSpec([None, inputs.ROLL_FEATURES]))
-        return rolls, counts
+        rolls = each(self._of_sequence, data, rows(inputs.ROLL_FEATURES))
+        return rolls.to_tensor(), tf.cast(rolls.row_lengths(), tf.int32)
 
     def checked(self, rolls):
         """Rolls of a request, if they can be played."""
@@ -81,8 +76,8 @@ class _Rolls:
         table = notes_lib.within_limits(notes_lib.note_table(data), self.max_secs, self.max_notes)
         secs = tf.reduce_max(table.damped_secs) + TAIL_SECS
         samples = tf.cast(tf.round(secs * self.model.sample_rate), tf.int32)
-        roll = notes_lib.roll(table, inputs.num_frames(samples, self.model.hop),
-                              self.model.roll_rate)
+        roll = piano_roll.roll(table, 0.0, inputs.num_frames(samples, self.model.hop),
+                               self.model.roll_rate, arrays)
         return roll[:, :inputs.ROLL_FEATURES]
 
 
