@@ -22,7 +22,7 @@ FLOORS = (
     {"synthesis", "layers", "losses", "measure", "pictures"},
     {"signal", "piano_roll", "weights"},
     {"midi"},
-    {"audio", "files", "options"},
+    {"arrays", "audio", "files", "options"},
 )
 
 

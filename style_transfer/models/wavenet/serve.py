@@ -5,11 +5,10 @@ import functools
 import tensorflow as tf
 
 from style_transfer import piano_roll
-from style_transfer.graph import arrays, wav
+from style_transfer.graph import arrays, clips, wav
 from style_transfer.graph import notes as notes_lib
 from style_transfer.graph.batches import each, named, rows, same_batch
 from style_transfer.graph.checks import require, require_temperature
-from style_transfer.models.piano_ddsp import graph_style as style_lib
 from style_transfer.models.wavenet import inputs
 from style_transfer.models.wavenet.generate import TAIL_SECS
 from style_transfer.models.wavenet.graph_rendering import Renderer
@@ -198,16 +197,16 @@ class SpectralServing(tf.Module):
         self._render = tf.function(Renderer(model), autograph=False, input_signature=[
             tf.TensorSpec([None, inputs.ROLL_FEATURES]), tf.TensorSpec([None])])
         self._clip = tf.function(functools.partial(
-            style_lib.clip, to_rate=model.sample_rate, level_db=inputs.STYLE_LEVEL_DB),
+            clips.clip, to_rate=model.sample_rate, level_db=inputs.STYLE_LEVEL_DB),
             autograph=False, input_signature=[tf.TensorSpec([None]), tf.TensorSpec([], tf.int32)])
 
     def signatures(self):
         """Concrete functions by name, for `tf.saved_model.save`."""
-        clips = {"style_audio": tf.TensorSpec([None, None]), "style_samples": INTEGERS,
-                 "sample_rate": INTEGERS}
+        recordings = {"style_audio": tf.TensorSpec([None, None]), "style_samples": INTEGERS,
+                      "sample_rate": INTEGERS}
         return named({
             "serving_default": (self.play, {"style_bytes": STRING, "content_bytes": STRING}),
-            "transfer": (self.transfer, {**clips, "roll": ROLLS})})
+            "transfer": (self.transfer, {**recordings, "roll": ROLLS})})
 
     def play(self, style_bytes, content_bytes):
         """WAV files and serialized NoteSequences -> WAV files."""
@@ -238,6 +237,6 @@ class SpectralServing(tf.Module):
 
 def _style_vector(model, encoder, data):
     """`inputs.style_vectors` of a WAV file."""
-    samples = style_lib.clip(*wav.decode(data), model.sample_rate, inputs.STYLE_LEVEL_DB)
+    samples = clips.clip(*wav.decode(data), model.sample_rate, inputs.STYLE_LEVEL_DB)
     samples = wav.resample(samples, tf.constant(model.sample_rate), encoder.sample_rate)
     return tf.ensure_shape(encoder.encode_style(samples[None])[0], [model.global_size])
