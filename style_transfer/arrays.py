@@ -3,7 +3,22 @@
 Such functions take `xp`: NumPy, or `graph.arrays`, where the same names are TensorFlow ops.
 """
 
+import functools
+
 import numpy as np
+
+
+def fold(function, state, rows, xp=np):
+    """The state after `state = function(state, row)` for one row after another.
+
+    Args:
+        function: See above; of a graph it becomes the body of a loop, so what it gives must have
+            the state's shapes.
+        state: An array, or a named tuple of arrays.
+        rows: Numbers, `[steps]` or `[steps, ...]`.
+        xp: See above.
+    """
+    return functools.reduce(function, rows, state) if xp is np else xp.fold(function, state, rows)
 
 
 def counted(count, xp=np):

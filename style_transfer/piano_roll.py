@@ -11,7 +11,7 @@ import typing
 
 import numpy as np
 
-from style_transfer.arrays import counted, following, last_of_each
+from style_transfer.arrays import counted, fold, following, last_of_each
 
 NUM_KEYS = 88
 LOWEST_PITCH = 21
@@ -325,10 +325,14 @@ def _last_of_key(times, keys, xp):
     order = xp.argsort(keys, kind="stable")
     key, latest = xp.take(keys, order), xp.take(times, order)
     place = xp.arange(xp.size(key))
-    for turn in range(MAX_LOG2_NOTES):  # after n turns each has seen the 2^n - 1 notes before it
-        before = xp.maximum(place - 2**turn, 0)
+
+    def look_back(latest, distance):
+        before = xp.maximum(place - distance, 0)
         earlier = xp.where(xp.take(key, before) == key, xp.take(latest, before), latest)
-        latest = xp.maximum(latest, earlier)
+        return xp.maximum(latest, earlier)
+
+    # After n turns each has seen the 2^n - 1 notes before it.
+    latest = fold(look_back, latest, 2 ** np.arange(MAX_LOG2_NOTES), xp)
     return xp.take(latest, xp.argsort(order))
 
 

@@ -96,6 +96,14 @@ def apply_along_axis(function, axis, arr):
     return tf.map_fn(function, tf.convert_to_tensor(arr), parallel_iterations=1)
 
 
+def fold(function, state, rows):
+    """`style_transfer.arrays.fold`."""
+    rows = tf.convert_to_tensor(rows)
+    return tf.while_loop(lambda index, _: index < len(rows),
+                         lambda index, state: (index + 1, function(state, rows[index])),
+                         (tf.constant(0), state))[1]
+
+
 def percentile(x, q, axis):
     """Along the last axis, whose length is known, linear between neighbours."""
     place = q / 100 * (x.shape[axis] - 1)

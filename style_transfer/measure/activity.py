@@ -6,6 +6,7 @@ what really sounds, so it serves for measuring a piano's tuning and for nothing 
 
 import numpy as np
 
+from style_transfer.arrays import fold
 from style_transfer.measure import tuning_fit as tuning_fit_lib
 
 BINS_PER_SEMITONE = 4
@@ -87,8 +88,9 @@ def _explain(spectra, templates, iterations, xp):
     shapes = shapes / (xp.sum(shapes, axis=-2, keepdims=True) + 1e-9)
     turned = xp.swapaxes(shapes, -1, -2)
     gains = xp.sum(target, axis=0) / 88 * np.ones((88, 1))
-    for _ in range(iterations):
-        gains = gains * xp.matmul(turned, target / (xp.matmul(shapes, gains) + 1e-9))
+    gains = gains + xp.zeros_like(xp.matmul(turned, target))  # of each template's own
+    gains = fold(lambda gains, _: gains * xp.matmul(
+        turned, target / (xp.matmul(shapes, gains) + 1e-9)), gains, np.arange(iterations), xp)
     model = xp.matmul(shapes, gains) + 1e-9
     divergence = xp.sum(target * xp.log((target + 1e-9) / model) - target + model, axis=(-2, -1))
     return xp.square(gains), divergence / (xp.sum(target) + 1e-9)

@@ -5,11 +5,12 @@ grand's, so that "nothing known" is (0, 1) on every key.
 """
 
 import dataclasses
+import typing
 
 import numpy as np
 from scipy.special import erf
 
-from style_transfer.arrays import counted
+from style_transfer.arrays import counted, fold
 from style_transfer.measure import keyboard as keyboard_lib
 
 NUM_KEYS = 88
@@ -65,13 +66,12 @@ class Pairs:
     note: np.ndarray
 
 
-@dataclasses.dataclass
-class Curves:
+class Curves(typing.NamedTuple):
     """Estimates of all keys: cents above equal temperament, stiffness, and cents' deviation."""
 
-    cents: np.ndarray
-    stiffness: np.ndarray
-    cents_std: np.ndarray
+    cents: typing.Any
+    stiffness: typing.Any
+    cents_std: typing.Any
 
     @property
     def f0_hz(self):
@@ -83,7 +83,7 @@ class Curves:
         """Stiffness B, `[88]`."""
         return typical_inharmonicity() * self.stiffness
 
-    def partials_hz(self, num_partials, xp=np):
+    def partials_hz(self, num_partials=MAX_PARTIALS, xp=np):
         """Frequencies of the partials of all keys, `[88, num_partials]`.
 
         Source: Fletcher, 1964, the stiff string's formula.
@@ -128,15 +128,16 @@ def fit(layers, max_cents, xp=np):
     curves = _uniform(*_coarse(*layers[-1], max_cents, xp), xp)
     kernels = [keyboard_lib.kernels(terms, xp)
                for terms in (keyboard_lib.PITCH_TERMS, keyboard_lib.STIFFNESS_TERMS)]
-    for num_partials, tolerance in STAGES:
-        found = [observe(peaks, pairs, curves, num_partials, tolerance, xp)
-                 for peaks, pairs in layers]
+
+    def refined(curves, stage):
+        found = [observe(peaks, pairs, curves, stage[0], stage[1], xp) for peaks, pairs in layers]
         found = {name: xp.concatenate([f[name] for f in found])
                  for name in ("key", "partial", "cents", "weight", "level_db")}
-        outlier = max(3.0, tolerance / 4)
+        outlier = xp.maximum(stage[1] / 4, 3.0)
         partials = _summarise(found, outlier, xp)
-        curves = _smooth(curves, *_fit_keys(partials, curves, outlier, xp), *kernels, xp)
-    return curves
+        return _smooth(curves, *_fit_keys(partials, curves, outlier, xp), *kernels, xp)
+
+    return fold(refined, curves, np.array(STAGES), xp)
 
 
 def _uniform(cents, stiffness, xp=np):
@@ -174,14 +175,15 @@ def observe(peaks, pairs, curves, num_partials, tolerance_cents, xp=np):
         Dict of `key`, `partial`, `cents` (peak above prediction), `weight` (1/cents^2, times
         doubt) and `note` (an identity of key, frame) arrays.
     """
-    partials_hz = curves.partials_hz(num_partials, xp)
+    partials_hz = curves.partials_hz(xp=xp)
     count = xp.maximum(xp.sum(partials_hz < HIGHEST_PARTIAL_HZ, axis=1), 1)
+    count = xp.minimum(count, xp.asarray(num_partials, int))
     row, above = counted(xp.take(count, pairs.key), xp)
-    freq = xp.take(partials_hz, xp.take(pairs.key, row) * num_partials + above)
+    freq = xp.take(partials_hz, xp.take(pairs.key, row) * MAX_PARTIALS + above)
     order = xp.argsort(xp.asarray(xp.take(pairs.frame, row), float) * 1e6 + freq)
     row, above, freq = (xp.take(column, order) for column in (row, above, freq))
     key, frame, partial = xp.take(pairs.key, row), xp.take(pairs.frame, row), above + 1
-    level = (xp.take(pairs.level_db, row) - 8 * xp.take(np.log2(np.arange(1, num_partials + 1)),
+    level = (xp.take(pairs.level_db, row) - 8 * xp.take(np.log2(np.arange(1, MAX_PARTIALS + 1)),
                                                         above) - 5 * freq / 1000)
     alone = _alone(frame, key, freq, level, peaks.bin_hz, xp)
     hit = xp.flatnonzero(alone > 0.1)
@@ -288,14 +290,16 @@ def _smooth(curves, heard, cents, cents_std, stiffness, stiff_std, pitch_kernels
     sample share, as large as the data say.
     """
     smooth, std = keyboard_lib.regress(heard, cents, cents_std, pitch_kernels, xp=xp)
-    log_stiff = xp.log(curves.stiffness)
-    for _ in range(6):
+
+    def nearer(log_stiff, _):
         # Gauss-Newton for stiffness = exp(log_stiff), so that noise around 0 is not one-sided.
         now = xp.exp(log_stiff)
         target = log_stiff + xp.clip((stiffness - now) / now, -1.0, 1.0)
         log_stiff, _ = keyboard_lib.regress(heard, target, stiff_std / now + 0.05,
                                             stiffness_kernels, xp=xp)
-        log_stiff = xp.clip(log_stiff, np.log(MIN_STIFFNESS), np.log(MAX_STIFFNESS))
+        return xp.clip(log_stiff, np.log(MIN_STIFFNESS), np.log(MAX_STIFFNESS))
+
+    log_stiff = fold(nearer, xp.log(curves.stiffness), np.arange(6), xp)
     known = xp.any(heard)
     return Curves(*(xp.where(known, new, old) for new, old in (
         (smooth, curves.cents), (xp.exp(log_stiff), curves.stiffness), (std, curves.cents_std))))

@@ -58,12 +58,22 @@ def test_functions_are_numpys(name):
 def test_every_function_is_tried():
     names = {name for name, value in vars(arrays).items()
              if callable(value) and not name.startswith("_") and not inspect.ismodule(value)}
-    assert names == set(CALLS)
+    assert names == {*CALLS, "fold"}
 
 
 def test_matrices_are_inverted_and_measured():
     assert_same(arrays.linalg.inv(tf.constant(SQUARE)), np.linalg.inv(SQUARE))
     assert_same(arrays.linalg.slogdet(tf.constant(SQUARE))[1], np.linalg.slogdet(SQUARE)[1])
+
+
+def test_folds_are_loops():
+    def step(state, row):
+        return state * row[0] + row[1]
+
+    rows = np.array([[2.0, 1.0], [0.5, -3.0], [3.0, 0.25]])
+    expected = ((ROW * 2 + 1) * 0.5 - 3) * 3 + 0.25
+    assert_same(shared.fold(step, ROW, rows), expected)
+    assert_same(shared.fold(step, tf.constant(ROW), rows, arrays), expected)
 
 
 @pytest.mark.parametrize("values", [INTEGERS, INTEGERS[:1], INTEGERS[:0]], ids=len)
