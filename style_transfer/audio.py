@@ -49,10 +49,13 @@ class Audio:
     @property
     def rms_db(self):
         """RMS level in dB relative to full scale, never below `LOUDNESS_FLOOR_DB`."""
-        if not len(self.samples):
-            return LOUDNESS_FLOOR_DB
-        power = float(np.mean(np.square(self.samples, dtype=np.float64)))
-        return max(10 * np.log10(power + 1e-30), LOUDNESS_FLOOR_DB)
+        return float(level_db(self.samples)) if len(self.samples) else LOUDNESS_FLOOR_DB
+
+
+def level_db(samples, xp=np):
+    """RMS level of samples (see `arrays` for `xp`), as `Audio.rms_db`."""
+    power = xp.mean(xp.square(xp.asarray(samples, float)))
+    return xp.maximum(10 * xp.log10(power + 1e-30), LOUDNESS_FLOOR_DB)
 
 
 def check_sample_rate(sample_rate):
@@ -224,6 +227,22 @@ def at_loudness(audio, rms_db):
     """
     if audio.rms_db <= LOUDNESS_FLOOR_DB:
         return audio
-    gain = 10 ** ((rms_db - audio.rms_db) / 20)
-    peak = float(np.max(np.abs(audio.samples))) * gain
-    return Audio(audio.samples * (gain / max(1.0, peak)), audio.sample_rate)
+    return Audio(at_level(audio.samples, rms_db), audio.sample_rate)
+
+
+def at_level(samples, rms_db, xp=np):
+    """Samples, at least one (see `arrays` for `xp`), as `at_loudness` gives them."""
+    level = level_db(samples, xp)
+    gain = 10 ** ((xp.asarray(rms_db, float) - level) / 20)
+    peak = xp.asarray(xp.max(xp.abs(samples)), float) * gain
+    gain = xp.where(level > LOUDNESS_FLOOR_DB, gain / xp.maximum(peak, 1.0), 1.0)
+    return samples * xp.asarray(gain, np.float32)
+
+
+def loudest_start(samples, sample_rate, secs, xp=np):
+    """Where the loudest whole seconds, `secs` of them, begin; 0 if there are no more."""
+    behind = -xp.size(samples) % sample_rate + secs * sample_rate
+    power = xp.reshape(xp.pad(xp.square(samples), ((0, behind),)), (-1, sample_rate))
+    total = xp.cumsum(xp.asarray(xp.sum(power, axis=1), float))
+    total = xp.concatenate([xp.asarray([0.0]), total])
+    return xp.argmax(total[secs:] - total[:-secs]) * sample_rate

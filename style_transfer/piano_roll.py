@@ -7,22 +7,25 @@ damped, which is what a synthesizer needs.
 import dataclasses
 import os
 import pathlib
+import typing
 
 import numpy as np
+
+from style_transfer.arrays import counted, fold, following, last_of_each
 
 NUM_KEYS = 88
 LOWEST_PITCH = 21
 FRAMES_PER_SECOND = 50
 NUM_PEDALS = 3
 ROLL_DEPTH = 2 * NUM_KEYS + NUM_PEDALS
-SUSTAIN_CC, SOSTENUTO_CC, SOFT_CC = 64, 66, 67
+PEDAL_CCS = SUSTAIN_CC, SOSTENUTO_CC, SOFT_CC = 64, 66, 67
 SUSTAIN, SOSTENUTO, SOFT = range(NUM_PEDALS)
 PEDAL_DOWN = 64
+MAX_LOG2_NOTES = 24
 DRUM_CHANNEL_MESSAGE = "drum notes and pitches outside 21-108 are left out"
 
 
-@dataclasses.dataclass(frozen=True)
-class Pedals:
+class Pedals(typing.NamedTuple):
     """Positions of the three pedals as step curves, each `(times_secs, values)`.
 
     Values are in [0, 1]; before the first time a pedal is up. What a pedal does to a string is in
@@ -33,10 +36,9 @@ class Pedals:
     sostenuto: tuple
     soft: tuple
 
-    def at(self, times_secs):
+    def at(self, times_secs, xp=np):
         """Pedal positions, shape `[num_times, 3]`."""
-        return np.stack([_step(curve, times_secs) for curve in
-                         (self.sustain, self.sostenuto, self.soft)], axis=-1)
+        return xp.stack([_step(curve, times_secs, xp) for curve in self], axis=-1)
 
 
 def no_pedals():
@@ -81,8 +83,7 @@ class NoteTable:
 
     def shift(self, secs):
         """Everything, pedals included, `secs` later."""
-        pedals = Pedals(*((t + secs, v) for t, v in
-                          (self.pedals.sustain, self.pedals.sostenuto, self.pedals.soft)))
+        pedals = Pedals(*((t + secs, v) for t, v in self.pedals))
         return dataclasses.replace(self, onset_secs=self.onset_secs + secs,
                                    release_secs=self.release_secs + secs,
                                    damped_secs=self.damped_secs + secs, pedals=pedals)
@@ -134,28 +135,49 @@ def note_table(sequence):
     Returns:
         A `NoteTable`, of whose pedals each is where the instrument that presses it most has it.
     """
-    rows = np.array([(n.start_time, n.pitch - LOWEST_PITCH, n.velocity, n.end_time, n.instrument)
-                     for n in sequence.notes if not n.is_drum], np.float64).reshape(-1, 5)
-    rows = rows[(rows[:, 1] >= 0) & (rows[:, 1] < NUM_KEYS) & (rows[:, 2] > 0)]
-    rows = rows[np.lexsort((-rows[:, 2], rows[:, 1], rows[:, 0]))]
-    onset, key, velocity, release, instrument = rows.T
-    of_instrument = _pedals(sequence)
-    pedals = _on_one_piano(of_instrument.values())
-    final = max(times.max(initial=0.0) for times in
-                (release, pedals.sustain[0], pedals.sostenuto[0]))
-    damped = release.copy()
-    for number, own in of_instrument.items():
-        mine = np.flatnonzero(instrument == number)
-        damped[mine] = _held_until(
-            _sostenuto(release[mine], onset[mine], own.sostenuto, final), own.sustain, final)
-    key = key.astype(np.int32)
-    release, damped = _last_of_key(release, key), _last_of_key(damped, key)
-    last = np.append(np.any(np.diff(rows[:, :2], axis=0), axis=1), True)[: len(rows)]
-    first = np.append(True, last)[: len(rows)]
-    key, velocity, onset = key[first], velocity[first] / 127, onset[first]
-    release, damped = release[last], _until_struck_again(damped[last], key, onset)
-    return NoteTable(key, velocity.astype(np.float32), onset, np.maximum(release, onset),
-                     np.maximum(damped, onset), pedals)
+    notes = np.array([(n.pitch - LOWEST_PITCH, n.velocity / 127, n.start_time, n.end_time,
+                       n.instrument) for n in sequence.notes if not n.is_drum]).reshape(-1, 5)
+    moves = np.array([(c.control_number, c.time, c.control_value / 127, c.instrument)
+                      for c in sequence.control_changes if not c.is_drum]).reshape(-1, 4)
+    return NoteTable(*struck(notes.T, moves.T))
+
+
+def struck(notes, moves, xp=np):
+    """The columns of a `NoteTable`, as `note_table` makes it.
+
+    Args:
+        notes: Columns of key (any number), velocity in [0, 1], onset, release, instrument.
+        moves: Columns of pedals' control changes, each after those before it: number of the
+            control, time, position in [0, 1], instrument.
+        xp: See `arrays`.
+    """
+    order = by_onset(*notes[:3], xp)
+    key, velocity, onset, release, instrument = (xp.take(column, order) for column in notes)
+    of_control = [_moves_of(number, moves, xp) for number in PEDAL_CCS]
+    pedals = Pedals(*(_on_one_piano(*rows, xp) for rows in of_control))
+    final = xp.max(xp.concatenate([xp.asarray([0.0]), release, pedals.sustain[0],
+                                   pedals.sostenuto[0]]))
+    damped = _sostenuto(release, onset, instrument, _spans(*of_control[SOSTENUTO], xp), final, xp)
+    damped = _held_until(damped, instrument, _spans(*of_control[SUSTAIN], xp), final, xp)
+    release, damped = (_last_of_key(times, key, xp) for times in (release, damped))
+    first = is_first(key, onset, xp)
+    last = following(xp.asarray(first, int), 1, xp) > 0
+    key, velocity, onset = key[first], velocity[first], onset[first]
+    damped = _until_struck_again(damped[last], key, onset, xp)
+    return (xp.asarray(key, np.int32), xp.asarray(velocity, np.float32), onset,
+            xp.maximum(release[last], onset), xp.maximum(damped, onset), pedals)
+
+
+def by_onset(key, velocity, onset_secs, xp=np):
+    """Indices of the notes that a piano has, by onset, then by key, the loudest first."""
+    wanted = xp.flatnonzero((key >= 0) & (key < NUM_KEYS) & (velocity > 0))
+    return xp.take(wanted, xp.lexsort([xp.take(column, wanted)
+                                       for column in (-velocity, key, onset_secs)]))
+
+
+def is_first(first_column, second_column, xp=np):
+    """Which rows differ in either from the one before; the first row does."""
+    return _is_new(first_column, xp) | _is_new(second_column, xp)
 
 
 def to_sequence(table):
@@ -168,8 +190,7 @@ def to_sequence(table):
                                          table.release_secs, strict=True):
         sequence.notes.add(pitch=int(key) + LOWEST_PITCH, velocity=max(1, round(velocity * 127)),
                            start_time=start, end_time=end)
-    curves = (table.pedals.sustain, table.pedals.sostenuto, table.pedals.soft)
-    for control, (times, values) in zip((SUSTAIN_CC, SOSTENUTO_CC, SOFT_CC), curves, strict=True):
+    for control, (times, values) in zip(PEDAL_CCS, table.pedals, strict=True):
         for time, value in zip(times, values, strict=True):
             sequence.control_changes.add(time=time, control_number=control,
                                          control_value=round(float(value) * 127))
@@ -177,7 +198,7 @@ def to_sequence(table):
     return sequence
 
 
-def roll(table, start_secs, num_frames, frames_per_second=FRAMES_PER_SECOND):
+def roll(table, start_secs, num_frames, frames_per_second=FRAMES_PER_SECOND, xp=np):
     """Piano roll with onsets, sounding notes and pedals.
 
     Args:
@@ -185,108 +206,138 @@ def roll(table, start_secs, num_frames, frames_per_second=FRAMES_PER_SECOND):
         start_secs: Time of the first frame's beginning.
         num_frames: How many frames.
         frames_per_second: Frame rate.
+        xp: See `arrays`.
 
     Returns:
         float32 `[num_frames, 179]`: onset velocities of 88 keys (in the frame that holds the
         onset), sounding velocities of 88 keys (from onset until damped), three pedals.
     """
-    out = np.zeros((num_frames, ROLL_DEPTH), np.float32)
-    end_secs = start_secs + num_frames / frames_per_second
-    inside = (table.damped_secs > start_secs) | (table.onset_secs >= start_secs)
-    for i in np.flatnonzero(inside & (table.onset_secs < end_secs)):
-        key, velocity = table.key[i], table.velocity[i]
-        first = int(np.floor((table.onset_secs[i] - start_secs) * frames_per_second + 1e-6))
-        last = int(np.ceil((table.damped_secs[i] - start_secs) * frames_per_second - 1e-6))
-        if first >= num_frames:
-            continue
-        if first >= 0:
-            out[first, key] = max(velocity, out[first, key])
-        out[max(first, 0):max(last, first + 1, 1), NUM_KEYS + key] = velocity
-    times = start_secs + (np.arange(num_frames) + 0.5) / frames_per_second
-    out[:, 2 * NUM_KEYS:] = table.pedals.at(times)
-    return out
+    onset, damped = ((secs - start_secs) * frames_per_second
+                     for secs in (table.onset_secs, table.damped_secs))
+    count = xp.asarray(num_frames, int)
+    seen = (onset < xp.asarray(count, float)) & ((damped > 0) | (onset >= 0))
+    key, velocity, onset, damped = (
+        column[seen] for column in (xp.asarray(table.key, int), table.velocity, onset, damped))
+    first = xp.asarray(xp.floor(onset + 1e-6), int)
+    # Behind the last frame all is the same, and fits into an integer.
+    last = xp.asarray(xp.ceil(xp.minimum(damped, xp.asarray(count + 1, float)) - 1e-6), int)
+    last = xp.maximum(last, xp.maximum(first + 1, 1))
+    inside = (first >= 0) & (first < count)
+    order = xp.argsort(velocity[inside], kind="stable")
+    cell = xp.take((first * NUM_KEYS + key)[inside], order)
+    onsets = last_of_each(cell, xp.take(velocity[inside], order), count * NUM_KEYS, xp)
+    begin = xp.maximum(first, 0)
+    note, since = counted(xp.maximum(xp.minimum(last, count) - begin, 0), xp)
+    cell = (xp.take(begin, note) + since) * NUM_KEYS + xp.take(key, note)
+    sounding = last_of_each(cell, xp.take(velocity, note), count * NUM_KEYS, xp)
+    times = start_secs + (xp.asarray(xp.arange(num_frames), float) + 0.5) / frames_per_second
+    shape = (num_frames, NUM_KEYS)
+    return xp.concatenate([
+        xp.reshape(xp.asarray(onsets, np.float32), shape),
+        xp.reshape(xp.asarray(sounding, np.float32), shape), table.pedals.at(times, xp)], axis=-1)
 
 
-def _step(curve, times_secs):
+def _step(curve, times_secs, xp):
     times, values = curve
-    padded = np.concatenate([[0.0], values]).astype(np.float32)
-    return padded[np.searchsorted(times, times_secs, side="right")]
+    padded = xp.concatenate([xp.asarray([0.0], np.float32), xp.asarray(values, np.float32)])
+    return xp.take(padded, xp.searchsorted(times, times_secs, side="right"))
 
 
-def _pedals(sequence):
-    """`Pedals` by instrument; of several events at one time the last counts."""
-    events = {}
-    for c in sequence.control_changes:
-        if c.control_number in (SUSTAIN_CC, SOSTENUTO_CC, SOFT_CC) and not c.is_drum:
-            events.setdefault(c.instrument, []).append((c.time, c.control_number, c.control_value))
-    found = {}
-    for instrument, rows in sorted(events.items()):
-        time, number, value = np.array(rows, np.float64).T
-        curves = []
-        for control in (SUSTAIN_CC, SOSTENUTO_CC, SOFT_CC):
-            order = np.flatnonzero(number == control)
-            order = order[np.argsort(time[order], kind="stable")]
-            order = order[np.append(np.diff(time[order]) > 0, True)[: len(order)]]
-            curves.append((time[order], (value[order] / 127).astype(np.float32)))
-        found[instrument] = Pedals(*curves)
-    return found
+def _is_new(values, xp):
+    """Which values differ from the one before; the first does."""
+    return xp.concatenate([xp.asarray([True]), values[1:] != values[:-1]])[:xp.size(values)]
 
 
-def _on_one_piano(all_pedals):
-    """The `Pedals` of which each is as far down as in any of these."""
-    curves = []
-    for name in ("sustain", "sostenuto", "soft"):
-        parts = [getattr(pedals, name) for pedals in all_pedals]
-        times = np.unique(np.concatenate([np.zeros(0), *(part[0] for part in parts)]))
-        values = np.zeros(len(times), np.float32)
-        for part in parts:
-            values = np.maximum(values, _step(part, times))
-        curves.append((times, values))
-    return Pedals(*curves)
+def _moves_of(number, moves, xp):
+    """Rows of one pedal by instrument and time; of several at one time the last counts."""
+    time, value, instrument = (column[moves[0] == number] for column in moves[1:])
+    order = xp.lexsort([time, instrument])
+    instrument, time, value = (xp.take(column, order) for column in (instrument, time, value))
+    is_last = (following(time, np.inf, xp) != time) | (following(instrument, 0, xp) != instrument)
+    return instrument[is_last], time[is_last], value[is_last]
 
 
-def _switches(curve):
-    """Times at which a pedal goes down, and at which it comes up again (inf if never)."""
-    times, values = curve
-    down = values >= PEDAL_DOWN / 127
-    before = np.concatenate([[False], down[:-1]]) if len(down) else down
-    downs, ups = times[down & ~before], times[before & ~down]
-    return downs, np.concatenate([ups, np.full(len(downs) - len(ups), np.inf)])
+def _on_one_piano(instrument, time, value, xp):
+    """The curve that is as far down as any instrument's."""
+    times, players = xp.sort(time), xp.sort(instrument)
+    times, players = times[_is_new(times, xp)], players[_is_new(players, xp)]
+    shape = (xp.size(players), xp.size(times))
+    player, at = (xp.reshape(xp.broadcast_to(column, shape), (-1,))
+                  for column in (players[:, None], times))
+    row = _search((instrument, time), (player, at), "right", xp) - 1
+    row = xp.where(row < 0, xp.size(time), row)
+    levels = xp.where(_or(instrument, -1, row, xp) == player, _or(value, 0, row, xp), 0.0)
+    levels = xp.concatenate([xp.zeros_like(times)[None], xp.reshape(levels, shape)])
+    return times, xp.asarray(xp.max(levels, axis=0), np.float32)
 
 
-def _held_until(ends, curve, final):
+def _spans(instrument, time, value, xp):
+    """When pedals are down: instruments, and when they go down and come up (inf if never)."""
+    down = value >= PEDAL_DOWN / 127
+    before = xp.concatenate([xp.asarray([False]), down])[:-1] & ~_is_new(instrument, xp)
+    instrument, time, down = (column[down != before] for column in (instrument, time, down))
+    # Pedals go down and up in turn, so what follows is another instrument's if it goes down.
+    again = following(xp.asarray(down, int), 1, xp) > 0
+    up = xp.where(again, np.inf + xp.zeros_like(time), following(time, np.inf, xp))
+    return instrument[down], time[down], up[down]
+
+
+def _span_of(instrument, times, spans, side, xp):
+    """When a note's pedal went down the last time before a time and came up; -inf if never."""
+    row = _search(spans[:2], (instrument, times), side, xp) - 1
+    row = xp.where(row < 0, xp.size(spans[0]), row)
+    own = _or(spans[0], -1, row, xp) == instrument
+    return (xp.where(own, _or(column, 0, row, xp), -np.inf) for column in spans[1:])
+
+
+def _or(values, last, row, xp):
+    """Rows of a column that has one more behind its last."""
+    return xp.take(xp.concatenate([values, xp.asarray([last], values.dtype)]), row)
+
+
+def _search(rows, wanted, side, xp):
+    """`np.searchsorted` for pairs of instruments and times."""
+    sizes = xp.stack([xp.size(rows[0]), xp.size(wanted[0])])
+    is_row = xp.repeat(xp.asarray([1, 0]), sizes)
+    instrument, time = (xp.concatenate(columns) for columns in zip(rows, wanted, strict=True))
+    order = xp.lexsort([is_row if side == "left" else -is_row, time, instrument])
+    count = xp.take(xp.cumsum(xp.take(is_row, order)), xp.argsort(order))
+    return count[xp.size(rows[0]):]
+
+
+def _held_until(ends, instrument, spans, final, xp):
     """Ends that fall while the pedal is down move to where it comes up (`final` if never)."""
-    downs, ups = _switches(curve)
-    if not len(downs):
-        return ends
-    span = np.searchsorted(downs, ends, side="right") - 1
-    held = (span >= 0) & (ends < ups[np.maximum(span, 0)])
-    return np.where(held, np.minimum(ups[np.maximum(span, 0)], final), ends)
+    _, up = _span_of(instrument, ends, spans, "right", xp)
+    return xp.where(ends < up, xp.minimum(up, final), ends)
 
 
-def _sostenuto(ends, onsets, curve, final):
-    """Sostenuto holds only the keys that are down when the pedal goes down."""
-    downs, ups = _switches(curve)
-    out = ends.copy()
-    for down, up in zip(downs, ups, strict=True):
-        caught = (onsets <= down) & (ends > down)
-        out[caught] = np.maximum(out[caught], min(up, final))
-    return out
+def _sostenuto(ends, onsets, instrument, spans, final, xp):
+    """Sostenuto holds only the keys that are down when the pedal goes down.
+
+    Of the times it goes down while a key is held, the last one holds longest.
+    """
+    down, up = _span_of(instrument, ends, spans, "left", xp)
+    return xp.where(down >= onsets, xp.maximum(ends, xp.minimum(up, final)), ends)
 
 
-def _last_of_key(times, keys):
+def _last_of_key(times, keys, xp):
     """The latest of each note's time and those of the earlier notes of its key."""
-    out = np.empty_like(times)
-    for key in range(NUM_KEYS):
-        mine = np.flatnonzero(keys == key)
-        out[mine] = np.maximum.accumulate(times[mine])
-    return out
+    order = xp.argsort(keys, kind="stable")
+    key, latest = xp.take(keys, order), xp.take(times, order)
+    place = xp.arange(xp.size(key))
+
+    def look_back(latest, distance):
+        before = xp.maximum(place - distance, 0)
+        earlier = xp.where(xp.take(key, before) == key, xp.take(latest, before), latest)
+        return xp.maximum(latest, earlier)
+
+    # After n turns each has seen the 2^n - 1 notes before it.
+    latest = fold(look_back, latest, 2 ** np.arange(MAX_LOG2_NOTES), xp)
+    return xp.take(latest, xp.argsort(order))
 
 
-def _until_struck_again(ends, keys, onsets):
-    out = ends.copy()
-    order = np.argsort(keys, kind="stable")
-    again = keys[order[1:]] == keys[order[:-1]]
-    earlier, later = order[:-1][again], order[1:][again]
-    out[earlier] = np.minimum(out[earlier], onsets[later])
-    return out
+def _until_struck_again(ends, keys, onsets, xp):
+    order = xp.argsort(keys, kind="stable")
+    key, onset = xp.take(keys, order), xp.take(onsets, order)
+    again = xp.where(following(key, -1, xp) == key, following(onset, np.inf, xp), np.inf)
+    return xp.minimum(ends, xp.take(again, xp.argsort(order)))

@@ -21,7 +21,7 @@ FLOORS = (
     {"models/base"},
     {"synthesis", "layers", "losses", "measure", "pictures"},
     {"signal", "piano_roll", "weights"},
-    {"audio", "files", "options"},
+    {"arrays", "audio", "files", "options"},
     {"midi"},
 )
 

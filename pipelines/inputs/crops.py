@@ -311,8 +311,7 @@ def _faster(table, speed):
     """The table of a performance that is played `speed` times as fast."""
     if speed == 1:
         return table
-    pedals = piano_roll.Pedals(*((times / speed, values) for times, values in (
-        table.pedals.sustain, table.pedals.sostenuto, table.pedals.soft)))
+    pedals = piano_roll.Pedals(*((times / speed, values) for times, values in table.pedals))
     return dataclasses.replace(
         table, onset_secs=table.onset_secs / speed, release_secs=table.release_secs / speed,
         damped_secs=table.damped_secs / speed, pedals=pedals)

@@ -10,7 +10,7 @@ import struct
 import numpy as np
 
 from style_transfer.midi import load
-from style_transfer.piano_roll import LOWEST_PITCH, NoteTable, note_table
+from style_transfer.piano_roll import LOWEST_PITCH, NoteTable, Pedals, note_table
 
 RECORD_SUFFIXES = (".tfrecord", ".tfrecords")
 _HEADER_BYTES, _FOOTER_BYTES = 12, 4
@@ -142,9 +142,7 @@ def playable(sequence, pitches: frozenset, max_secs: float) -> NoteTable:
     table = table.select(table.onset_secs < max_secs)
     if not len(table):
         raise ValueError(f"its first note begins after {max_secs:g} s")
-    pedals = dataclasses.replace(table.pedals, **{
-        name: _cut(getattr(table.pedals, name), max_secs)
-        for name in ("sustain", "sostenuto", "soft")})
+    pedals = Pedals(*(_cut(curve, max_secs) for curve in table.pedals))
     return dataclasses.replace(
         table, release_secs=np.minimum(table.release_secs, max_secs),
         damped_secs=np.minimum(table.damped_secs, max_secs), pedals=pedals)

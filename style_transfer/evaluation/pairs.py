@@ -96,8 +96,8 @@ def excerpt(table, start_secs, secs):
     played alone is the whole truth. Notes struck within it keep their length.
     """
     struck = (table.onset_secs >= start_secs) & (table.onset_secs < start_secs + secs)
-    curves = (table.pedals.sustain, table.pedals.sostenuto, table.pedals.soft)
-    pedals = piano_roll.Pedals(*(_cut(curve, start_secs, start_secs + secs) for curve in curves))
+    pedals = piano_roll.Pedals(*(_cut(curve, start_secs, start_secs + secs)
+                                 for curve in table.pedals))
     return dataclasses.replace(table.select(struck), pedals=pedals).shift(-start_secs)
 
 

@@ -1,4 +1,5 @@
-"""The inference path once more, in TensorFlow ops that every tensorflow_model_server has.
+"""What exported graphs have of their own, in TensorFlow ops that every tensorflow_model_server has.
 
-Each function gives what its counterpart of the library gives; tests hold the two together.
+Nets and what is written in `keras.ops` is traced as it is; what the library computes in NumPy is
+traced through `arrays`. Here is the rest: files, protos, requests, errors.
 """

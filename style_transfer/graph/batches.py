@@ -11,34 +11,19 @@ def each(function, batch, specs):
     Args:
         function: From an item to tensors.
         batch: Tensors, batch first.
-        specs: `TensorSpec`s of what it gives.
+        specs: `TensorSpec`s or `rows` of what it gives.
     """
     return tf.map_fn(function, batch, fn_output_signature=specs, parallel_iterations=1)
 
 
-def padded_to_longest(waiting, spec):
-    """Rows of different lengths as one tensor, padded with zeros.
+def rows(*shape, dtype=tf.float32):
+    """The spec by which `each` gives rows of different lengths, as ragged tensors.
 
     Args:
-        waiting: What `tf.io.serialize_tensor` gave of each row, `[batch]`.
-        spec: `TensorSpec` of a row, its length None.
-
-    Returns:
-        Shape `[batch, longest, ...]`.
+        *shape: Of what stands in a row.
+        dtype: Likewise.
     """
-    def parsed(data):
-        shape = [-1 if size is None else size for size in spec.shape.as_list()]
-        return tf.reshape(tf.io.parse_tensor(data, spec.dtype), shape)
-
-    lengths = each(lambda data: tf.shape(parsed(data))[0], waiting, tf.TensorSpec([], tf.int32))
-    longest = tf.reduce_max(tf.concat([lengths, [0]], axis=0))
-
-    def padded(data):
-        row = parsed(data)
-        missing = [[0, longest - tf.shape(row)[0]], *[[0, 0]] * (len(spec.shape) - 1)]
-        return tf.pad(row, missing)
-
-    return each(padded, waiting, spec)
+    return tf.RaggedTensorSpec([None, *shape], dtype, ragged_rank=0)
 
 
 def same_batch(first, *others):

@@ -15,6 +15,7 @@ MAX_CHUNKS = 256
 # soxr's "high quality": flat up to here, silent from the Nyquist frequency on.
 PASSBAND = 0.913
 _PCM, _FLOAT, _EXTENSIBLE = 1, 3, 0xFFFE
+_raw = tf.io.decode_raw
 _NOT_WAV = ("is not a WAV file. Expected RIFF/WAVE, PCM of 8 to 32 bit or float; convert other "
             "formats first (style_transfer_client does).")
 
@@ -33,39 +34,32 @@ def decode(data, name="style_bytes"):
         InvalidArgumentError: It is no WAV file, of an unknown encoding, empty or not finite.
     """
     length = tf.strings.length(data)
-    head = tf.strings.join([tf.strings.substr(data, 0, 12), bytes(12)])  # may be shorter
+    head = tf.strings.join([tf.strings.substr(data, 0, 12), bytes(12)])  # it may be shorter
     is_wav = ((length >= 44) & (tf.strings.substr(head, 0, 4) == b"RIFF")
               & (tf.strings.substr(head, 8, 4) == b"WAVE"))
     with tf.control_dependencies([require(is_wav, name, _NOT_WAV)]):
-        found = _find_chunks(data, length)
-    format_at, format_size, data_at, data_size = found
+        format_at, format_size, data_at, data_size = _find_chunks(data, length)
     with tf.control_dependencies([
             require((format_at > 0) & (format_size >= 16), name, _NOT_WAV,
                     "Its fmt chunk is missing."),
             require(data_at > 0, name, _NOT_WAV, "Its data chunk is missing.")]):
-        kind = _unsigned(data, format_at, 2)
-    kind = tf.where((kind == _EXTENSIBLE) & (format_size >= 26),
-                    _unsigned(data, tf.minimum(format_at + 24, length - 2), 2), kind)
-    channels = _unsigned(data, format_at + 2, 2)
-    rate = _unsigned(data, format_at + 4, 4)
-    bits = _unsigned(data, format_at + 14, 2)
-    code = tf.where(kind == _PCM, bits, tf.where(kind == _FLOAT, bits + 100, 0))
-    known = tf.reduce_any(code == tf.constant([8, 16, 24, 32, 132, 164]))
+        header = tf.strings.join([tf.strings.substr(data, format_at, format_size), bytes(26)])
+    kind, channels, rate, bits, extended = (
+        _unsigned(header, at, size) for at, size in ((0, 2), (2, 2), (4, 4), (14, 2), (24, 2)))
+    kind = tf.where((kind == _EXTENSIBLE) & (format_size >= 26), extended, kind)
+    is_known = [(kind == known) & (bits == size) for known, size, _ in _ENCODINGS]
     with tf.control_dependencies([
-            require(known, "The WAV file has encoding", kind, "with", bits, "bits; expected PCM "
-                    "(1) of 8, 16, 24 or 32 bits or float (3) of 32 or 64. Convert it to 16 bit "
-                    "PCM."),
+            require(tf.reduce_any(is_known), "The WAV file has encoding", kind, "with", bits,
+                    "bits; expected PCM (1) of 8, 16, 24 or 32 bits or float (3) of 32 or 64. "
+                    "Convert it to 16 bit PCM."),
             require((channels >= 1) & (channels <= MAX_CHANNELS), "The WAV file has", channels,
-                    "channels; expected 1 to 32."),
-            require((rate >= MIN_RATE) & (rate <= MAX_RATE), "The WAV file's rate is", rate,
-                    "Hz; expected 8000 to 192000.")]):
-        size = tf.minimum(data_size, length - data_at)
+                    "channels; expected 1 to 32."), _require_rate(rate, "The WAV file's rate")]):
         frame = channels * (bits // 8)
-    body = tf.strings.substr(data, data_at, size // frame * frame)
-    decoders = {8: _pcm8, 16: _pcm16, 24: _pcm24, 32: _pcm32, 132: _float32, 164: _float64}
+    body = tf.strings.substr(data, data_at, tf.minimum(data_size, length - data_at)
+                             // frame * frame)
     samples = tf.switch_case(
-        tf.argmax(tf.cast(code == tf.constant(list(decoders)), tf.int32), output_type=tf.int32),
-        [lambda read=read: read(body) for read in decoders.values()])
+        tf.argmax(tf.cast(is_known, tf.int32), output_type=tf.int32),
+        [lambda read=read: tf.cast(read(body), tf.float32) for _, _, read in _ENCODINGS])
     samples = tf.reduce_mean(tf.reshape(samples, (-1, channels)), axis=1)
     with tf.control_dependencies([
             require(tf.size(samples) > 0, "The WAV file holds no samples."),
@@ -95,8 +89,7 @@ def counted(samples, count, rate, name, count_name):
             tf.size(samples), "samples.")]):
         samples = samples[:count]
     with tf.control_dependencies([
-            require((rate >= MIN_RATE) & (rate <= MAX_RATE), "sample_rate is", rate,
-                    f"Hz; expected {MIN_RATE} to {MAX_RATE}."),
+            _require_rate(rate, "sample_rate"),
             require(tf.reduce_all(tf.math.is_finite(samples)), name,
                     "holds NaN or infinite samples.")]):
         return tf.identity(samples)
@@ -119,7 +112,8 @@ def resample(samples, from_rate, to_rate):
         float32 `[round(num_samples * to_rate / from_rate)]`.
     """
     def changed():
-        common = _greatest_common_divisor(from_rate, to_rate)
+        common, _ = tf.while_loop(lambda _, rest: rest > 0, lambda a, b: (b, a % b),
+                                  (from_rate, tf.constant(to_rate)))
         per_block, out_per_block = from_rate // common, to_rate // common
         count = tf.size(samples)
         # Silence around the clip, since an FFT takes its end to go on at its beginning.
@@ -128,19 +122,23 @@ def resample(samples, from_rate, to_rate):
         size = blocks * out_per_block
         spectrum = tf.signal.rfft(padded)
         keep = tf.minimum(size // 2 + 1, tf.shape(spectrum)[0])
-        hz = tf.cast(tf.range(keep), tf.float32) * (
-            tf.cast(to_rate, tf.float32) / tf.cast(size, tf.float32))
-        nyquist = tf.cast(tf.minimum(from_rate, to_rate), tf.float32) / 2
-        slope = tf.clip_by_value((hz / nyquist - PASSBAND) / (1 - PASSBAND), 0.0, 1.0)
-        gain = 0.5 + 0.5 * tf.cos(np.pi * slope)
-        gain *= tf.cast(to_rate, tf.float32) / tf.cast(from_rate, tf.float32)
+        ratio = to_rate / from_rate
+        place = tf.cast(tf.range(keep), tf.float64) / (tf.cast(size, tf.float64) / 2)
+        place *= tf.maximum(ratio, 1.0)  # of the lower Nyquist frequency
+        slope = tf.clip_by_value((place - PASSBAND) / (1 - PASSBAND), 0.0, 1.0)
+        gain = ratio * (0.5 + 0.5 * tf.cos(np.pi * slope))
         spectrum = spectrum[:keep] * tf.cast(gain, tf.complex64)
         spectrum = tf.pad(spectrum, [[0, size // 2 + 1 - keep]])
         out = tf.signal.irfft(spectrum, fft_length=[size])
         exact = tf.cast(count, tf.float64) * to_rate / tf.cast(from_rate, tf.float64)
-        return out[:tf.cast(tf.math.floor(exact + 0.5), tf.int32)]
+        return out[:tf.cast(tf.floor(exact + 0.5), tf.int32)]
 
     return tf.cond(from_rate == to_rate, lambda: samples, changed)
+
+
+def _require_rate(rate, name):
+    return require((rate >= MIN_RATE) & (rate <= MAX_RATE), name, "is", rate,
+                   f"Hz; expected {MIN_RATE} to {MAX_RATE}.")
 
 
 def _find_chunks(data, length):
@@ -149,51 +147,36 @@ def _find_chunks(data, length):
         return (at + 8 <= length) & (count < MAX_CHUNKS) & ((format_at == 0) | (data_at == 0))
 
     def step(at, count, format_at, format_size, data_at, data_size):
-        name = tf.strings.substr(data, at, 4)
-        size = _unsigned(data, at + 4, 4)
+        name, size = tf.strings.substr(data, at, 4), _unsigned(data, at + 4, 4)
         # A header may claim anything, also what an int32 cannot hold.
         size = tf.where((size < 0) | (size > length - at - 8), length - at - 8, size)
-        is_format, is_data = name == b"fmt ", name == b"data"
-        format_at, format_size = (tf.where(is_format, new, old) for new, old in
-                                  ((at + 8, format_at), (size, format_size)))
-        data_at, data_size = (tf.where(is_data, new, old) for new, old in
-                              ((at + 8, data_at), (size, data_size)))
-        return at + 8 + size + size % 2, count + 1, format_at, format_size, data_at, data_size
+        found = (tf.where(name == wanted, new, old) for wanted, new, old in (
+            (b"fmt ", at + 8, format_at), (b"fmt ", size, format_size),
+            (b"data", at + 8, data_at), (b"data", size, data_size)))
+        return at + 8 + size + size % 2, count + 1, *found
 
     zero = tf.constant(0)
     return tf.while_loop(unfinished, step, (tf.constant(12), zero, zero, zero, zero, zero))[2:]
 
 
 def _unsigned(data, at, size):
-    raw = tf.cast(tf.io.decode_raw(tf.strings.substr(data, at, size), tf.uint8), tf.int32)
+    raw = tf.cast(_raw(tf.strings.substr(data, at, size), tf.uint8), tf.int32)
     return tf.reduce_sum(raw * tf.constant([1 << (8 * i) for i in range(size)], tf.int32))
 
 
-def _pcm8(body):
-    return (tf.cast(tf.io.decode_raw(body, tf.uint8), tf.float32) - 128) / 128
-
-
-def _pcm16(body):
-    return tf.cast(tf.io.decode_raw(body, tf.int16), tf.float32) / 2**15
-
-
 def _pcm24(body):
-    raw = tf.cast(tf.reshape(tf.io.decode_raw(body, tf.uint8), (-1, 3)), tf.int32)
-    value = raw[:, 0] + raw[:, 1] * 2**8 + raw[:, 2] * 2**16
-    return tf.cast(value - tf.where(value >= 2**23, 2**24, 0), tf.float32) / 2**23
+    raw = tf.cast(tf.reshape(_raw(body, tf.uint8), (-1, 3)), tf.float32)
+    low = raw[:, 0] + raw[:, 1] * 2**8 + raw[:, 2] * 2**16
+    return tf.where(low < 2**23, low, low - 2**24) / 2**23
 
 
-def _pcm32(body):
-    return tf.cast(tf.cast(tf.io.decode_raw(body, tf.int32), tf.float64) / 2**31, tf.float32)
+def _scaled(kind, full_scale):
+    # In float64, which holds 32 bits.
+    return lambda body: tf.cast(_raw(body, kind), tf.float64) / full_scale
 
 
-def _float32(body):
-    return tf.io.decode_raw(body, tf.float32)
-
-
-def _float64(body):
-    return tf.cast(tf.io.decode_raw(body, tf.float64), tf.float32)
-
-
-def _greatest_common_divisor(a, b):
-    return tf.while_loop(lambda _, y: y > 0, lambda x, y: (y, x % y), (a, tf.constant(b)))[0]
+_ENCODINGS = (
+    (_PCM, 8, lambda body: _scaled(tf.uint8, 2**7)(body) - 1), (_PCM, 16, _scaled(tf.int16, 2**15)),
+    (_PCM, 24, _pcm24), (_PCM, 32, _scaled(tf.int32, 2**31)),
+    (_FLOAT, 32, lambda body: _raw(body, tf.float32)),
+    (_FLOAT, 64, lambda body: _raw(body, tf.float64)))

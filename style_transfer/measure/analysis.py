@@ -25,6 +25,8 @@ __all__ = ["Tuning", "check_style_clip", "measure_bandwidth", "measure_decay",
 
 NUM_KEYS = 88
 ANALYSIS_RATE = 24_000
+# How far from 440 Hz the whole piano may be tuned, with the notes known and guessed.
+KNOWN_CENTS, GUESSED_CENTS = 120.0, 55.0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -71,7 +73,7 @@ def measure_tuning(audio, notes=None):
     else:
         pairs = [tuning_fit_lib.pairs_from_notes(notes, layer) for layer in peaks]
     curves = tuning_fit_lib.fit(list(zip(peaks, pairs, strict=True)),
-                             max_cents=55.0 if notes is None else 120.0)
+                                GUESSED_CENTS if notes is None else KNOWN_CENTS)
     return _tuning(curves)
 
 
@@ -98,8 +100,6 @@ def _at_analysis_rate(audio):
 
 
 def _tuning(curves):
-    f0 = tuning_fit_lib.equal_temperament_hz() * 2 ** (curves.cents / 1200)
-    stiffness = tuning_fit_lib.typical_inharmonicity() * curves.stiffness
     confidence = np.where(curves.cents_std < 60, np.exp(-curves.cents_std / 5), 0)
-    return Tuning(f0.astype(np.float32), stiffness.astype(np.float32),
-                  confidence.astype(np.float32))
+    return Tuning(*(column.astype(np.float32)
+                    for column in (curves.f0_hz, curves.inharmonicity, confidence)))

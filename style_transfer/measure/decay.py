@@ -63,7 +63,7 @@ def measure_decay(samples, sample_rate, notes, cents, stiffness):
     rate, good = _lines(member, len(track), time[clean], found["level_db"][clean])
     key, partial = found["key"][clean][first], found["partial"][clean][first]
     region = np.searchsorted(KEY_EDGES, key, side="right") - 1
-    freq = curves.partial_hz(key, partial)
+    freq = curves.partials_hz()[key, partial - 1]
     band = np.clip(np.searchsorted(BAND_EDGES_HZ, freq, side="right") - 1, 0, shape[1] - 1)
     rates, count = np.full(shape, np.nan, np.float32), np.zeros(shape, np.int32)
     for cell in np.ndindex(shape):

@@ -39,93 +39,102 @@ class Peaks:
     level_db: np.ndarray
     snr_db: np.ndarray
 
-    def nearest(self, frame, freq_hz):
+    def nearest(self, frame, freq_hz, xp=np):
         """Index of the peak of `frame` nearest to `freq_hz`, -1 in frames without peaks."""
-        if not len(self.frame):
-            return np.full(len(frame), -1)
-        stride = 2 * HIGHEST_HZ
-        grid = self.frame * stride + self.freq_hz
-        right = np.searchsorted(grid, frame * stride + freq_hz)
-        left = np.clip(right - 1, 0, len(grid) - 1)
-        right = np.clip(right, 0, len(grid) - 1)
-        distance = [np.where(self.frame[i] == frame, np.abs(self.freq_hz[i] - freq_hz), np.inf)
-                    for i in (left, right)]
-        best = np.where(distance[0] <= distance[1], left, right)
-        return np.where(np.isfinite(np.minimum(*distance)), best, -1)
+        # Behind the last peak there is always one more, of no frame.
+        frames, freqs = (xp.concatenate([column, xp.asarray([-1], column.dtype)])
+                         for column in (self.frame, self.freq_hz))
+        right = xp.searchsorted(self._on_a_line(self.frame, self.freq_hz, xp),
+                                self._on_a_line(frame, freq_hz, xp))
+        left = xp.maximum(right - 1, 0)
+        below, above = (
+            xp.where(xp.take(frames, i) == frame, xp.abs(xp.take(freqs, i) - freq_hz), np.inf)
+            for i in (left, right))
+        best = xp.where(below <= above, left, right)
+        return xp.where(xp.minimum(below, above) < np.inf, best, -1)
+
+    @staticmethod
+    def _on_a_line(frame, freq_hz, xp):
+        return xp.asarray(frame, float) * (2 * HIGHEST_HZ) + freq_hz
 
 
-def find_peaks(samples, sample_rate, window_secs, keep_frame=None):
+def find_peaks(samples, sample_rate, window_secs):
     """Peaks of every frame of a recording.
 
     Args:
         samples: float, `[num_samples]`; shorter than a window is padded.
         sample_rate: Hz.
         window_secs: Length of the window.
-        keep_frame: Function from times `[num_frames]` to a mask of the frames worth analysing;
-            None analyses all.
 
     Returns:
         `Peaks`. Long recordings get a larger hop, so that there are at most 1500 frames.
     """
-    size = _fast_size(int(window_secs * sample_rate))
+    scale = window(sample_rate, window_secs)
+    size = len(scale)
     hop = max(size // HOPS_PER_WINDOW, -(-len(samples) // MAX_FRAMES))
-    offsets = np.arange(size) - (size - 1) / 2
-    window = np.exp(-0.5 * (offsets / (size / WINDOW_SIGMAS)) ** 2)
     padded = np.pad(np.asarray(samples, np.float32), (size // 2, size // 2 + size))
     starts = np.arange(0, max(len(samples), 1), hop)
-    times = (starts - 0.5) / sample_rate
-    if keep_frame is not None:
-        mask = keep_frame(times)
-        starts, times = starts[mask], times[mask]
-    scale = (window / (window.sum() / 2)).astype(np.float32)
     columns = [[], [], [], []]
     for first in range(0, len(starts), 64):
         rows = starts[first:first + 64, None] + np.arange(size)
         power = np.abs(np.fft.rfft(padded[rows] * scale)) ** 2
-        found = _pick(10 * np.log10(power + 1e-20), sample_rate / size)
+        found = pick(10 * np.log10(power + 1e-20), sample_rate / size)
         for column, values in zip(columns, found, strict=True):
             column.append(values)
         columns[0][-1] = columns[0][-1] + first
-    joined = [np.concatenate(column) if column else np.zeros(0) for column in columns]
-    return Peaks(times, window_secs / WINDOW_SIGMAS, sample_rate / size,
-                 joined[0].astype(np.int64), *joined[1:])
+    return Peaks((starts - 0.5) / sample_rate, window_secs / WINDOW_SIGMAS, sample_rate / size,
+                 *(np.concatenate(column) for column in columns))
 
 
-def _fast_size(size):
+def window(sample_rate, window_secs):
+    """A Gaussian window in which a sinusoid of full scale has 0 dB, float32 `[size]`."""
     import scipy.fft
 
-    return scipy.fft.next_fast_len(size + size % 2, real=True)
+    size = int(window_secs * sample_rate)
+    size = scipy.fft.next_fast_len(size + size % 2, real=True)
+    offsets = np.arange(size) - (size - 1) / 2
+    gaussian = np.exp(-0.5 * (offsets / (size / WINDOW_SIGMAS)) ** 2)
+    return (gaussian / (gaussian.sum() / 2)).astype(np.float32)
 
 
-def _pick(level_db, bin_hz):
-    """Frame, frequency, level and height above the floor of the local maxima."""
-    floor = _local_floor(level_db)
+def pick(level_db, bin_hz, xp=np):
+    """Frame, frequency, level and height above the floor of the local maxima.
+
+    Args:
+        level_db: Spectra, float64 `[num_frames, bins]`.
+        bin_hz: Spacing of the bins.
+        xp: See `arrays`.
+
+    Returns:
+        Columns as `Peaks` has them, `[num_peaks]`.
+    """
+    floor = _local_floor(level_db, xp)
     low = max(1, int(LOWEST_HZ / bin_hz))
     high = min(level_db.shape[1] - 1, int(HIGHEST_HZ / bin_hz))
-    middle = level_db[:, low:high]
+    middle, floor = level_db[:, low:high], floor[:, low:high]
     before, after = level_db[:, low - 1:high - 1], level_db[:, low + 1:high + 1]
-    loudest = level_db.max(axis=1, keepdims=True)
+    loudest = xp.max(level_db, axis=1, keepdims=True)
     is_peak = ((middle >= before) & (middle > after) & (middle > loudest - PEAK_BELOW_LOUDEST_DB)
-               & (middle > floor[:, low:high] + PEAK_ABOVE_FLOOR_DB) & (middle > -130))
-    frame, index = np.nonzero(is_peak)
-    a, b, c = before[frame, index], middle[frame, index], after[frame, index]
-    shift = 0.5 * (a - c) / np.minimum(a - 2 * b + c, -1e-9)
+               & (middle > floor + PEAK_ABOVE_FLOOR_DB) & (middle > -130.0))
+    frame, index = xp.nonzero(is_peak)
+    a, b, c, floor = before[is_peak], middle[is_peak], after[is_peak], floor[is_peak]
+    shift = 0.5 * (a - c) / xp.minimum(a - 2 * b + c, -1e-9)
     level = b - 0.25 * (a - c) * shift
-    return (frame, (index + low + shift) * bin_hz, level,
-            level - floor[frame, index + low])
+    return frame, (xp.asarray(index + low, float) + shift) * bin_hz, level, level - floor
 
 
-def _local_floor(level_db, bands_per_octave=4):
+def _local_floor(level_db, xp, bands_per_octave=4):
     """A floor in dB that follows the spectrum: the lower third of each band, interpolated."""
     num_bins = level_db.shape[1]
     num_edges = max(3, int(np.log2(num_bins / 8) * bands_per_octave))
     edges = np.unique(np.geomspace(8, num_bins, num_edges).astype(int))
     edges = np.concatenate([[0], edges])
     centres = 0.5 * (edges[:-1] + edges[1:])
-    values = np.stack([np.percentile(level_db[:, a:b], 33, axis=1)
+    values = xp.stack([xp.percentile(level_db[:, a:b], 33, axis=1)
                        for a, b in zip(edges[:-1], edges[1:], strict=True)], axis=1)
     position = np.clip(np.interp(np.arange(num_bins), centres, np.arange(len(centres))),
                        0, len(centres) - 1)
     lower = np.minimum(position.astype(int), len(centres) - 2)
     share = (position - lower)[None]
-    return values[:, lower] * (1 - share) + values[:, lower + 1] * share
+    return (xp.take(values, lower, axis=1) * (1 - share)
+            + xp.take(values, lower + 1, axis=1) * share)

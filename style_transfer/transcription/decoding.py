@@ -1,7 +1,10 @@
 """From the probabilities of `HarmonicTranscriber` to notes and pedal."""
 
+import typing
+
 import numpy as np
 
+from style_transfer.arrays import following
 from style_transfer.piano_roll import LOWEST_PITCH
 from style_transfer.transcription.thresholds import Thresholds
 
@@ -10,22 +13,19 @@ PEDAL_HYSTERESIS = 0.1
 TICKS_PER_QUARTER = 480
 
 
-def peaks(probabilities, threshold):
-    """Local maxima, and where between frames the peak of a triangle through them lies.
+class Heard(typing.NamedTuple):
+    """What was heard; times float64, seconds, velocities 1 to 127.
 
-    Args:
-        probabilities: Shape `[frames]`.
-        threshold: Least height.
-
-    Returns:
-        `(frames, positions)`: int `[peaks]`, and float `[peaks]` within half a frame of them.
+    `pedal_secs` has the times at which the sustain pedal goes down and up in turn, `total_secs` is
+    the length of a sequence of it.
     """
-    padded = np.pad(np.asarray(probabilities, np.float64), 1)
-    before, here, after = padded[:-2], padded[1:-1], padded[2:]
-    frames = np.flatnonzero((here >= threshold) & (here >= before) & (here > after))
-    before, here, after = before[frames], here[frames], after[frames]
-    height = np.maximum(here - np.minimum(before, after), 1e-9)
-    return frames, frames + np.clip(0.5 * (after - before) / height, -0.5, 0.5)
+
+    pitch: typing.Any
+    velocity: typing.Any
+    onset_secs: typing.Any
+    release_secs: typing.Any
+    pedal_secs: typing.Any
+    total_secs: typing.Any
 
 
 def decode(outputs, frames_per_second, onset_threshold=0.35, frame_threshold=0.5,
@@ -55,68 +55,117 @@ def decode(outputs, frames_per_second, onset_threshold=0.35, frame_threshold=0.5
     """
     limits = Thresholds(onset_threshold, frame_threshold, offset_threshold, key_threshold,
                         pedal_threshold, min_note_secs)
-    num_frames = _check(outputs)
-    pedal = pedal_spans(outputs["pedal"][:, 0], limits.pedal)
-    sequence = _empty_sequence(num_frames / frames_per_second)
-    for key in range(outputs["onset"].shape[1]):
-        for onset, release, velocity in _notes_of_key(outputs, key, limits, pedal,
-                                                      frames_per_second):
-            sequence.notes.add(
-                pitch=LOWEST_PITCH + key, velocity=int(np.clip(round(velocity * 127), 1, 127)),
-                start_time=onset / frames_per_second, end_time=release / frames_per_second)
-    sequence.notes.sort(key=lambda note: (note.start_time, note.pitch))
-    for start, stop in pedal:
-        for frame, value in ((start, 127), (stop, 0)):
-            sequence.control_changes.add(time=frame / frames_per_second, control_value=value,
-                                         control_number=SUSTAIN_CONTROL)
-    if sequence.notes:
-        sequence.total_time = max(note.end_time for note in sequence.notes)
+    _check(outputs)
+    heard = hear(outputs, frames_per_second, limits)
+    sequence = _empty_sequence(float(heard.total_secs))
+    for pitch, velocity, start, end in zip(*(column.tolist() for column in heard[:4]),
+                                           strict=True):
+        sequence.notes.add(pitch=pitch, velocity=velocity, start_time=start, end_time=end)
+    for i, time in enumerate(heard.pedal_secs.tolist()):
+        sequence.control_changes.add(time=time, control_value=0 if i % 2 else 127,
+                                     control_number=SUSTAIN_CONTROL)
     return sequence
 
 
-def pedal_spans(probabilities, threshold):
-    """Frames in which the pedal is down, with hysteresis so that it does not flutter.
+def hear(outputs, frames_per_second, limits, xp=np):
+    """The notes that `decode` describes, as arrays.
+
+    Args:
+        outputs: As of `decode`.
+        frames_per_second: Rate of the frames, Hz.
+        limits: `Thresholds`.
+        xp: See `arrays`.
+
+    Returns:
+        A `Heard`, sorted by onset, then by pitch.
+    """
+    num_frames, num_keys = xp.size(outputs["pedal"]), outputs["onset"].shape[1]
+    row = num_frames + 1  # of a key: its frames and the end, in which nothing sounds
+    key, frame, onset = _peaks(outputs["onset"], limits.onset, xp)
+    last = xp.asarray(num_frames, float)
+    again = xp.where(following(key, -1, xp) == key, following(onset, 0.0, xp), last)
+    # The frame head may lag behind the onset head by a frame.
+    start = key * row + xp.minimum(frame + 2, num_frames)
+    stop = xp.minimum(_first_below(outputs["frame"], limits.frame, start, row, xp), again)
+    end_key, end_frame, end = _peaks(outputs["offset"], limits.offset, xp)
+    place = xp.searchsorted(end_key * row + end_frame, key * row + frame + 2)
+    end_key, end = (xp.concatenate([column, xp.asarray([-1], column.dtype)])
+                    for column in (end_key, end))
+    stop = xp.where(xp.take(end_key, place) == key, xp.minimum(stop, xp.take(end, place)), stop)
+    least = limits.min_note_secs * frames_per_second
+    released = _first_below(outputs["key"], limits.key, start, row, xp)
+    release = xp.minimum(xp.maximum(released, onset + least), stop)
+    downs, ups = (xp.asarray(edges, float) for edges in
+                  pedal_spans(outputs["pedal"][:, 0], limits.pedal, xp))
+    span = xp.searchsorted(downs, release, side="right") - 1
+    up = xp.take(xp.concatenate([ups, xp.asarray([0.0])]), xp.maximum(span, 0))
+    release = xp.where((span >= 0) & (release < up), release, stop)
+    velocity = xp.asarray(xp.take(outputs["velocity"], frame * num_keys + key), float)
+    velocity = xp.asarray(xp.clip(xp.round(velocity * 127), 1, 127), np.int32)
+    kept = xp.flatnonzero(stop - onset >= least)
+    kept = xp.take(kept, xp.lexsort((xp.take(key, kept), xp.take(onset, kept))))
+    key, velocity, onset, release = (
+        xp.take(column, kept) for column in (key, velocity, onset, release))
+    pedal = xp.reshape(xp.stack([downs, ups], axis=1), (-1,))
+    silent = xp.where(xp.size(key) == 0, last, -np.inf)
+    total = xp.max(xp.concatenate([release, xp.reshape(silent, (1,))]))
+    return Heard(xp.asarray(key + LOWEST_PITCH, np.int32), velocity, onset / frames_per_second,
+                 release / frames_per_second, pedal / frames_per_second,
+                 total / frames_per_second)
+
+
+def _peaks(probabilities, threshold, xp):
+    """Local maxima, and where between frames the peak of a triangle through them lies.
+
+    Args:
+        probabilities: Shape `[frames, keys]`.
+        threshold: Least height.
+        xp: See `arrays`.
+
+    Returns:
+        `(keys, frames, positions)`, `[peaks]` each, by key, then by frame: int, int, and float
+        within half a frame of them.
+    """
+    padded = xp.pad(xp.swapaxes(xp.asarray(probabilities, np.float32), -1, -2), ((0, 0), (1, 1)))
+    before, here, after = padded[:, :-2], padded[:, 1:-1], padded[:, 2:]
+    is_peak = (here >= threshold) & (here >= before) & (here > after)
+    key, frame = xp.nonzero(is_peak)
+    before, here, after = (xp.asarray(value[is_peak], float) for value in (before, here, after))
+    height = xp.maximum(here - xp.minimum(before, after), 1e-9)
+    shift = xp.clip(0.5 * (after - before) / height, -0.5, 0.5)
+    return key, frame, xp.asarray(frame, float) + shift
+
+
+def _first_below(probabilities, threshold, start, row, xp):
+    """First frame, from `start` (an index into rows of keys) on, that is under a threshold."""
+    below = xp.pad(xp.swapaxes(probabilities < threshold, -1, -2), ((0, 0), (0, 1)),
+                   constant_values=True)
+    below = xp.reshape(below, (-1,))
+    begins = xp.flatnonzero(below[1:] & ~below[:-1]) + 1
+    begins = xp.concatenate([begins, xp.asarray([-1])])
+    found = xp.where(xp.take(below, start), start,
+                     xp.take(begins, xp.searchsorted(begins[:-1], start)))
+    return xp.asarray(found % row, float)
+
+
+def pedal_spans(probabilities, threshold, xp=np):
+    """When the pedal is down, with hysteresis so that it does not flutter.
 
     Args:
         probabilities: Shape `[frames]`.
         threshold: It goes down above, and up `PEDAL_HYSTERESIS` below.
+        xp: See `arrays`.
 
     Returns:
-        List of `(first frame, frame after the last)`.
+        First frames, and frames after the last, int `[spans]` each.
     """
-    low = np.asarray(probabilities) >= threshold - PEDAL_HYSTERESIS
-    edges = np.flatnonzero(np.diff(np.pad(low.astype(np.int8), 1)))
-    spans = edges.reshape(-1, 2)
-    return [(int(a), int(b)) for a, b in spans if np.max(probabilities[a:b]) >= threshold]
-
-
-def _notes_of_key(outputs, key, limits, pedal, frames_per_second):
-    frames, onsets = peaks(outputs["onset"][:, key], limits.onset)
-    if not len(frames):
-        return
-    num_frames = len(outputs["onset"])
-    silent = np.flatnonzero(np.pad(outputs["frame"][:, key] < limits.frame, (0, 1),
-                                   constant_values=True))
-    up = np.flatnonzero(np.pad(outputs["key"][:, key] < limits.key, (0, 1), constant_values=True))
-    end_frames, ends = peaks(outputs["offset"][:, key], limits.offset)
-    least = limits.min_note_secs * frames_per_second
-    following = np.append(onsets[1:], num_frames)
-    for frame, onset, after in zip(frames, onsets, following, strict=True):
-        # The frame head may lag behind the onset head by a frame.
-        stop = min(_first(silent, frame + 2), after)
-        place = np.searchsorted(end_frames, frame + 2)
-        if place < len(ends):
-            stop = min(stop, ends[place])
-        if stop - onset < least:
-            continue
-        release = min(max(_first(up, frame + 2), onset + least), stop)
-        if not any(first <= release < last for first, last in pedal):
-            release = stop
-        yield onset, release, float(outputs["velocity"][frame, key])
-
-
-def _first(frames, start):
-    return frames[min(np.searchsorted(frames, start), len(frames) - 1)]
+    low, no = probabilities >= threshold - PEDAL_HYSTERESIS, xp.asarray([False])
+    change = xp.concatenate([low, no]) != xp.concatenate([no, low])
+    first, after = (xp.flatnonzero(change)[side::2] for side in (0, 1))
+    sure = xp.asarray(xp.asarray(probabilities, np.float32) >= threshold, int)
+    seen = xp.concatenate([xp.asarray([0]), xp.cumsum(sure)])
+    is_down = xp.take(seen, after) > xp.take(seen, first)
+    return first[is_down], after[is_down]
 
 
 def _empty_sequence(secs):
@@ -137,4 +186,3 @@ def _check(outputs):
     for name, values in outputs.items():
         if len(values) != num_frames or values.ndim != 2:
             raise ValueError(f"{name} has the shape {values.shape}, expected ({num_frames}, keys).")
-    return num_frames

@@ -80,18 +80,21 @@ def transcribe_fully(source, model=None, thresholds=None, window_secs=windows.WI
     return Transcription(sequence, outputs, model.frames_per_second)
 
 
-def loudest_level(samples):
+def loudest_level(samples, xp=np):
     """RMS in dB full scale of the loudest tenth of blocks, so that pauses do not count.
 
     Models are trained around one level, `LEVEL_DB`; recordings are brought to it.
 
     Args:
         samples: Audio, `[samples]`, not empty.
+        xp: See `arrays`.
     """
-    size = min(BLOCK_SAMPLES, len(samples))
-    blocks = samples[:len(samples) // size * size].reshape(-1, size)
-    power = np.sort(np.einsum("bs,bs->b", blocks, blocks)).astype(np.float64) / size
-    return float(10 * np.log10(np.mean(power[-max(1, len(power) // 10):]) + 1e-20))
+    size = xp.minimum(xp.size(samples), BLOCK_SAMPLES)
+    count = xp.size(samples) // size
+    blocks = xp.reshape(samples[:count * size], (count, size))
+    power = xp.sort(xp.asarray(xp.einsum("bs,bs->b", blocks, blocks), float))
+    loudest = power[count - xp.maximum(count // 10, 1):] / xp.asarray(size, float)
+    return 10 * xp.log10(xp.mean(loudest) + 1e-20)
 
 
 def load(model=None):

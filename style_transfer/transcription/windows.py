@@ -32,13 +32,7 @@ def probabilities(model, samples, window_secs=WINDOW_SECS, progress=None, gain=1
         ValueError: The window is no longer than the context it has to drop.
     """
     rate, hop = model.sample_rate, model.hop_length
-    context = math.ceil(model.context_secs * rate / hop)
-    window = round(window_secs * rate / hop) + 1
-    step = window - 2 * context
-    if step < 1:
-        raise ValueError(f"Windows of {window_secs:g} s are too short for a model that hears "
-                         f"{model.context_secs:.2f} s around each frame: give more than "
-                         f"{2 * context * hop / rate:.2f} s.")
+    context, window, step = sizes(model, window_secs)
     num_frames = 1 + len(samples) // hop
     compiled = _compiled(model)
     outputs = {}
@@ -54,6 +48,23 @@ def probabilities(model, samples, window_secs=WINDOW_SECS, progress=None, gain=1
         if progress is not None:
             progress(min((first + count) * hop / rate, len(samples) / rate), len(samples) / rate)
     return outputs
+
+
+def sizes(model, window_secs=WINDOW_SECS):
+    """Frames of the context, of a window, and from one window to the next.
+
+    Raises:
+        ValueError: The window is no longer than the context it has to drop.
+    """
+    rate, hop = model.sample_rate, model.hop_length
+    context = math.ceil(model.context_secs * rate / hop)
+    window = round(window_secs * rate / hop) + 1
+    step = window - 2 * context
+    if step < 1:
+        raise ValueError(f"Windows of {window_secs:g} s are too short for a model that hears "
+                         f"{model.context_secs:.2f} s around each frame: give more than "
+                         f"{2 * context * hop / rate:.2f} s.")
+    return context, window, step
 
 
 @functools.lru_cache(maxsize=2)

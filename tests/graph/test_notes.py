@@ -6,7 +6,7 @@ import tensorflow as tf
 from note_seq.protobuf import music_pb2
 
 from style_transfer import piano_roll
-from style_transfer.graph import notes
+from style_transfer.graph import arrays, notes
 
 COLUMNS = ("key", "velocity", "onset_secs", "release_secs", "damped_secs")
 
@@ -18,7 +18,7 @@ def graph():
                                                    tf.TensorSpec([], tf.int32)])
     def both(data, num_frames):
         table = notes.note_table(data)
-        return table, notes.roll(table, num_frames)
+        return table, piano_roll.roll(table, 0.0, num_frames, xp=arrays)
 
     return both
 

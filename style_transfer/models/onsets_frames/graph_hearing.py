@@ -4,12 +4,11 @@ The same windows as `transcription.windows`, so the same numbers.
 """
 
 import functools
-import math
 
 import keras
 import tensorflow as tf
 
-from style_transfer.graph import wav
+from style_transfer.graph import arrays, wav
 from style_transfer.graph.batches import each
 from style_transfer.graph.checks import require
 from style_transfer.transcription import transcriber, windows
@@ -26,13 +25,7 @@ class Listener:
 
     def __init__(self, model, max_secs, window_secs=windows.WINDOW_SECS):
         self.model, self.max_secs = model, max_secs
-        hop = model.hop_length
-        self._context = math.ceil(model.context_secs * model.sample_rate / hop)
-        self._window = round(window_secs * model.sample_rate / hop) + 1
-        self._step = self._window - 2 * self._context
-        if self._step < 1:
-            raise ValueError(f"Windows of {window_secs:g} s are too short for a model that hears "
-                             f"{model.context_secs:.2f} s around each frame.")
+        self._context, self._window, self._step = windows.sizes(model, window_secs)
 
     def __call__(self, samples, rate):
         """Probabilities of each frame.
@@ -61,7 +54,11 @@ class Listener:
         firsts = tf.range(0, num_frames, step)
         before = self._context * hop
         # Silence around the recording, so that every window lies inside.
-        padded = tf.pad(_gain(samples) * samples, [[before, self._window * hop + step * hop]])
+        level_db = transcriber.loudest_level(samples, arrays)
+        gain = tf.where(level_db > transcriber.SILENCE_DB,
+                        10 ** ((transcriber.LEVEL_DB - level_db) / 20), 1.0)
+        padded = tf.pad(tf.cast(gain, tf.float32) * samples,
+                        [[before, self._window * hop + step * hop]])
 
         def heard(first):
             piece = tf.reshape(padded[first * hop:(first + self._window - 1) * hop],
@@ -85,15 +82,3 @@ class Listener:
     def _probability(self, name, value):
         value = value[0, self._context:self._context + self._step]
         return tf.sigmoid(value) if name in windows.PROBABILITIES else value
-
-
-def _gain(samples):
-    """What brings a recording to the models' level, 1 for a silent one."""
-    size = tf.minimum(transcriber.BLOCK_SAMPLES, tf.size(samples))
-    blocks = tf.reshape(samples[:tf.size(samples) // size * size], (-1, size))
-    power = tf.cast(tf.reduce_sum(tf.square(blocks), axis=1), tf.float64)
-    power /= tf.cast(size, tf.float64)
-    loudest = tf.math.top_k(power, tf.maximum(1, tf.size(power) // 10)).values
-    db = 10 / math.log(10) * tf.math.log(tf.reduce_mean(loudest) + 1e-20)
-    gain = tf.pow(tf.constant(10, tf.float64), (transcriber.LEVEL_DB - db) / 20)
-    return tf.where(db <= transcriber.SILENCE_DB, 1.0, tf.cast(gain, tf.float32))

@@ -4,10 +4,11 @@ import functools
 
 import tensorflow as tf
 
-from style_transfer.graph import sequences, wav
-from style_transfer.graph.batches import each, named, padded_to_longest, same_batch
-from style_transfer.models.onsets_frames import graph_decoding as decoding
+from style_transfer.graph import arrays, sequences, wav
+from style_transfer.graph.batches import each, named, rows, same_batch
 from style_transfer.models.onsets_frames import graph_hearing as hearing
+from style_transfer.models.onsets_frames.graph_decoding import decode_as_magenta
+from style_transfer.transcription.decoding import hear
 from style_transfer.transcription.thresholds import Thresholds
 
 MAX_RECORDING_SECS = 1200.0
@@ -79,10 +80,10 @@ class TranscriberServing(tf.Module):
         outputs = self._listener(samples, rate)
         rate, limits = self.model.frames_per_second, self._limits
         if self._is_full:
-            heard = decoding.decode(outputs, rate, limits)
+            heard = hear(outputs, rate, limits, arrays)
             sequence = sequences.serialized(heard, source_info=tf.constant([[b""]]))
         else:
-            heard = decoding.decode_as_magenta(outputs, rate, limits)
+            heard = decode_as_magenta(outputs, rate, limits)
             sequence = sequences.serialized(heard, MAGENTA_TICKS)
         return {"sequence_bytes": sequence,
                 "note_pitch": heard.pitch, "note_velocity": heard.velocity,
@@ -92,22 +93,12 @@ class TranscriberServing(tf.Module):
                 **{name: tf.cast(value, tf.float32) for name, value in outputs.items()}}
 
     def _each(self, function, batch):
-        widths = self._listener.widths
-        specs = {name: tf.TensorSpec([None], dtype)
+        specs = {name: rows(dtype=dtype)
                  for name, dtype in {**NOTE_COLUMNS, **PEDAL_COLUMNS}.items()}
-        specs |= {name: tf.TensorSpec([None, width]) for name, width in widths.items()}
-
-        def one(item):
-            found = function(item)
-            sizes = {"num_notes": tf.size(found["note_pitch"]),
-                     "num_pedals": tf.size(found["pedal_secs"]),
-                     "num_frames": tf.shape(found["onset"])[0]}
-            return {"sequence_bytes": found["sequence_bytes"], **sizes,
-                    **{name: tf.io.serialize_tensor(found[name]) for name in specs}}
-
-        waiting = each(one, batch, {
-            **{name: tf.TensorSpec([], tf.string) for name in ("sequence_bytes", *specs)},
-            **{name: tf.TensorSpec([], tf.int32) for name in ("num_notes", "num_pedals",
-                                                              "num_frames")}})
-        return {**waiting, **{name: padded_to_longest(waiting[name], spec)
-                              for name, spec in specs.items()}}
+        specs |= {name: rows(width) for name, width in self._listener.widths.items()}
+        found = each(function, batch, {"sequence_bytes": tf.TensorSpec([], tf.string), **specs})
+        counts = {"num_notes": "note_pitch", "num_pedals": "pedal_secs", "num_frames": "onset"}
+        return {"sequence_bytes": found["sequence_bytes"],
+                **{name: found[name].to_tensor() for name in specs},
+                **{name: tf.cast(found[counted].row_lengths(), tf.int32)
+                   for name, counted in counts.items()}}

@@ -13,7 +13,7 @@ from style_transfer import piano_roll
 from style_transfer.models.piano_ddsp.piano import SUFFIX, Piano
 
 TRAINING_RMS_DB = -25.0
-MAX_STYLE_SECS = 60.0
+MAX_STYLE_SECS = 60
 MIN_STYLE_NOTES = 4
 
 
@@ -115,14 +115,9 @@ def _heard_notes(clip, transcriber, progress):
 
 def excerpt(clip, notes):
     """At most `MAX_STYLE_SECS` of the clip, where it is loudest, with the notes struck in it."""
-    size = int(MAX_STYLE_SECS * clip.sample_rate)
-    start = 0
-    if len(clip.samples) > size:
-        hop = clip.sample_rate
-        power = np.add.reduceat(np.square(clip.samples), np.arange(0, len(clip.samples), hop))
-        windows = np.convolve(power, np.ones(size // hop), "valid")
-        start = int(windows.argmax()) * hop
-        clip = dataclasses.replace(clip, samples=clip.samples[start: start + size])
+    start = int(audio_lib.loudest_start(clip.samples, clip.sample_rate, MAX_STYLE_SECS))
+    end = start + MAX_STYLE_SECS * clip.sample_rate
+    clip = dataclasses.replace(clip, samples=clip.samples[start:end])
     if notes is not None:
         notes = notes.shift(-start / clip.sample_rate)
         inside = (notes.onset_secs >= -2.0) & (notes.onset_secs < clip.duration_secs)

@@ -23,12 +23,12 @@ NOISE_BLOCK_NODES = 64
 NOISE_SECS = 6.0
 INAUDIBLE = 4e-6
 TAIL_SECS = 1.5
-_PER_PARTIAL = ("frequency_hz", "amplitude", "decay", "aftersound_decay", "aftersound", "beat_hz",
+PER_PARTIAL = ("frequency_hz", "amplitude", "decay", "aftersound_decay", "aftersound", "beat_hz",
                 "damping")
-_PACKED = (*_PER_PARTIAL, "attack_secs", "onset", "damped", "phase")
+_PACKED = (*PER_PARTIAL, "attack_secs", "onset", "damped", "phase")
 
 
-class _Chunk(keras.Model):
+class Chunk(keras.Model):
     """What sounds in a chunk, compiled.
 
     Eager TensorFlow on Python 3.11 and later leaks some hundred bytes each time that a number or an
@@ -60,14 +60,80 @@ class _Chunk(keras.Model):
 
 @functools.lru_cache(maxsize=2)
 def _chunk(hop, sample_rate):
-    """A `_Chunk`; kept, since compiling it takes longer than many chunks."""
-    return _Chunk(hop, sample_rate)
+    """A `Chunk`; kept, since compiling it takes longer than many chunks."""
+    return Chunk(hop, sample_rate)
 
 
 def num_chunks(model, table, chunk_nodes=CHUNK_NODES):
     """How many chunks `play` yields for a note table."""
-    seconds = table.end_secs + TAIL_SECS + model.room_secs
-    return max(1, int(np.ceil(seconds * model.sample_rate / model.hop / chunk_nodes)))
+    return int(chunks_until(model, table.end_secs, chunk_nodes))
+
+
+def chunks_until(model, end_secs, chunk_nodes, xp=np):
+    """How many chunks it takes until all has rung out, if the last damper falls at `end_secs`."""
+    seconds = end_secs + TAIL_SECS + model.room_secs
+    return xp.maximum(xp.ceil(seconds * model.sample_rate / model.hop / chunk_nodes), 1.0)
+
+
+def initial_phases(model, seed):
+    """Phases of the partials of all keys at time 0, float32 `[88, partials]`."""
+    rng = np.random.default_rng([seed, 1])
+    shape = (piano_roll.NUM_KEYS, model.num_partials)
+    return rng.uniform(0, 2 * np.pi, shape).astype(np.float32)
+
+
+def note_controls(model, piano, key, velocity, context, soft, soft_pedal_db=una_corda.DEFAULT_DB):
+    """Controls of notes on a piano, its corrections and the soft pedal applied.
+
+    Args:
+        model: A `PianoDDSP`.
+        piano: Dict of `style` `[style_size]`, `f0_hz` and `inharmonicity` `[88]`, float32, and,
+            if it was adapted, `by_key` and `by_velocity`.
+        key: int32 `[batch, notes]`.
+        velocity: `[batch, notes]`.
+        context: From `model.decode_frames`, at the notes' onsets.
+        soft: Position of the soft pedal at the notes' onsets, `[batch, notes]`.
+        soft_pedal_db: See `una_corda.soften`.
+
+    Returns:
+        Dict as `model.note_controls`.
+    """
+    outputs = model.note_outputs(key, velocity, context, piano["style"][None])
+    if "by_key" in piano:
+        outputs = outputs + piano_ddsp.correct(piano, key, velocity)
+    controls = model.note_controls(outputs, key, ops.convert_to_tensor(velocity),
+                                   piano["f0_hz"][None], piano["inharmonicity"][None])
+    return una_corda.soften(controls, soft, soft_pedal_db) if soft_pedal_db else controls
+
+
+def packed(osc, start, phase_at_zero, first_node, step_secs, xp=np):
+    """Oscillators of a chunk as `Chunk` takes them, float32 `[len(_PACKED), oscillators]`.
+
+    Args:
+        osc: Dict of `PER_PARTIAL`, `attack_secs`, `onset` and `damped`, `[oscillators]`.
+        start: When the chunk begins, seconds.
+        phase_at_zero: Phases at time 0, `[oscillators]`.
+        first_node: Its first node.
+        step_secs: From node to node.
+        xp: See `arrays`.
+    """
+    # The phase at the chunk's start, from the very float32 increment that runs inside it.
+    turns = xp.asarray(osc["frequency_hz"] * np.float32(step_secs), float)
+    turns = xp.mod(turns * xp.asarray(first_node, float), 1.0)
+    phase = xp.mod(xp.asarray(phase_at_zero, float) + 2 * np.pi * turns, 2 * np.pi)
+    osc = {**osc, "onset": osc["onset"] - start, "damped": osc["damped"] - start, "phase": phase}
+    return xp.stack([xp.asarray(osc[name], np.float32) for name in _PACKED])
+
+
+def bursting(bursts, start, end, xp=np):
+    """Powers of the noise bursts near a chunk and their times from its start, by name."""
+    found = {}
+    for kind in ("hammer", "damper"):
+        secs = bursts[f"{kind}_secs"]
+        near = (secs < end) & (secs > start - NOISE_SECS)
+        found |= {kind: bursts[kind][near],
+                  f"{kind}_secs": xp.asarray(secs[near] - start, np.float32)}
+    return found
 
 
 def play(model, piano, table, seed=0, chunk_nodes=CHUNK_NODES, soft_pedal_db=una_corda.DEFAULT_DB):
@@ -107,22 +173,19 @@ class _Player:
     def __init__(self, model, piano, table, seed, soft_pedal_db=0.0):
         una_corda.check(soft_pedal_db)
         self.soft_pedal_db = soft_pedal_db
-        self.model, self.piano, self.table, self.seed = model, piano, table, seed
-        self.corrections = None
-        if piano.corrections:
-            self.corrections = {k: np.asarray(v, np.float32) for k, v in piano.corrections.items()}
-        self.style = np.asarray(piano.style, np.float32)[None]
-        rng = np.random.default_rng([seed, 1])
-        shape = (piano_roll.NUM_KEYS, model.num_partials)
-        self.phase = rng.uniform(0, 2 * np.pi, shape).astype(np.float32)
+        self.model, self.table, self.seed = model, table, seed
+        arrays = {"style": piano.style, "f0_hz": piano.f0_hz,
+                  "inharmonicity": piano.inharmonicity, **(piano.corrections or {})}
+        self.piano = {name: np.asarray(value, np.float32) for name, value in arrays.items()}
+        self.style = self.piano["style"][None]
+        self.phase = initial_phases(model, seed)
         self.frames_per_second = piano_roll.FRAMES_PER_SECOND
         self.next_window = 0
         self.backgrounds = {}
         self.oscillators, self.bursts = None, None
 
     def room_response(self):
-        correction = 0.0 if self.corrections is None else self.corrections["room"]
-        level, decay = self.model.room_controls(self.style, correction)
+        level, decay = self.model.room_controls(self.style, self.piano.get("room", 0.0))
         response = modal.room_response(level, decay, self.model.room_noise, self.model.sample_rate)
         return ops.convert_to_numpy(response)[0]
 
@@ -138,8 +201,7 @@ class _Player:
         return self._sound({
             "node_secs": (node_secs64 - start).astype(np.float32),
             "oscillators": self._sounding(first_node, start, node_secs64[-1]),
-            **self._bursting("hammer", start, node_secs64[-1]),
-            **self._bursting("damper", start, node_secs64[-1]),
+            **self._bursting(start, node_secs64[-1]),
             "background": self._background(frame),
             "noise": self._white_noise(first_node, num_nodes + 1)})
 
@@ -149,27 +211,20 @@ class _Player:
 
     def _sounding(self, first_node, start, end):
         """Controls and phases of what sounds in a chunk, `[1, len(_PACKED), oscillators]`."""
-        model = self.model
         begun = self.oscillators["onset"] < end
         osc = {name: value[begun] for name, value in self.oscillators.items()}
-        # The phase at the chunk's start, from the very float32 increment that runs inside it.
-        step = (osc["frequency_hz"] * np.float32(model.hop / model.sample_rate)).astype(np.float64)
-        osc["phase"] = np.mod(osc["phase"] + 2 * np.pi * np.mod(step * first_node, 1.0), 2 * np.pi)
-        for name in ("onset", "damped"):
-            osc[name] = osc[name] - start
-        packed = np.stack([osc[name].astype(np.float32) for name in _PACKED])
+        found = packed(osc, start, osc["phase"], first_node,
+                       self.model.hop / self.model.sample_rate)
         # What fills up is silent; its attack takes a second, since one of 0 s divides by 0.
         silent = np.array([[name == "attack_secs"] for name in _PACKED], np.float32)
-        return _filled(packed, OSCILLATOR_STEP, silent)[None]
+        return _filled(found, OSCILLATOR_STEP, silent)[None]
 
-    def _bursting(self, kind, start, end):
-        """Powers and times of the noise bursts near a chunk."""
-        secs = self.bursts[f"{kind}_secs"]
-        near = (secs < end) & (secs > start - NOISE_SECS)
-        power = np.moveaxis(self.bursts[kind][near], 0, -1)
-        secs = (secs[near] - start).astype(np.float32)
-        return {kind: np.moveaxis(_filled(power, NOTE_STEP, 0.0), -1, 0)[None],
-                f"{kind}_secs": _filled(secs, NOTE_STEP, piano_ddsp.NEVER_SECS)[None]}
+    def _bursting(self, start, end):
+        """As `bursting`, filled up."""
+        found = bursting(self.bursts, start, end)
+        return {name: _filled(value, NOTE_STEP, piano_ddsp.NEVER_SECS)[None] if value.ndim == 1
+                else np.moveaxis(_filled(np.moveaxis(value, 0, -1), NOTE_STEP, 0.0), -1, 0)[None]
+                for name, value in found.items()}
 
     def _background(self, frame):
         window, inside = np.divmod(frame, WINDOW_FRAMES)
@@ -204,31 +259,24 @@ class _Player:
             self._add_notes(some, frames[frame[some] - first])
 
     def _add_notes(self, rows, context):
-        model, table = self.model, self.table
+        table = self.table
         key = _filled(table.key[rows], NOTE_STEP, 0)[None]
         velocity = _filled(table.velocity[rows], NOTE_STEP, 0.0)[None]
         context = np.moveaxis(_filled(np.moveaxis(context, 0, -1), NOTE_STEP, 0.0), -1, 0)[None]
-        outputs = model.note_outputs(key, velocity, context, self.style)
-        if self.corrections is not None:
-            outputs = outputs + piano_ddsp.correct(self.corrections, key, velocity)
-        controls = model.note_controls(outputs, key, ops.convert_to_tensor(velocity),
-                                       self.piano.f0_hz[None].astype(np.float32),
-                                       self.piano.inharmonicity[None].astype(np.float32))
-        if self.soft_pedal_db:
-            soft = table.pedals.at(table.onset_secs[rows])[:, piano_roll.SOFT]
-            controls = una_corda.soften(controls, _filled(soft, NOTE_STEP, 0.0)[None],
-                                        self.soft_pedal_db)
+        soft = table.pedals.at(table.onset_secs[rows])[:, piano_roll.SOFT]
+        controls = note_controls(self.model, self.piano, key, velocity, context,
+                                 _filled(soft, NOTE_STEP, 0.0)[None], self.soft_pedal_db)
         controls = {name: ops.convert_to_numpy(value)[0, :len(rows)]
                     for name, value in controls.items()}
         onset, damped = table.onset_secs[rows], table.damped_secs[rows]
         shape = controls["amplitude"].shape
         heard = controls["amplitude"] > INAUDIBLE
-        flat = {name: controls[name][heard] for name in _PER_PARTIAL}
+        flat = {name: controls[name][heard] for name in PER_PARTIAL}
         per_note = {"attack_secs": controls["attack_secs"], "onset": onset, "damped": damped}
         flat |= {name: np.broadcast_to(value[:, None], shape)[heard]
                  for name, value in per_note.items()}
         flat["phase"] = self.phase[table.key[rows]][heard]
-        flat["end"] = _end_secs(flat)
+        flat["end"] = end_secs(flat)
         bursts = {"hammer": controls["noise"], "hammer_secs": onset,
                   "damper": controls["damper_noise"], "damper_secs": damped}
         self.oscillators = _joined(self.oscillators, flat)
@@ -243,13 +291,14 @@ class _Player:
         self.bursts = {name: value[near] for name, value in self.bursts.items()}
 
 
-def _end_secs(osc):
+def end_secs(osc, xp=np):
     """When each oscillator falls below what can be heard."""
-    nepers = np.log(osc["amplitude"] / INAUDIBLE).astype(np.float64)
-    slow, held = osc["aftersound_decay"], osc["damped"] - osc["onset"]
+    amplitude, slow, damping = (xp.asarray(osc[name], float) for name in
+                                ("amplitude", "aftersound_decay", "damping"))
+    nepers, held = xp.log(amplitude / INAUDIBLE), osc["damped"] - osc["onset"]
     rings_out = osc["onset"] + nepers / slow
-    is_damped = osc["damped"] + (nepers - slow * held) / (slow + osc["damping"])
-    return np.where(slow * held > nepers, rings_out, is_damped)
+    is_damped = osc["damped"] + (nepers - slow * held) / (slow + damping)
+    return xp.where(slow * held > nepers, rings_out, is_damped)
 
 
 def _filled(values, step, fill):

@@ -5,13 +5,13 @@ import functools
 import tensorflow as tf
 
 from style_transfer import piano_roll
+from style_transfer.graph import arrays, wav
 from style_transfer.graph import notes as notes_lib
-from style_transfer.graph import wav
-from style_transfer.graph.batches import each, named, padded_to_longest, same_batch
+from style_transfer.graph.batches import each, named, rows, same_batch
 from style_transfer.graph.checks import require
 from style_transfer.models.piano_ddsp import graph_player as player_lib
 from style_transfer.models.piano_ddsp import graph_style as style_lib
-from style_transfer.models.piano_ddsp import net as piano_ddsp
+from style_transfer.models.piano_ddsp.estimate import correction_shapes
 
 MAX_CONTENT_SECS = 1200.0
 MAX_NOTES = 30_000
@@ -37,7 +37,7 @@ class PianoServing(tf.Module):
         string, floats = tf.TensorSpec([], tf.string), tf.TensorSpec([None])
         double = tf.TensorSpec([None], tf.float64)
         table = notes_lib.Table(tf.TensorSpec([None], tf.int32), floats, double, double, double,
-                                ((double, floats),) * 3)
+                                piano_roll.Pedals(*((double, floats),) * 3))
         self._encode = _shared(functools.partial(style_lib.encode, model), floats,
                                tf.TensorSpec([], tf.int32))
         self._decode = _shared(wav.decode, string)
@@ -107,27 +107,19 @@ class PianoServing(tf.Module):
         """
         same_batch(style_audio, style_samples, sample_rate, *table.values())
 
-        def played(item):
+        def one(item):
             samples, count, rate, table = item
             samples = wav.counted(samples, count, rate, "style_audio", "style_samples")
             piano = self._encode(samples, rate)
             return self._player(piano, self._checked(_table(table)))
 
-        def one(item):
-            audio = played(item)
-            return tf.io.serialize_tensor(audio), tf.size(audio)
-
-        # Lengths differ, so items wait as strings until the longest is known.
-        waiting, lengths = each(one, (style_audio, style_samples, sample_rate, table),
-                                (tf.TensorSpec([], tf.string), tf.TensorSpec([], tf.int32)))
-        return {"audio": padded_to_longest(waiting, tf.TensorSpec([None])),
-                "num_samples": lengths}
+        audio = each(one, (style_audio, style_samples, sample_rate, table), rows())
+        return {"audio": audio.to_tensor(), "num_samples": tf.cast(audio.row_lengths(), tf.int32)}
 
     def _piano_specs(self, batch):
-        outputs, keys = self.model.num_outputs, piano_roll.NUM_KEYS
+        keys = piano_roll.NUM_KEYS
         shapes = {"style": [self.model.style_size], "f0_hz": [keys], "inharmonicity": [keys],
-                  "loudness_db": [], "by_key": [piano_ddsp.NUM_ANCHORS, outputs],
-                  "by_velocity": [outputs], "room": [2 * piano_ddsp.NUM_ROOM_BANDS]}
+                  "loudness_db": [], **correction_shapes(self.model)}
         return {name: tf.TensorSpec([*batch, *shape]) for name, shape in shapes.items()}
 
     def _wav(self, audio):
@@ -151,20 +143,18 @@ def _table(columns):
                     "87 and note_velocity above 0 to 1."),
             require(tf.reduce_max(velocity) <= 1, "note_velocity must lie between 0 and 1."),
             require(tf.reduce_all(finite), "The note table holds NaN or infinite values.")]):
-        rows = tf.where(real)[:, 0]
+        rows = piano_roll.by_onset(key, velocity, onset, arrays)
     key, velocity, onset, damped = (tf.gather(v, rows) for v in (key, velocity, onset, damped))
-    order = notes_lib.sorted_by(onset, key, -velocity)
-    order = tf.boolean_mask(order, notes_lib.first_of_each(tf.gather(onset, order),
-                                                           tf.gather(key, order)))
-    key, velocity, onset, damped = (tf.gather(v, order) for v in (key, velocity, onset, damped))
+    first = piano_roll.is_first(key, onset, arrays)
+    key, velocity, onset, damped = (v[first] for v in (key, velocity, onset, tf.maximum(damped,
+                                                                                       onset)))
     pedals = []
-    for control in notes_lib.CONTROLS:
+    for control in piano_roll.PEDAL_CCS:
         mine = columns["pedal_control"] == control
-        time, value = (tf.boolean_mask(v, mine) for v in (times, columns["pedal_value"]))
-        order = notes_lib.sorted_by(time)
+        time, value = times[mine], columns["pedal_value"][mine]
+        order = arrays.argsort(time)
         pedals.append((tf.gather(time, order), tf.gather(value, order)))
-    damped = tf.maximum(damped, onset)
-    return notes_lib.Table(key, velocity, onset, damped, damped, tuple(pedals))
+    return notes_lib.Table(key, velocity, onset, damped, damped, piano_roll.Pedals(*pedals))
 
 
 def _shared(function, *specs):

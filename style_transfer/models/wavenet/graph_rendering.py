@@ -2,7 +2,7 @@
 
 import tensorflow as tf
 
-from style_transfer import piano_roll
+from style_transfer.graph import arrays
 from style_transfer.graph import windows as windows_lib
 from style_transfer.graph.batches import each
 from style_transfer.graph.windows import Windows
@@ -34,7 +34,7 @@ class Renderer:
         """
         model, size, hop = self.model, self.windows.size, self.model.hop
         frames = tf.shape(roll)[0]
-        roll = _decayed(roll, model.roll_rate)
+        roll = inputs.decayed(roll, model.roll_rate, xp=arrays)
         played = self.windows.played(frames[None])
         roll = tf.pad(roll, [[0, played[0] - frames], [0, 0]])[None]
         noise = tf.reshape(model.noise(played[0] * hop), [1, -1, hop])
@@ -51,21 +51,3 @@ class Renderer:
         made = each(render, tf.range(0, frames, self.windows.frames),
                     tf.TensorSpec([self.windows.frames, hop]))
         return tf.reshape(made, [-1])[:frames * hop]
-
-
-def _decayed(roll, roll_rate):
-    """`inputs.decayed` of a whole piece."""
-    count = tf.shape(roll)[0]
-    frames = tf.range(count)[:, None]
-    struck = tf.where(roll[:, :piano_roll.NUM_KEYS] > 0, frames, 0)
-
-    def farther(step, struck):
-        earlier = tf.pad(struck, [[tf.minimum(step, count), 0], [0, 0]])[:count]
-        return 2 * step, tf.maximum(struck, earlier)
-
-    _, struck = tf.while_loop(lambda step, _: step < count, farther, (tf.constant(1), struck),
-                              shape_invariants=(tf.TensorShape([]), tf.TensorShape([None, None])))
-    ages = tf.cast(frames - struck, tf.float32)
-    shares = tf.exp(-ages / (inputs.decay_secs() * roll_rate).astype("float32"))
-    return tf.concat([roll[:, :piano_roll.NUM_KEYS], roll[:, piano_roll.NUM_KEYS:]
-                      * tf.maximum(shares, inputs.MIN_DECAYED)], axis=1)

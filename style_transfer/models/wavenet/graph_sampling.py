@@ -1,10 +1,4 @@
-"""A WaveNet's samples one after the other inside a graph: `wavenet.generation.generate`.
-
-What layers need of the past is kept in one table of rings, so that a step reads and writes all of
-them with one op each: in a graph, the number of ops is what a step costs.
-"""
-
-import typing
+"""A WaveNet's samples one after the other inside a graph: `wavenet.generation.generate`."""
 
 import keras
 import numpy as np
@@ -14,24 +8,9 @@ from style_transfer.graph import windows as windows_lib
 from style_transfer.graph.batches import each
 from style_transfer.graph.windows import Windows
 from style_transfer.models.wavenet.engine import temperatures as temperatures_lib
+from style_transfer.models.wavenet.engine.graph_engine import State, Steps
 
 BLOCK_FRAMES = 16  # whose conditions are held at a time
-
-
-class State(typing.NamedTuple):
-    """What a step leaves to the next.
-
-    Attributes:
-        previous: The last sample as the net reads it, `[batch]`.
-        predicted: What the linear predictor said of it, `[batch]`.
-        past: Samples the predictor reads, the last one first, `[batch, max(1, predictor_taps)]`.
-        rings: Past inputs of all layers, `[rows, batch, residual_channels]`.
-    """
-
-    previous: tf.Tensor
-    predicted: tf.Tensor
-    past: tf.Tensor
-    rings: tf.Tensor
 
 
 class Sampler:
@@ -48,15 +27,7 @@ class Sampler:
         margin = model.context_reach + grain
         self.windows = Windows(*(-(-frames // grain) * grain for frames in (block_frames, margin)),
                                grain)
-        # Rings of all layers, one behind the other; the oldest tap's row is the next to go.
-        stack = model.stack
-        self._sizes = np.repeat([(stack.kernel_size - 1) * d for d in stack.dilations],
-                                stack.kernel_size - 1)
-        self._lags = np.concatenate([np.arange(stack.kernel_size - 1, 0, -1) * d
-                                     for d in stack.dilations])
-        per_layer = self._sizes[::stack.kernel_size - 1]
-        self._num_rows = int(per_layer.sum())
-        self._begins = np.repeat(np.cumsum(per_layer) - per_layer, stack.kernel_size - 1)
+        self._steps = Steps(model, tf.gather, _written_in_place)
 
     def __call__(self, rolls, num_frames, piano, seed, temperature, sustain_temperature):
         """Audio of rolls; silence goes before, as `wavenet.run` has it, which is not given back.
@@ -104,10 +75,10 @@ class Sampler:
     def _silence(self, batch):
         taps, channels = max(1, self.model.predictor_taps), self.model.residual_channels
         # Rows of the rings are replaced where they lie, so they must be nobody else's zeros.
-        rings = tf.raw_ops.Empty(shape=[self._num_rows, batch, channels], dtype=tf.float32,
-                                 init=True)
+        num_rows = self._steps.num_rows
+        rings = tf.raw_ops.Empty(shape=[num_rows, batch, channels], dtype=tf.float32, init=True)
         return State(tf.zeros([batch]), tf.zeros([batch]), tf.zeros([batch, taps]),
-                     tf.ensure_shape(rings, [self._num_rows, None, channels]))
+                     tf.ensure_shape(rings, [num_rows, None, channels]))
 
     def _inputs(self, rolls, played, piano, first):
         """What conditions the samples of a block, by name, samples or frames first."""
@@ -143,70 +114,29 @@ class Sampler:
 
     def _run(self, state, inputs, draws, begin, count):
         """State after `count` samples, and these, `[count, batch]`."""
-        stack = self.model.stack
-        kernels = tf.stack([tf.reshape(tf.convert_to_tensor(kernel), [
-            stack.kernel_size, stack.channels, -1]) for kernel in stack.kernels])
-        past_kernels = tf.reshape(kernels[:, :-1], [-1, stack.channels, 2 * stack.gate_channels])
-        kernels = tf.unstack(kernels[:, -1])
+        model, kernels = self.model, self._steps.kernels()
         sounds = tf.TensorArray(tf.float32, count, element_shape=[None])
 
         def step(index, state, sounds):
-            rows = self._rows(begin + index)
-            taps = tf.gather(state.rings, rows)
-            gates = tf.matmul(taps, past_kernels)
-            if stack.kernel_size > 2:
-                shape = [stack.num_layers, stack.kernel_size - 1, -1, 2 * stack.gate_channels]
-                gates = tf.reduce_sum(tf.reshape(gates, shape), axis=1)
-            gates = tf.unstack(gates + inputs["gates"][index])
-            excited = inputs["excitation"][index] if "excitation" in inputs else None
-            prediction = None
-            if "coefficients" in inputs:
-                prediction = tf.reduce_sum(
-                    inputs["coefficients"][index // self.model.hop] * state.past, axis=1)
-            output, hidden = self._logits(state, gates, kernels, excited, prediction)
-            sample = self.model.sample(output, draws[index],
-                                       inputs["temperatures"][index // self.model.hop])
-            is_before = begin + index < self.model.lead_frames * self.model.hop
+            frame = index // model.hop
+            logits, after = self._steps(
+                kernels, begin + index, state, inputs["gates"][index],
+                inputs["excitation"][index] if "excitation" in inputs else None,
+                inputs["coefficients"][frame] if "coefficients" in inputs else None)
+            sample = model.sample(logits, draws[index], inputs["temperatures"][frame])
+            is_before = begin + index < model.lead_frames * model.hop
             sample = tf.where(is_before, 0.0, sample)
-            previous = self.model.to_input(sample)
-            past = state.past
-            if prediction is not None:
-                past = tf.concat([previous[:, None], past[:, :-1]], axis=1)
-            with tf.control_dependencies([taps]):  # are read before their rows are replaced
-                rings = tf.raw_ops.InplaceUpdate(
-                    x=state.rings, i=rows[::stack.kernel_size - 1], v=tf.stack(hidden))
-            rings = tf.ensure_shape(rings, state.rings.shape)
-            predicted = state.predicted if prediction is None else prediction
-            return (index + 1, State(previous, predicted, past, rings),
-                    sounds.write(index, sample))
+            return index + 1, after(model.to_input(sample)), sounds.write(index, sample)
 
         _, state, sounds = tf.while_loop(lambda index, *_: index < count, step,
                                          (tf.constant(0), state, sounds), parallel_iterations=1)
         return state, sounds.stack()
 
-    def _rows(self, time):
-        """Rows of the rings that the taps of all layers read at a sample, the oldest first."""
-        return self._begins + (time - self._lags.astype(np.int32)) % self._sizes.astype(np.int32)
 
-    def _logits(self, state, gates, kernels, excited, prediction):
-        """Logits of a sample and the inputs of all layers, `[batch, channels]` each."""
-        model, stack = self.model, self.model.stack
-        x = model.input_projection(model.stack_inputs(state.previous, prediction, state.predicted))
-        if excited is not None:
-            x = x + excited[:, :stack.channels]
-        hidden, activations = [], []
-        for i, kernel in enumerate(kernels):
-            hidden.append(x)
-            filtered, gate = tf.split(gates[i] + tf.matmul(x, kernel), 2, axis=-1)
-            activations.append(tf.tanh(filtered) * tf.sigmoid(gate))
-            if i < stack.num_layers - 1:
-                x = x + tf.nn.bias_add(tf.matmul(activations[-1], stack.residual_kernels[i]),
-                                       stack.residual_biases[i])
-        skip = model.skip(tf.concat(activations, axis=-1))
-        if excited is not None:
-            skip = skip + excited[:, stack.channels:]
-        # A ReLU of this sum is what TensorFlow 2.16 fuses into a node without an op.
-        return model.logits(tf.maximum(skip, 0.0), prediction), hidden
+def _written_in_place(rings, rows, values, read):
+    with tf.control_dependencies([read]):  # before its rows are replaced
+        written = tf.raw_ops.InplaceUpdate(x=rings, i=rows, v=values)
+    return tf.ensure_shape(written, rings.shape)
 
 
 def uniforms(seed, block, count):

@@ -43,7 +43,7 @@ def roll(table, start_frame, frames, roll_rate, decays=False):
     return decayed(values, roll_rate, before)
 
 
-def decayed(values, roll_rate, before=0):
+def decayed(values, roll_rate, before=0, xp=np):
     """A roll in which what sounds dies away from its onset as strings do, more or less.
 
     A model that makes sound of it need not remember when each key was struck. Real pianos differ
@@ -55,16 +55,24 @@ def decayed(values, roll_rate, before=0):
         roll_rate: Frames per second.
         before: Frames, negative, at which keys were struck that sound from the beginning, `[88]`;
             0 takes the first for all.
+        xp: See `arrays`.
 
     Returns:
         float32 `[..., frames, 176]`; what sounds is never 0.
     """
-    keys, frames = piano_roll.NUM_KEYS, np.arange(values.shape[-2])[:, None]
-    struck = np.maximum.accumulate(np.where(values[..., :keys] > 0, frames, before), axis=-2)
-    shares = np.exp((struck - frames) / (decay_secs() * roll_rate))
-    out = np.array(values, np.float32)
-    out[..., keys:] *= np.maximum(shares, MIN_DECAYED)
-    return out
+    onsets, sounding = values[..., :piano_roll.NUM_KEYS], values[..., piano_roll.NUM_KEYS:]
+    struck = xp.swapaxes(onsets > 0, -1, -2)
+    row = xp.reshape(struck, (-1,))  # one key behind the other
+    place = xp.arange(xp.size(row))
+    latest = xp.concatenate([xp.asarray([-1]), xp.flatnonzero(row)])
+    since = place - xp.take(latest, xp.cumsum(xp.asarray(row, np.int32)))
+    since = xp.reshape(xp.asarray(since, np.float32), xp.shape(struck))
+    frame = xp.asarray(xp.arange(xp.shape(values)[-2]), np.float32)
+    rates, before = (np.reshape(value, (-1, 1)).astype(np.float32)
+                     for value in (-1 / (decay_secs() * roll_rate), before))
+    ages = xp.where(since > frame, frame - before, since)
+    shares = xp.maximum(xp.exp(ages * rates), MIN_DECAYED)
+    return xp.concatenate([onsets, sounding * xp.swapaxes(shares, -1, -2)], axis=-1)
 
 
 def decay_secs():

@@ -4,11 +4,11 @@ import functools
 
 import tensorflow as tf
 
+from style_transfer import piano_roll
+from style_transfer.graph import arrays, clips, wav
 from style_transfer.graph import notes as notes_lib
-from style_transfer.graph import wav
-from style_transfer.graph.batches import each, named, padded_to_longest, same_batch
+from style_transfer.graph.batches import each, named, rows, same_batch
 from style_transfer.graph.checks import require, require_temperature
-from style_transfer.models.piano_ddsp import graph_style as style_lib
 from style_transfer.models.wavenet import inputs
 from style_transfer.models.wavenet.generate import TAIL_SECS
 from style_transfer.models.wavenet.graph_rendering import Renderer
@@ -56,14 +56,8 @@ class _Rolls:
 
     def of_sequences(self, data):
         """Rolls `[batch, longest, 176]`, and how many frames of each count."""
-        def one(item):
-            roll = self._of_sequence(item)
-            return tf.io.serialize_tensor(roll), tf.shape(roll)[0]
-
-        waiting, counts = each(one, data, (tf.TensorSpec([], tf.string),
-                                           tf.TensorSpec([], tf.int32)))
-        rolls = padded_to_longest(waiting, tf.TensorSpec([None, inputs.ROLL_FEATURES]))
-        return rolls, counts
+        rolls = each(self._of_sequence, data, rows(inputs.ROLL_FEATURES))
+        return rolls.to_tensor(), tf.cast(rolls.row_lengths(), tf.int32)
 
     def checked(self, rolls):
         """Rolls of a request, if they can be played."""
@@ -81,8 +75,8 @@ class _Rolls:
         table = notes_lib.within_limits(notes_lib.note_table(data), self.max_secs, self.max_notes)
         secs = tf.reduce_max(table.damped_secs) + TAIL_SECS
         samples = tf.cast(tf.round(secs * self.model.sample_rate), tf.int32)
-        roll = notes_lib.roll(table, inputs.num_frames(samples, self.model.hop),
-                              self.model.roll_rate)
+        roll = piano_roll.roll(table, 0.0, inputs.num_frames(samples, self.model.hop),
+                               self.model.roll_rate, arrays)
         return roll[:, :inputs.ROLL_FEATURES]
 
 
@@ -203,16 +197,16 @@ class SpectralServing(tf.Module):
         self._render = tf.function(Renderer(model), autograph=False, input_signature=[
             tf.TensorSpec([None, inputs.ROLL_FEATURES]), tf.TensorSpec([None])])
         self._clip = tf.function(functools.partial(
-            style_lib.clip, to_rate=model.sample_rate, level_db=inputs.STYLE_LEVEL_DB),
+            clips.clip, to_rate=model.sample_rate, level_db=inputs.STYLE_LEVEL_DB),
             autograph=False, input_signature=[tf.TensorSpec([None]), tf.TensorSpec([], tf.int32)])
 
     def signatures(self):
         """Concrete functions by name, for `tf.saved_model.save`."""
-        clips = {"style_audio": tf.TensorSpec([None, None]), "style_samples": INTEGERS,
-                 "sample_rate": INTEGERS}
+        recordings = {"style_audio": tf.TensorSpec([None, None]), "style_samples": INTEGERS,
+                      "sample_rate": INTEGERS}
         return named({
             "serving_default": (self.play, {"style_bytes": STRING, "content_bytes": STRING}),
-            "transfer": (self.transfer, {**clips, "roll": ROLLS})})
+            "transfer": (self.transfer, {**recordings, "roll": ROLLS})})
 
     def play(self, style_bytes, content_bytes):
         """WAV files and serialized NoteSequences -> WAV files."""
@@ -243,6 +237,6 @@ class SpectralServing(tf.Module):
 
 def _style_vector(model, encoder, data):
     """`inputs.style_vectors` of a WAV file."""
-    samples = style_lib.clip(*wav.decode(data), model.sample_rate, inputs.STYLE_LEVEL_DB)
+    samples = clips.clip(*wav.decode(data), model.sample_rate, inputs.STYLE_LEVEL_DB)
     samples = wav.resample(samples, tf.constant(model.sample_rate), encoder.sample_rate)
     return tf.ensure_shape(encoder.encode_style(samples[None])[0], [model.global_size])

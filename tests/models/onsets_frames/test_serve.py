@@ -12,8 +12,9 @@ from note_seq.protobuf import music_pb2
 
 from style_transfer import audio, weights
 from style_transfer.audio import Audio
-from style_transfer.models.onsets_frames import graph_decoding
+from style_transfer.graph import arrays
 from style_transfer.models.onsets_frames import graph_hearing as hearing
+from style_transfer.models.onsets_frames.graph_decoding import decode_as_magenta
 from style_transfer.models.onsets_frames.net import OnsetsFrames
 from style_transfer.models.onsets_frames.serve import TranscriberServing
 from style_transfer.serving import export
@@ -187,13 +188,13 @@ def test_both_decoders_make_the_library_s_notes_of_any_probabilities(frames, lim
     rng = np.random.default_rng(frames)
     outputs = random_outputs(rng, frames)
     tensors = {name: tf.constant(value) for name, value in outputs.items()}
-    heard = graph_decoding.decode(tensors, 50.0, limits)
+    heard = decoding.hear(tensors, 50.0, limits, arrays)
     expected = decoding.decode(outputs, 50.0, limits.onset, limits.frame, limits.offset,
                                limits.pedal, limits.key, limits.min_note_secs)
     check_heard(heard, expected)
     assert heard.pedal_secs.numpy().tolist() == [c.time for c in expected.control_changes]
     magenta = {name: outputs[name] for name in ("onset", "frame", "offset", "velocity")}
-    heard = graph_decoding.decode_as_magenta(
+    heard = decode_as_magenta(
         {name: tensors[name] for name in magenta}, 31.25, limits)
     check_heard(heard, magenta_decoding.decode(magenta, 31.25, limits.onset, limits.frame,
                                                min_note_secs=limits.min_note_secs))
