@@ -22,7 +22,7 @@ FLOORS = (
     {"synthesis", "layers", "losses", "measure", "pictures"},
     {"signal", "piano_roll", "weights"},
     {"arrays", "audio", "files", "options"},
-    {"midi"},
+    {"midi", "recordings"},
 )
 
 
