@@ -118,13 +118,8 @@ def _read(source, name, sample_rate, max_secs):
     if recording.channels > 1:
         weights = mixing_weights(_limited(recording, name, max_secs))
     mixed = (block @ weights for block in _limited(recording, name, max_secs))
-    parts = list(resampled(mixed, recording.rate, rate))
-    samples = np.concatenate([np.zeros(0, np.float32), *parts])
-    if len(samples):
-        offset = np.mean(samples, dtype=np.float64)
-        if abs(offset) > _OFFSET * np.std(samples):
-            samples -= np.float32(offset)
-    return samples, rate
+    samples = np.concatenate([np.zeros(0, np.float32), *resampled(mixed, recording.rate, rate)])
+    return (without_offset(samples) if len(samples) else samples), rate
 
 
 def _limited(recording, name, max_secs):
@@ -153,12 +148,24 @@ def mixing_weights(blocks):
         total, products = total + block.sum(axis=0), products + block.T @ block
     if not count:
         return np.ones(1, np.float32)
-    covariance = products - np.outer(total, total) / count
-    power = np.diag(covariance)
-    if covariance.mean() < _CANCELLING * power.mean():
-        loudest = int(np.argmax(power > 0.999 * power.max()))  # the first of those alike
-        return np.eye(len(power), dtype=np.float32)[loudest]
-    return np.full(len(power), 1 / len(power), np.float32)
+    return channel_weights(products - np.outer(total, total) / count)
+
+
+def channel_weights(covariance, xp=np):
+    """`mixing_weights` of the channels' covariance `[channels, channels]`; `arrays` has `xp`."""
+    power = xp.diagonal(covariance)
+    first = xp.argmax(xp.asarray(power > 0.999 * xp.max(power), int))  # of those as loud as any
+    loudest = xp.asarray(xp.arange(xp.size(power)) == first, np.float32)
+    cancels = xp.mean(covariance) < _CANCELLING * xp.mean(power)
+    equal = 1 / xp.asarray(xp.size(power), np.float32)
+    return xp.where(cancels, loudest, xp.zeros_like(loudest) + equal)
+
+
+def without_offset(samples, xp=np):
+    """Samples, at least one, without a constant offset if there is one; `arrays` has `xp`."""
+    offset = xp.mean(samples)
+    spread = xp.sqrt(xp.maximum(xp.mean(xp.square(samples)) - xp.square(offset), 0.0))
+    return samples - xp.where(xp.abs(offset) > _OFFSET * spread, offset, xp.zeros_like(offset))
 
 
 def save(path, audio):

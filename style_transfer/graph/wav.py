@@ -7,6 +7,8 @@ read here: PCM of 8, 16, 24 and 32 bit and float of 32 and 64 bit, any channels,
 import numpy as np
 import tensorflow as tf
 
+from style_transfer import audio as audio_lib
+from style_transfer.graph import arrays
 from style_transfer.graph.checks import require
 
 MIN_RATE, MAX_RATE = 8_000, 192_000
@@ -28,7 +30,7 @@ def decode(data, name="style_bytes"):
         name: Of the input, for errors.
 
     Returns:
-        float32 `[num_samples]`, the mean of the channels, and the rate, a scalar int32.
+        float32 `[num_samples]`, mixed as `audio.load` does, and the rate, a scalar int32.
 
     Raises:
         InvalidArgumentError: It is no WAV file, of an unknown encoding, empty or not finite.
@@ -60,12 +62,19 @@ def decode(data, name="style_bytes"):
     samples = tf.switch_case(
         tf.argmax(tf.cast(is_known, tf.int32), output_type=tf.int32),
         [lambda read=read: tf.cast(read(body), tf.float32) for _, _, read in _ENCODINGS])
-    samples = tf.reduce_mean(tf.reshape(samples, (-1, channels)), axis=1)
     with tf.control_dependencies([
             require(tf.size(samples) > 0, "The WAV file holds no samples."),
             require(tf.reduce_all(tf.math.is_finite(samples)), "The WAV file holds NaN or infinite "
                     "samples. Export the recording again.")]):
-        return tf.identity(samples), rate
+        samples = tf.reshape(samples, (-1, channels))
+    return audio_lib.without_offset(_mixed(samples), arrays), rate
+
+
+def _mixed(samples):
+    """`[num_samples, channels]` in one channel, as `audio.load` mixes them."""
+    centred = samples - tf.reduce_mean(samples, axis=0)
+    covariance = tf.matmul(centred, centred, transpose_a=True)
+    return tf.linalg.matvec(samples, audio_lib.channel_weights(covariance, arrays))
 
 
 def counted(samples, count, rate, name, count_name):

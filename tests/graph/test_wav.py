@@ -43,6 +43,16 @@ def test_every_encoding_and_number_of_channels_is_read_as_the_library_does(decod
     np.testing.assert_allclose(samples, audio.load(data).samples, atol=1e-6)
 
 
+@pytest.mark.parametrize("mix", [[1.0, -1.0], [0.5, -0.6], [1.0, 0.2], [-0.5, 0.6, 0.1]])
+@pytest.mark.parametrize("offset", [0.0, 0.3])
+def test_channels_that_cancel_and_offsets_are_treated_as_in_the_library(decode, mix, offset):
+    buffer, mono = io.BytesIO(), np.random.default_rng(0).uniform(-0.3, 0.3, (2000, 1))
+    soundfile.write(buffer, mono * mix + offset, 24_000, "FLOAT", format="WAV")
+    expected = audio.load(buffer.getvalue()).samples
+    assert np.std(expected) > 0.05
+    np.testing.assert_allclose(decode(buffer.getvalue())[0], expected, atol=1e-6)
+
+
 def test_extensible_headers_and_chunks_before_the_data_are_read(decode):
     data = noise_file("PCM_24", 48_000, 2, "WAVEX")
     np.testing.assert_allclose(decode(data)[0], audio.load(data).samples, atol=1e-6)
