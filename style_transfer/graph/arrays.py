@@ -99,8 +99,7 @@ def apply_along_axis(function, axis, arr):
 def fold(function, state, rows):
     """`style_transfer.arrays.fold`."""
     rows = tf.convert_to_tensor(rows)
-    count = tf.shape(rows)[0]
-    return tf.while_loop(lambda index, _: index < count,
+    return tf.while_loop(lambda index, _: index < rows.shape[0],
                          lambda index, state: (index + 1, function(state, rows[index])),
                          (tf.constant(0), state))[1]
 

@@ -140,8 +140,8 @@ class Loop(keras.Model):
         batch, hop = x["uniforms"].shape[0], model.hop
         kernels, begin = self.steps.kernels(), x["position"][0]
         gates = ops.reshape(x["conditions"], (batch, -1, stack.num_layers, 2 * stack.gate_channels))
-        biases = ops.stack([ops.convert_to_tensor(bias) for bias in stack.biases])
-        gates = ops.transpose(gates, (1, 2, 0, 3)) + biases[:, None]
+        gates = ops.transpose(gates, (1, 2, 0, 3)) + ops.stack(
+            [ops.reshape(bias, (1, -1)) for bias in stack.biases])
 
         def step(index, state, audio, logits):
             output, after = self.steps(
