@@ -1,5 +1,4 @@
 import functools
-import inspect
 
 import keras
 import numpy as np
@@ -42,21 +41,6 @@ def trained(folder, tmp_path_factory):
         return run_dir, training.train(*hparams(name, text), options, lines.append), lines
 
     return run
-
-
-def test_model_and_loss_hparams_default_to_what_is_built():
-    from style_transfer.models.onsets_frames.harmonic_transcriber import HarmonicTranscriber
-    from style_transfer.models.onsets_frames.magenta_loss import OnsetsFramesLoss
-    from style_transfer.models.onsets_frames.net import OnsetsFrames
-
-    for config, built, names in (
-            (onsets_frames.CONFIG, OnsetsFrames, onsets_frames.MODEL_HPARAMS),
-            (onsets_frames.CONFIG, OnsetsFramesLoss, onsets_frames.LOSS_HPARAMS),
-            (onsets_frames.SMALL, HarmonicTranscriber, onsets_frames.SMALL_MODEL_HPARAMS)):
-        parameters = inspect.signature(built).parameters
-        for name in names:
-            assert getattr(config.hparams, name) == parameters[name].default, name
-        assert set(parameters) - set(names) <= {"kwargs", "name"}
 
 
 def test_the_learning_rate_is_magentas():

@@ -1,4 +1,3 @@
-import inspect
 import json
 
 import keras
@@ -6,7 +5,6 @@ import numpy as np
 import pytest
 
 from style_transfer import configs, training
-from style_transfer.configs import wavenet
 from style_transfer.models.wavenet import inputs
 from tests.pipelines import tiny_pairs
 
@@ -31,18 +29,6 @@ def tiny(name, text=""):
     taps = min(8, config.hparams.predictor_taps)
     hparams = configs.parse_hparams(f"{TINY},predictor_taps={taps}", config.hparams)
     return config, configs.parse_hparams(text, hparams)
-
-
-def test_hparams_default_to_the_model_of_the_seed():
-    from style_transfer.models.wavenet.loss import WaveNetLoss
-    from style_transfer.models.wavenet.net import WaveNet
-
-    for built, names in ((WaveNet, wavenet.MODEL_HPARAMS), (WaveNetLoss, wavenet.LOSS_HPARAMS)):
-        parameters = inspect.signature(built).parameters
-        for name in names:
-            assert getattr(wavenet.MIDI2WAVE.hparams, name) == parameters[name].default, name
-        assert set(parameters) - set(names) <= {"kwargs", "name", "seed", "roll_features",
-                                                "global_size", "num_pianos"}
 
 
 def test_midi2wave_has_the_decoder_of_the_seed():
