@@ -58,7 +58,7 @@ EXTRAS = {
     "metrics": ["mir_eval"],
     "serving": ["fastapi", "grpcio", "prometheus-client", "tensorflow-serving-api", "uvicorn"],
     "dev": ["httpx2", "ipykernel", "mypy", "nbclient", "nbformat", "playwright", "pytest>=8",
-            "ruff", "uv"],
+            "pytest-xdist", "ruff", "uv"],
 }
 
 setuptools.setup(

@@ -1,4 +1,4 @@
-"""One backend, quiet logs and fixed random numbers for every test."""
+"""One backend, quiet logs, fixed random numbers and quick graphs for every test."""
 
 import os
 import random
@@ -8,11 +8,29 @@ import sys
 os.environ.setdefault("KERAS_BACKEND", "tensorflow")
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("MPLBACKEND", "agg")
+# Workers share the cores: each with as many threads as there are cores would wait for the others.
+if "PYTEST_XDIST_WORKER_COUNT" in os.environ:
+    _THREADS = max(1, (os.cpu_count() or 1) // int(os.environ["PYTEST_XDIST_WORKER_COUNT"]))
+    for _name in ("TF_NUM_INTRAOP_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
+        os.environ.setdefault(_name, str(_THREADS))
 
 import numpy as np
 import pytest
 
 SEED = 20_240_601
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup():
+    """Leaves graphs as they are: optimizing them takes longer than running them in tests.
+
+    Processes that tests start, the notebook's kernel among them, have TensorFlow's defaults.
+    """
+    if "tensorflow" in sys.modules:
+        optimizer = sys.modules["tensorflow"].config.optimizer
+        # Setting it anew would make TensorFlow forget what it has compiled.
+        if not optimizer.get_experimental_options().get("disable_meta_optimizer"):
+            optimizer.set_experimental_options({"disable_meta_optimizer": True})
 
 
 @pytest.fixture(autouse=True)
@@ -32,13 +50,3 @@ def small_limits():
 
     return Limits(body_bytes=1 << 20, batch_size=4, clip_secs=30.0, content_secs=60.0, notes=500,
                   adapt_steps=10, workers=2, queue=2, read_secs=2.0, compute_secs=20.0)
-
-
-@pytest.fixture(scope="module")
-def graphs_as_they_are():
-    """Optimizing the graphs takes longer than running them in tests."""
-    import tensorflow as tf
-
-    tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})
-    yield
-    tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": False})

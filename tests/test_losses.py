@@ -157,17 +157,20 @@ def test_loss_of_equal_clips_is_zero_and_grows_with_the_difference(name):
 
 
 @pytest.mark.parametrize("name", LOSSES)
-@pytest.mark.parametrize("target", ["silence", "the target", "DC"])
-def test_loss_and_gradient_are_finite_for_every_signal(name, target):
+def test_loss_and_gradient_are_finite_for_every_signal(name):
     loss = LOSSES[name]()
     loss.reduction = "none"
-    audio = tf.constant(np.concatenate(list(SIGNALS.values())))
+    targets = ("silence", "the target", "DC")
+    pairs = [(signal, target) for target in targets for signal in SIGNALS]
+    audio = tf.constant(np.concatenate([SIGNALS[signal] for signal, _ in pairs]))
     with tf.GradientTape() as tape:
         tape.watch(audio)
-        value = loss(np.tile(SIGNALS[target], (len(SIGNALS), 1)), audio)
-    assert value.shape == (2 * len(SIGNALS),)
-    assert np.all(np.isfinite(value))
-    assert np.all(np.isfinite(tape.gradient(value, audio)))
+        value = loss(np.concatenate([SIGNALS[target] for _, target in pairs]), audio)
+    assert value.shape == (2 * len(pairs),)
+    for found in (value, tape.gradient(value, audio)):
+        is_finite = np.isfinite(found).reshape(len(pairs), -1).all(axis=1)
+        assert is_finite.all(), [pair for pair, good in zip(pairs, is_finite, strict=True)
+                                 if not good]
 
 
 @pytest.mark.parametrize("name", ["piano", "logmel", "spectral with floor"])
@@ -205,7 +208,7 @@ def test_model_trains_with_the_loss_and_is_saved_with_it(tmp_path):
     )
     model = keras.Model(inputs, outputs)
     loss = losses.PianoLoss(SAMPLE_RATE, fft_sizes=(512, 64), mel_scales=((512, 64),))
-    model.compile(keras.optimizers.Adam(0.03), loss)
+    model.compile(keras.optimizers.Adam(0.03), loss, jit_compile=False)
     history = model.fit(VALUE, TARGET, epochs=12, verbose=0).history["loss"]
     assert history[-1] < 0.9 * history[0]
     model.save(tmp_path / "model.keras")

@@ -123,7 +123,7 @@ def run_explicit_loop(placement, model, loss, optimizer, data, monitor):
         optimizer.apply_gradients(zip(gradients, model.trainable_variables, strict=True))
         return value
 
-    @tf.function
+    @tf.function(autograph=False)
     def train_step(iterator):
         values = strategy.run(replica_step, args=next(iterator))
         return strategy.reduce(tf.distribute.ReduceOp.SUM, values, axis=None)

@@ -101,18 +101,19 @@ def test_hparams_survive_a_record():
         configs.from_dict({"gone": 1}, Example())
 
 
-@pytest.mark.parametrize(("name", "model"), [
+@pytest.mark.parametrize(("name", "made"), [
     ("piano_ddsp", "piano_ddsp:PianoDDSP"), ("onsets_frames", "onsets_frames:OnsetsFrames"),
     ("onsets_frames_small", "onsets_frames:HarmonicTranscriber"),
     ("midi2wave", "wavenet:WaveNet"), ("wavenet_spectral", "wavenet:SpectralWaveNet"),
-    ("drum_kit", "drums_rnn:DrumsRnn"), ("midi2wave", "wavenet.loss:WaveNetLoss"),
-    ("onsets_frames", "onsets_frames.magenta_loss:OnsetsFramesLoss")])
-def test_hparams_default_to_what_the_model_defaults_to(name, model):
-    module, _, class_name = model.partition(":")
-    model = getattr(importlib.import_module(f"style_transfer.models.{module}"), class_name)
-    hparams = configs.get(name).hparams
-    shared = {key: value.default for key, value in inspect.signature(model).parameters.items()
-              if hasattr(hparams, key) and value.default is not value.empty}
+    ("drum_kit", "drums_rnn:DrumsRnn"),
+    ("onsets_frames", "onsets_frames.magenta_loss:OnsetsFramesLoss"),
+    ("midi2wave", "wavenet.loss:WaveNetLoss")])
+def test_hparams_are_the_arguments_of_model_and_loss_with_their_defaults(name, made):
+    module, _, class_name = made.partition(":")
+    made = getattr(importlib.import_module(f"style_transfer.models.{module}"), class_name)
+    hparams, arguments = configs.get(name).hparams, inspect.signature(made).parameters
+    shared = {key: value.default for key, value in arguments.items() if hasattr(hparams, key)}
+    assert set(arguments) - set(shared) <= {"kwargs", "name", "seed", "roll_features"}
     own = OWN_DEFAULTS.get(name, set()) & set(shared)
     assert len(shared) > 1
     assert {key for key, value in shared.items() if getattr(hparams, key) != value} == own

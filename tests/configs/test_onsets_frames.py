@@ -1,4 +1,4 @@
-import dataclasses
+import functools
 
 import keras
 import numpy as np
@@ -31,6 +31,18 @@ def hparams(name, text):
     return config, configs.parse_hparams(text, config.hparams)
 
 
+@pytest.fixture(scope="module")
+def trained(folder, tmp_path_factory):
+    """Trains a case for 3 steps, once: the run's folder, its model and the lines of progress."""
+    @functools.cache
+    def run(name, text):
+        run_dir, lines = tmp_path_factory.mktemp("runs"), []
+        options = training.TrainOptions(str(run_dir), folder, 3, eval_interval=3, log_interval=1)
+        return run_dir, training.train(*hparams(name, text), options, lines.append), lines
+
+    return run
+
+
 def test_the_learning_rate_is_magentas():
     optimizer = onsets_frames.CONFIG.build_optimizer(onsets_frames.CONFIG.hparams)
     rate = optimizer._learning_rate
@@ -49,18 +61,16 @@ def test_outputs_have_the_shapes_of_their_targets(folder, name, text):
 
 
 @pytest.mark.parametrize(("name", "text"), CASES)
-def test_training_evaluates_notes_and_shows_rolls(folder, tmp_path, name, text):
+def test_training_evaluates_notes_and_shows_rolls(folder, trained, name, text):
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
     config, small = hparams(name, text)
-    options = training.TrainOptions(str(tmp_path), folder, 3, eval_interval=3, log_interval=1)
-    lines = []
-    training.train(config, small, options, lines.append)
-    scores = training.evaluate(config, small, run_dir=str(tmp_path), examples_path=folder,
+    run_dir, _, lines = trained(name, text)
+    scores = training.evaluate(config, small, run_dir=str(run_dir), examples_path=folder,
                                report=lambda line: None)[3]
     assert {"loss", "onset", "frame", "note_f1", "note_with_offsets_f1", "velocity_error",
             "frame_f1", "onset_threshold", "note_with_offsets_velocity_f1"} <= set(scores)
-    events = EventAccumulator(str(tmp_path / "eval")).Reload()
+    events = EventAccumulator(str(run_dir / "eval")).Reload()
     assert "note_f1" in events.Tags()["scalars"]
     assert "example_0/target_over_prediction" in events.Tags()["images"]
     assert np.isfinite([float(line.split("loss ")[1].split()[0]) for line in lines
@@ -68,15 +78,14 @@ def test_training_evaluates_notes_and_shows_rolls(folder, tmp_path, name, text):
 
 
 @pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="tf.distribute")
-def test_the_explicit_loop_trains_dicts_as_fit_does(folder, tmp_path, monkeypatch):
+def test_the_explicit_loop_trains_dicts_as_fit_does(folder, trained, tmp_path, monkeypatch):
     import tensorflow as tf
 
     config, small = hparams(*CASES[0])
-    options = training.TrainOptions(str(tmp_path / "a"), folder, 3, eval_interval=0)
-    expected = training.train(config, small, options, lambda line: None)
+    _, expected, _ = trained(*CASES[0])
     placement = strategies.Placement(tf.distribute.OneDeviceStrategy("cpu:0"), explicit_loop=True)
     monkeypatch.setattr(strategies, "make_placement", lambda name: placement)
-    found = training.train(config, small, dataclasses.replace(options, run_dir=str(tmp_path / "b")),
-                           lambda line: None)
+    options = training.TrainOptions(str(tmp_path), folder, 3, eval_interval=0)
+    found = training.train(config, small, options, lambda line: None)
     for a, b in zip(expected.weights, found.weights, strict=True):
         np.testing.assert_allclose(a, b, atol=1e-5, err_msg=a.path)

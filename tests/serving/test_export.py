@@ -32,9 +32,6 @@ RATE = 24_000
 STEP = 1 / 2**15  # of the 16 bit that WAV answers have
 
 
-pytestmark = pytest.mark.usefixtures("graphs_as_they_are")
-
-
 @pytest.fixture(scope="module")
 def model():
     model = pianos.tiny_model()

@@ -21,9 +21,6 @@ def seeds(*numbers):
     return tf.constant(numbers, tf.int32)
 
 
-pytestmark = pytest.mark.usefixtures("graphs_as_they_are")
-
-
 def tiny(name, **hparams):
     keras.utils.set_random_seed(1)
     config = configs.get(name)

@@ -60,13 +60,13 @@ def test_saved_weights_with_config_give_the_same_outputs(tmp_path, arguments):
     model.save_weights(tmp_path / weights.WEIGHTS_FILE)
     loaded = weights.load(tmp_path)
     assert loaded.get_config() == model.get_config()
-    audio = noise(4096)
+    audio = noise(1024)
     for name, value in model(audio).items():
         np.testing.assert_array_equal(value, loaded(audio)[name])
 
 
 def test_a_keras_file_gives_the_same_outputs(tmp_path):
-    model, audio = tiny(), noise(4096)
+    model, audio = tiny(), noise(1024)
     expected = model(audio)
     model.save(tmp_path / "model.keras")
     loaded = keras.saving.load_model(tmp_path / "model.keras")
@@ -81,9 +81,9 @@ def labels(frames):
 
 
 def gradients(model, which):
-    audio = noise(4096)
+    audio = noise(1024)
     with tf.GradientTape() as tape:
-        term = ops.mean(OnsetsFramesLoss().terms(labels(9), model(audio, training=True))[which])
+        term = ops.mean(OnsetsFramesLoss().terms(labels(3), model(audio, training=True))[which])
     found = tape.gradient(term, model.trainable_variables)
     return {v.path: g for v, g in zip(model.trainable_variables, found, strict=True)}
 
@@ -103,7 +103,7 @@ def test_the_frames_loss_reaches_exactly_the_stacks_whose_gradient_is_not_stoppe
 
 def test_a_few_steps_of_training_lower_the_loss():
     model, loss = tiny(dropout_keep_amts=(1.0, 1.0, 1.0)), OnsetsFramesLoss()
-    audio, y, optimizer = noise(4096), labels(9), keras.optimizers.Adam(0.01)
+    audio, y, optimizer = noise(1024), labels(3), keras.optimizers.Adam(0.01)
     losses = []
     for _ in range(6):
         with tf.GradientTape() as tape:
@@ -114,7 +114,7 @@ def test_a_few_steps_of_training_lower_the_loss():
 
 
 def test_dropout_is_for_training_only():
-    model, audio = tiny(dropout_keep_amts=(0.5, 0.5, 0.5)), noise(4096)
+    model, audio = tiny(dropout_keep_amts=(0.5, 0.5, 0.5)), noise(1024)
     once, again = (np.asarray(model(audio)["onset"]) for _ in range(2))
     np.testing.assert_array_equal(once, again)
     assert np.abs(np.asarray(model(audio, training=True)["onset"]) - once).max() > 1e-3

@@ -35,9 +35,6 @@ CLIP = "examples/electric_grand.flac"
 LONGEST_SECS = 60.0
 
 
-pytestmark = pytest.mark.usefixtures("graphs_as_they_are")
-
-
 @pytest.fixture(scope="module")
 def clip(request):
     """Six seconds of a rendered piano at the models' rate."""

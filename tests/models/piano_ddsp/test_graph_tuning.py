@@ -16,7 +16,7 @@ CLIP = pathlib.Path(__file__).parents[3] / "examples" / "electric_grand.flac"
 
 
 @pytest.fixture(scope="module")
-def measure(graphs_as_they_are):
+def measure():
     return tf.function(lambda samples: tuning.measure_tuning(samples, RATE), autograph=False,
                        input_signature=[tf.TensorSpec([None])])
 

@@ -173,7 +173,7 @@ def test_training_lowers_the_loss(options):
     loss, optimizer, values = WaveNetLoss(model.output_kind), keras.optimizers.Adam(1e-2), []
     model.build(None)
 
-    @tf.function
+    @tf.function(autograph=False)
     def step():
         with tf.GradientTape() as tape:
             value = loss(x, model(x, training=True))

@@ -49,7 +49,7 @@ STEP = 1 / 2**15  # of the 16 bit that WAV answers have
 
 
 @pytest.fixture(scope="module", autouse=True)
-def samplers(graphs_as_they_are):
+def samplers():
     """TensorFlow complains of functions that outlive it."""
     yield
     sampler_of.cache_clear()

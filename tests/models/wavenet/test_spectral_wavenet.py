@@ -53,7 +53,7 @@ def test_training_with_the_spectral_loss_finds_the_pitch():
     optimizer, values = keras.optimizers.Adam(1e-2), []
     optimizer.build(model.trainable_variables)
 
-    @tf.function
+    @tf.function(autograph=False)
     def step():
         with tf.GradientTape() as tape:
             value = loss(target, model(x, training=True))
