@@ -5,14 +5,16 @@ damped, which is what a synthesizer needs.
 """
 
 import dataclasses
-import os
-import pathlib
 
 import numpy as np
+
+from style_transfer import files
 
 NUM_KEYS = 88
 LOWEST_PITCH = 21
 FRAMES_PER_SECOND = 50
+# Times on the edge of two frames are rounded: by up to 3e-5 frames in float32 after ten seconds.
+EDGE_FRAMES = 1e-4
 NUM_PEDALS = 3
 ROLL_DEPTH = 2 * NUM_KEYS + NUM_PEDALS
 SUSTAIN_CC, SOSTENUTO_CC, SOFT_CC = 64, 66, 67
@@ -109,14 +111,8 @@ def save_midi(path, sequence):
         sequence.CopyFrom(given)
         for note in sequence.notes:
             note.end_time = max(note.end_time, note.start_time + shortest)
-    path = pathlib.Path(path)
-    partial = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        with open(partial, "wb") as file:
-            note_seq.midi_io.note_sequence_to_pretty_midi(sequence).write(file)
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
+    with files.written_whole(path) as partial:
+        note_seq.midi_io.note_sequence_to_pretty_midi(sequence).write(str(partial))
 
 
 def note_table(sequence):
@@ -195,8 +191,8 @@ def roll(table, start_secs, num_frames, frames_per_second=FRAMES_PER_SECOND):
     inside = (table.damped_secs > start_secs) | (table.onset_secs >= start_secs)
     for i in np.flatnonzero(inside & (table.onset_secs < end_secs)):
         key, velocity = table.key[i], table.velocity[i]
-        first = int(np.floor((table.onset_secs[i] - start_secs) * frames_per_second + 1e-6))
-        last = int(np.ceil((table.damped_secs[i] - start_secs) * frames_per_second - 1e-6))
+        first = int(frame_of(table.onset_secs[i] - start_secs, frames_per_second))
+        last = int(frame_after(table.damped_secs[i] - start_secs, frames_per_second))
         if first >= num_frames:
             continue
         if first >= 0:
@@ -205,6 +201,24 @@ def roll(table, start_secs, num_frames, frames_per_second=FRAMES_PER_SECOND):
     times = start_secs + (np.arange(num_frames) + 0.5) / frames_per_second
     out[:, 2 * NUM_KEYS:] = table.pedals.at(times)
     return out
+
+
+def frame_of(secs, frames_per_second=FRAMES_PER_SECOND):
+    """Frame that holds a time; one on an edge, give or take its rounding, begins a frame.
+
+    Args:
+        secs: Number, array or tensor of any library, seconds.
+        frames_per_second: Frame rate.
+
+    Returns:
+        Whole numbers of the same type and shape.
+    """
+    return (secs * frames_per_second + EDGE_FRAMES) // 1
+
+
+def frame_after(secs, frames_per_second=FRAMES_PER_SECOND):
+    """First frame that begins at a time or later, as `frame_of`: what ends there is over in it."""
+    return -((EDGE_FRAMES - secs * frames_per_second) // 1)
 
 
 def _step(curve, times_secs):

@@ -20,8 +20,10 @@ FLOORS = (
     {"transcription", "symbolic"},
     {"models/base"},
     {"synthesis", "layers", "losses", "measure", "pictures"},
+    {"strings"},
     {"signal", "piano_roll", "weights"},
-    {"audio", "files", "options"},
+    {"audio"},
+    {"files", "options"},
     {"midi"},
 )
 

@@ -115,9 +115,9 @@ def roll(table, num_frames, frames_per_second=piano_roll.FRAMES_PER_SECOND):
     inside = (table.onset_secs < end_secs) & ((table.damped_secs > 0) | (table.onset_secs >= 0))
     key, velocity, onset, damped = (tf.boolean_mask(v, inside) for v in (
         table.key, table.velocity, table.onset_secs, table.damped_secs))
-    first = tf.cast(tf.floor(onset * frames_per_second + 1e-6), tf.int32)
+    first = tf.cast(piano_roll.frame_of(onset, frames_per_second), tf.int32)
     # Later than the last frame by any amount is the same, and fits into an int32.
-    last = tf.math.ceil(tf.minimum(damped, end_secs + 1) * frames_per_second - 1e-6)
+    last = piano_roll.frame_after(tf.minimum(damped, end_secs + 1), frames_per_second)
     last = tf.maximum(tf.cast(last, tf.int32), tf.maximum(first + 1, 1))
     begin, stop = tf.maximum(first, 0), tf.minimum(last, num_frames)
     struck = (first >= 0) & (first < num_frames)

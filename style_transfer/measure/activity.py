@@ -7,6 +7,7 @@ what really sounds, so it serves for measuring a piano's tuning and for nothing 
 import numpy as np
 
 from style_transfer.measure import tuning_fit as tuning_fit_lib
+from style_transfer.piano_roll import NUM_KEYS
 
 BINS_PER_SEMITONE = 4
 LOWEST_HZ = 26.0
@@ -69,13 +70,14 @@ def _scatter(position, column, amplitude, num_columns):
 
 def _templates(cents):
     """Spectra of the 88 keys of a typical grand tuned `cents` off, `[NUM_BINS, 88]`."""
-    curves = tuning_fit_lib.Curves(np.full(88, cents), np.ones(88), np.ones(88))
-    key = np.repeat(np.arange(88), TEMPLATE_PARTIALS)
-    partial = np.tile(np.arange(1, TEMPLATE_PARTIALS + 1), 88)
+    curves = tuning_fit_lib.Curves(np.full(NUM_KEYS, cents), np.ones(NUM_KEYS),
+                                   np.ones(NUM_KEYS))
+    key = np.repeat(np.arange(NUM_KEYS), TEMPLATE_PARTIALS)
+    partial = np.tile(np.arange(1, TEMPLATE_PARTIALS + 1), NUM_KEYS)
     freq = curves.partial_hz(key, partial)
     amplitude = 10 ** (-(6 * np.log2(partial) + 5 * freq / 1000) / 20)
     position = 12 * BINS_PER_SEMITONE * np.log2(freq / LOWEST_HZ)
-    out = _scatter(position, key, amplitude, 88)
+    out = _scatter(position, key, amplitude, NUM_KEYS)
     return out / (out.sum(axis=0) + 1e-9)
 
 
@@ -88,7 +90,7 @@ def _explain(spectra, templates, iterations):
     target = np.sqrt(spectra)
     shapes = np.sqrt(templates)
     shapes = shapes / (shapes.sum(axis=0) + 1e-9)
-    gains = np.tile(target.sum(axis=0) / 88, (88, 1))
+    gains = np.tile(target.sum(axis=0) / NUM_KEYS, (NUM_KEYS, 1))
     for _ in range(iterations):
         gains = gains * (shapes.T @ (target / (shapes @ gains + 1e-9)))
     model = shapes @ gains + 1e-9

@@ -1,4 +1,4 @@
-"""Measuring a piano: tuning, inharmonicity, noise, decay and bandwidth from a clip of it.
+"""Measuring a piano: tuning, inharmonicity, noise and bandwidth from a clip of it.
 
 Only numpy and scipy. What is measured here need not be learned, and pitch cannot be learned
 through a spectral loss.
@@ -9,8 +9,8 @@ import dataclasses
 import numpy as np
 
 from style_transfer import audio as audio_lib
+from style_transfer import strings
 from style_transfer.measure import activity as activity_lib
-from style_transfer.measure import decay as decay_lib
 from style_transfer.measure import peaks as peaks_lib
 from style_transfer.measure import tuning_fit as tuning_fit_lib
 from style_transfer.measure.clip import (
@@ -19,11 +19,11 @@ from style_transfer.measure.clip import (
     measure_noise_floor,
     noise_band_edges_hz,
 )
+from style_transfer.piano_roll import NUM_KEYS
 
-__all__ = ["Tuning", "check_style_clip", "measure_bandwidth", "measure_decay",
-           "measure_noise_floor", "measure_tuning", "noise_band_edges_hz", "reference_tuning"]
+__all__ = ["Tuning", "check_style_clip", "measure_bandwidth", "measure_noise_floor",
+           "measure_tuning", "noise_band_edges_hz", "reference_tuning"]
 
-NUM_KEYS = 88
 ANALYSIS_RATE = 24_000
 
 
@@ -75,30 +75,12 @@ def measure_tuning(audio, notes=None):
     return _tuning(curves)
 
 
-def measure_decay(audio, notes, tuning):
-    """How fast partials fade, by key region and frequency band.
-
-    Args:
-        audio: An `Audio`.
-        notes: `NoteTable` of what is played.
-        tuning: The piano's `Tuning`.
-
-    Returns:
-        A `Decay`: `db_per_sec` and `count`, `[8 regions, 7 bands]`, and their edges; NaN where
-        no partial rings undisturbed.
-    """
-    audio = _at_analysis_rate(audio)
-    cents = 1200 * np.log2(tuning.f0_hz / tuning_fit_lib.equal_temperament_hz())
-    stiffness = tuning.inharmonicity / tuning_fit_lib.typical_inharmonicity()
-    return decay_lib.measure_decay(audio.samples, audio.sample_rate, notes, cents, stiffness)
-
-
 def _at_analysis_rate(audio):
     return audio_lib.resample(audio, min(audio.sample_rate, ANALYSIS_RATE))
 
 
 def _tuning(curves):
-    f0 = tuning_fit_lib.equal_temperament_hz() * 2 ** (curves.cents / 1200)
+    f0 = strings.equal_temperament_hz() * 2 ** (curves.cents / 1200)
     stiffness = tuning_fit_lib.typical_inharmonicity() * curves.stiffness
     confidence = np.where(curves.cents_std < 60, np.exp(-curves.cents_std / 5), 0)
     return Tuning(f0.astype(np.float32), stiffness.astype(np.float32),

@@ -9,10 +9,10 @@ import dataclasses
 import numpy as np
 from scipy.special import erf
 
+from style_transfer import strings
 from style_transfer.measure import keyboard as keyboard_lib
+from style_transfer.piano_roll import LOWEST_PITCH, NUM_KEYS
 
-NUM_KEYS = 88
-A4_KEY = 48
 MAX_PARTIALS = 40
 HIGHEST_PARTIAL_HZ = 8000.0
 CENTS = 1200 / np.log(2)
@@ -28,11 +28,6 @@ PARTIAL_STRAY_CENTS = 1.0
 MIN_STIFFNESS, MAX_STIFFNESS = 0.01, 12.0
 
 
-def equal_temperament_hz():
-    """Fundamentals of the 88 keys with A4 at 440 Hz, float64 `[88]`."""
-    return 440.0 * 2 ** ((np.arange(NUM_KEYS) - A4_KEY) / 12)
-
-
 def typical_inharmonicity():
     """Inharmonicity B of a typical grand, float64 `[88]`.
 
@@ -41,7 +36,7 @@ def typical_inharmonicity():
     Source: Rigaud, David and Daudet, 2013, "A parametric model and estimation techniques for the
     inharmonicity and tuning of the piano", eq. 5 and its mean parameters.
     """
-    pitch = np.arange(NUM_KEYS) + 21
+    pitch = np.arange(NUM_KEYS) + LOWEST_PITCH
     return np.exp(-0.0847 * pitch - 5.82) + np.exp(0.0926 * pitch - 13.64)
 
 
@@ -73,10 +68,10 @@ class Curves:
     cents_std: np.ndarray
 
     def partial_hz(self, key, partial):
-        """Frequencies of partials of keys, by the stiff string's formula (Fletcher, 1964)."""
-        f0 = equal_temperament_hz()[key] * 2 ** (self.cents[key] / 1200)
+        """Frequencies of partials of keys."""
+        f0 = strings.equal_temperament_hz()[key] * 2 ** (self.cents[key] / 1200)
         b = typical_inharmonicity()[key] * self.stiffness[key]
-        return partial * f0 * np.sqrt(1 + b * partial**2)
+        return strings.partial_hz(f0, b, partial)
 
 
 def pairs_from_notes(notes, peaks, min_coverage=0.35):

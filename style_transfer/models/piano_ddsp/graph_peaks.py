@@ -8,7 +8,7 @@ import tensorflow as tf
 
 from style_transfer.measure import activity as activity_lib
 from style_transfer.measure import peaks as peaks_lib
-from style_transfer.measure import tuning_fit as tuning_fit_lib
+from style_transfer.piano_roll import NUM_KEYS
 
 _DECIBELS = 10 / math.log(10)
 
@@ -165,7 +165,7 @@ def _explain(spectra, templates, iterations):
     target = tf.sqrt(spectra)
     shapes = tf.sqrt(templates)
     shapes = shapes / (tf.reduce_sum(shapes, axis=0) + 1e-9)
-    keys = tuning_fit_lib.NUM_KEYS
+    keys = NUM_KEYS
     gains = tf.tile((tf.reduce_sum(target, axis=0) / keys)[None], [keys, 1])
 
     def update(i, gains):

@@ -13,7 +13,6 @@ from style_transfer.synthesis import modal, una_corda, white_noise
 
 CHUNK_NODES = generation.CHUNK_NODES
 SEED = 0
-_RATE = piano_roll.FRAMES_PER_SECOND
 _PER_PARTIAL = ("frequency_hz", "amplitude", "decay", "aftersound_decay", "aftersound", "damping",
                 "beat_hz")
 
@@ -55,7 +54,7 @@ class Player:
         chunks = tf.maximum(tf.cast(chunks, tf.int32), 1)
         style = piano["style"][None]
         last_secs = tf.cast(chunks * self.chunk_nodes, tf.float64) * self._node_secs
-        num_frames = tf.cast(last_secs * _RATE + 1e-6, tf.int32) + 1
+        num_frames = tf.cast(piano_roll.frame_of(last_secs), tf.int32) + 1
         frames, background = model.decode_frames(notes_lib.roll(table, num_frames)[None], style)
         background = background[0]
         state = self._controls(piano, table, frames[0], num_frames)
@@ -80,7 +79,7 @@ class Player:
 
     def _controls(self, piano, table, frames, num_frames):
         """Controls of all notes, some at a time, since they widen a lot on their way."""
-        frame = tf.cast(tf.floor(table.onset_secs * _RATE + 1e-4), tf.int32)
+        frame = tf.cast(piano_roll.frame_of(table.onset_secs), tf.int32)
         inside = (frame >= 0) & (frame < num_frames)
         soft = notes_lib.step(table.pedals[piano_roll.SOFT], table.onset_secs)
         key, velocity, onset, damped, frame, soft = (tf.boolean_mask(v, inside) for v in (
@@ -147,7 +146,7 @@ class Player:
         node_secs64 = tf.cast(first_node + nodes, tf.float64) * self._node_secs
         start = node_secs64[0]
         node_secs = tf.cast(node_secs64 - start, tf.float32)
-        frame = tf.cast(node_secs64 * _RATE + 1e-6, tf.int32)
+        frame = tf.cast(piano_roll.frame_of(node_secs64), tf.int32)
         power = tf.exp(tf.gather(background, frame))[None]
         power += self._burst_power(start, node_secs, state)
         noise = self._white_noise(first_node)

@@ -9,15 +9,17 @@ import math
 import numpy as np
 import tensorflow as tf
 
+from style_transfer import strings
 from style_transfer.measure import keyboard as keyboard_lib
 from style_transfer.measure import peaks as peaks_lib
 from style_transfer.measure import tuning_fit as tuning_fit_lib
 from style_transfer.models.piano_ddsp import graph_peaks
+from style_transfer.piano_roll import NUM_KEYS
 
 MAX_CENTS = 55.0
 COVERAGE = 0.7
-_KEYS, _COLUMNS = tuning_fit_lib.NUM_KEYS, tuning_fit_lib.MAX_PARTIALS + 1
-_TEMPERAMENT = tuning_fit_lib.equal_temperament_hz()
+_KEYS, _COLUMNS = NUM_KEYS, tuning_fit_lib.MAX_PARTIALS + 1
+_TEMPERAMENT = strings.equal_temperament_hz()
 _TYPICAL = tuning_fit_lib.typical_inharmonicity()
 _PARTIALS = np.arange(_COLUMNS, dtype=np.float64)[None]
 
@@ -95,7 +97,7 @@ def _observe(peaks, pairs, cents, stiffness, num_partials, tolerance_cents):
     """`tuning_fit_lib.observe`: peaks that are partials of sounding keys."""
     f0 = _TEMPERAMENT * tf.pow(tf.constant(2.0, tf.float64), cents / 1200)
     b = _TYPICAL * stiffness
-    table = f0[:, None] * _PARTIALS * tf.sqrt(1 + b[:, None] * _PARTIALS**2)
+    table = strings.partial_hz(f0[:, None], b[:, None], _PARTIALS, tf.sqrt)
     is_low = (table < tuning_fit_lib.HIGHEST_PARTIAL_HZ) & (_PARTIALS > 0)
     is_low &= tf.range(_COLUMNS)[None] <= num_partials
     count = tf.maximum(tf.reduce_sum(tf.cast(is_low, tf.int32), axis=1), 1)
