@@ -23,7 +23,7 @@ FLOORS = (
     {"strings"},
     {"signal", "piano_roll", "weights"},
     {"audio"},
-    {"files", "options"},
+    {"files", "options", "recordings"},
     {"midi"},
 )
 
