@@ -7,6 +7,7 @@ parser of text, fails and logs it), and a trailing slash does not empty the coll
 """
 
 import collections
+import contextlib
 import dataclasses
 import functools
 import hashlib
@@ -217,27 +218,14 @@ def _convert_to_frames(filename, root_dir, limits, as_played):
     """A file's records, and if Magenta's tell another time than is played, those that do not."""
     records = convert_file(filename, root_dir, limits, as_played)
     played = []
-    path = os.path.join(root_dir, filename)
-    if not as_played and _keeps_time_elsewhere(path, records[0], limits):
-        played = convert_file(filename, root_dir, limits, as_played=True)
+    is_midi = FORMAT_OF_EXTENSION[os.path.splitext(filename)[1].lower()] == "midi"
+    if is_midi and not as_played:
+        with open(os.path.join(root_dir, filename), "rb") as file:
+            elsewhere = midi_reader.keeps_time_elsewhere(file.read())
+        if elsewhere:
+            with contextlib.suppress(UnreadableFileError):  # too long at its true tempo, say
+                played = convert_file(filename, root_dir, limits, as_played=True)
     return [[tfrecords.frame(record) for record in some] for some in (records, played)]
-
-
-def _keeps_time_elsewhere(path, record, limits):
-    from note_seq.protobuf import music_pb2
-
-    if FORMAT_OF_EXTENSION[os.path.splitext(path)[1].lower()] != "midi":
-        return False
-    with open(path, "rb") as file:
-        data = file.read()
-    if not midi_reader.may_keep_time_elsewhere(data):
-        return False
-    magentas = music_pb2.NoteSequence.FromString(record)
-    try:
-        played = midi_reader.note_sequence(data, limits, played=True)
-    except UnreadableFileError:
-        return False
-    return (magentas.tempos, magentas.time_signatures) != (played.tempos, played.time_signatures)
 
 
 def read_as_played(path: str) -> Iterator[bytes]:

@@ -155,13 +155,30 @@ def serialized_note_sequence(
     )
 
 
-def may_keep_time_elsewhere(data: bytes) -> bool:
-    """Whether tempo or meter may stand outside a file's first track, where Magenta reads neither.
+def keeps_time_elsewhere(data: bytes) -> bool:
+    """Whether tempo or meter events outside a MIDI file's first track change its time.
 
-    It is False only where they cannot, and costs next to nothing.
+    Magenta's reader passes them over.
+
+    Args:
+        data: Bytes of a file that it reads.
+
+    Raises:
+        UnreadableFileError: It would not.
     """
     size = int.from_bytes(data[18:22], "big")  # of the first track
-    return any(data.find(mark, 22 + size) >= 0 for mark in (b"\xff\x51\x03", b"\xff\x58\x04"))
+    marks = (b"\xff\x51\x03", b"\xff\x58\x04")
+    if data[:4] == b"MThd" and all(data.find(mark, 22 + size) < 0 for mark in marks):
+        return False
+    events = midi_events.read_events(data)
+    first = dataclasses.replace(events, metas=[meta for meta in events.metas if not meta[1]])
+    return _time(first) != _time(events)
+
+
+def _time(events):
+    tempos = TempoMap.from_events(events, played=True)
+    meters = _read_signatures(events, midi_events.TIME_SIGNATURE, _meter, played=True)
+    return tempos.tick.tolist(), tempos.secs_per_tick.tolist(), meters
 
 
 def _metas(events, kind, played):
