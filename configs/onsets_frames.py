@@ -81,9 +81,10 @@ class OnsetsFramesSmallHparams(hparams_lib.Hparams):
     Attributes:
         crop_secs: Length of a training example.
         crops_per_example: Crops taken of each recording in a pass.
-        augment: Whether gain, timbre and noise of the recordings are varied.
+        augment: Whether level, timbre and noise of the recordings are varied.
         sample_rate: From here on to `causal`, see
             `style_transfer.models.onsets_frames.harmonic_transcriber.HarmonicTranscriber`.
+        velocity_width: Likewise.
         onset_loss_weight: From here on, see `style_transfer.models.onsets_frames.loss`.
     """
 
@@ -107,14 +108,17 @@ class OnsetsFramesSmallHparams(hparams_lib.Hparams):
     related: int = 6
     related_every: int = 2
     causal: bool = False
+    velocity_width: int = 32
     onset_loss_weight: float = 10.0
     offset_loss_weight: float = 5.0
     frame_loss_weight: float = 5.0
     key_loss_weight: float = 5.0
     pedal_loss_weight: float = 0.5
-    velocity_loss_weight: float = 1.0
+    velocity_loss_weight: float = 0.3
+    velocity_shift: float = 0.12
 
 
+LEVEL_UNSURE_DB = (-3.0, 3.0)
 LABEL_HPARAMS = ("onset_length", "offset_length", "onset_mode", "onset_delay",
                  "min_frame_occupancy_for_label")
 def build_optimizer(hparams: OnsetsFramesHparams):
@@ -133,9 +137,17 @@ def build_dataset(examples_path: str, hparams: OnsetsFramesHparams, split: str, 
 
 def build_small_dataset(examples_path: str, hparams: OnsetsFramesSmallHparams, split: str, *,
                         seed: int, skip_batches: int = 0, input_context=None):
-    """Batches with smooth labels, see `pipelines.inputs.transcription.make_dataset`."""
+    """Batches with smooth labels, see `pipelines.inputs.transcription.make_dataset`.
+
+    Recordings are at the level at which they are transcribed, give or take what is left unsure of
+    it: how loud a note is within its recording tells its velocity, how loud a recording is does
+    not.
+    """
+    from style_transfer.transcription.transcriber import LEVEL_DB
+
     return _dataset(examples_path, hparams, split, seed, skip_batches, input_context,
-                    augment=hparams.augment, hop_length=hparams.hop_length)
+                    augment=hparams.augment, hop_length=hparams.hop_length, level_db=LEVEL_DB,
+                    gain_db=LEVEL_UNSURE_DB)
 
 
 def build_metrics(hparams: OnsetsFramesHparams):
@@ -161,15 +173,18 @@ def _metrics(decode, hparams, hop_length, **thresholds):
     return TranscriptionMetrics(decode, hparams.crop_secs)
 
 
-def _dataset(examples_path, hparams, split, seed, skip_batches, input_context, augment, **labels):
+def _dataset(examples_path, hparams, split, seed, skip_batches, input_context, augment,
+             gain_db=None, **labels):
     from style_transfer.pipelines.inputs import transcription as transcription_inputs
     from style_transfer.pipelines.inputs import transcription_crops
 
     is_training = split == "train"
+    change = None
+    if augment and is_training:
+        change = transcription_crops.RecordingChange(**({"gain_db": gain_db} if gain_db else {}))
     settings = transcription_crops.TranscriptionSettings(
         sample_rate=hparams.sample_rate, crop_secs=hparams.crop_secs, seed=seed,
-        change=transcription_crops.RecordingChange() if augment and is_training else None,
-        with_notes=not is_training, **labels)
+        change=change, with_notes=not is_training, **labels)
     return transcription_inputs.make_dataset(
         examples_path, split, settings=settings, batch_size=hparams.batch_size,
         crops_per_example=hparams.crops_per_example if is_training else 1, shuffle=is_training,

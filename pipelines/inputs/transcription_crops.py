@@ -13,11 +13,13 @@ import numpy as np
 from style_transfer import piano_roll
 from style_transfer.pipelines.records import examples
 from style_transfer.transcription import labels as labels_lib
+from style_transfer.transcription import transcriber
 
 NOTE_COLUMNS = ("key", "velocity", "onset_secs", "release_secs", "damped_secs")
 MAX_NOTES = 1024
 LOWEST_EQ_HZ = 50.0
 _SEQUENCES_KEPT = 256
+_LEVELS_KEPT = 1 << 16
 
 
 @dataclasses.dataclass(frozen=True)
@@ -81,6 +83,8 @@ class TranscriptionSettings:
         crop_secs: Length of an example; shorter recordings are filled up with silence.
         labels: `smooth`, or `magenta` for binary ones; see `style_transfer.transcription.labels`.
         magenta_options: Keyword arguments of `magenta_labels`.
+        level_db: What `transcriber.loudest_level` recordings are brought to, dB full scale, as
+            they are before a model hears them; None leaves them as they are.
         change: Random changes of the audio, None for none.
         with_notes: Whether the notes are given too, for scores.
         seed: Of everything random.
@@ -91,6 +95,7 @@ class TranscriptionSettings:
     crop_secs: float = 10.0
     labels: str = "smooth"
     magenta_options: dict = dataclasses.field(default_factory=dict)
+    level_db: float | None = None
     change: RecordingChange | None = None
     with_notes: bool = False
     seed: int = 0
@@ -161,6 +166,8 @@ class TranscriptionCrops:
         spare = max(0, reference.num_samples - settings.crop_samples)
         first = int(rng.integers(spare + 1))
         samples = examples.read_audio(reference, first, settings.crop_samples)
+        if settings.level_db is not None:
+            samples = samples * self._gain(reference)
         if settings.change is not None:
             samples = settings.change.apply(samples, settings.sample_rate, rng)
         start_secs = first / settings.sample_rate
@@ -171,6 +178,12 @@ class TranscriptionCrops:
         if settings.with_notes:
             y["notes"] = self._notes(reference, start_secs)
         return samples, y
+
+    def _gain(self, reference):
+        loudest_db = _loudest_level(reference.path, reference.audio_span, reference.num_samples)
+        if loudest_db <= transcriber.SILENCE_DB:
+            return np.float32(1)
+        return np.float32(10 ** ((self.settings.level_db - loudest_db) / 20))
 
     def _smooth(self, reference, start_secs):
         return labels_lib.smooth_labels(
@@ -191,6 +204,13 @@ class TranscriptionCrops:
         notes = np.zeros((MAX_NOTES, len(NOTE_COLUMNS)), np.float32)
         notes[:len(table)] = np.stack([getattr(table, name) for name in NOTE_COLUMNS], axis=-1)
         return notes
+
+
+@functools.lru_cache(_LEVELS_KEPT)
+def _loudest_level(path, audio_span, num_samples):
+    """Of a whole recording, which is decoded for it once."""
+    return transcriber.loudest_level(
+        examples.read_samples(path, audio_span, num_samples, 0, num_samples))
 
 
 @functools.lru_cache(_SEQUENCES_KEPT)

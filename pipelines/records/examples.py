@@ -204,13 +204,19 @@ def read_audio(reference: Reference, start: int, count: int) -> np.ndarray:
     Returns:
         float32 `[count]`; zeros stand for what lies outside the recording.
     """
+    return read_samples(reference.path, reference.audio_span, reference.num_samples, start, count)
+
+
+def read_samples(path: str, audio_span: tuple[int, int], num_samples: int, start: int,
+                 count: int) -> np.ndarray:
+    """As `read_audio`, of the audio at a `Reference`'s `audio_span` of a file."""
     import soundfile
 
     out = np.zeros(count, np.float32)
-    first, last = max(start, 0), min(start + count, reference.num_samples)
+    first, last = max(start, 0), min(start + count, num_samples)
     if first < last:
-        with open_file(reference.path) as file:
-            with soundfile.SoundFile(_Span(file, *reference.audio_span)) as sound:
+        with open_file(path) as file:
+            with soundfile.SoundFile(_Span(file, *audio_span)) as sound:
                 sound.seek(first)
                 samples = sound.read(last - first, dtype="float32", always_2d=True).mean(axis=1)
         out[first - start : first - start + len(samples)] = samples

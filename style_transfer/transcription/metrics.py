@@ -13,6 +13,7 @@ FRAMES_PER_SECOND = 100.0
 THRESHOLDS = (0.2, 0.3, 0.4, 0.5, 0.6, 0.7)
 # A crop begins in the middle of notes, whose onsets nothing can hear.
 EDGE_SECS = 0.1
+VELOCITIES = ("velocity", "velocity_scale")  # what a model gives as it is, not as logits
 _SHORTEST_SECS = 1e-3
 _MIDI_VELOCITIES = 127
 
@@ -135,7 +136,7 @@ class TranscriptionMetrics:
             prediction: Dict of logits and `velocity`, `[batch, frames, 88]`.
         """
         for i, notes in enumerate(target["notes"]):
-            outputs = {name: value[i] if name == "velocity" else _sigmoid(value[i])
+            outputs = {name: value[i] if name in VELOCITIES else _sigmoid(value[i])
                        for name, value in prediction.items()}
             played = within(_table(notes), EDGE_SECS, self._crop_secs)
             for threshold, rows in self._rows.items():

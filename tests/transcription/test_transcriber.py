@@ -1,10 +1,11 @@
 import numpy as np
 import pytest
+import soxr
 
 import style_transfer
-from style_transfer import weights
+from style_transfer import piano_roll, weights
 from style_transfer.audio import Audio
-from style_transfer.transcription import Thresholds, transcriber
+from style_transfer.transcription import Thresholds, decoding, transcriber
 from tests import pianos
 from tests.transcription import tone_transcriber
 
@@ -37,6 +38,43 @@ def test_the_level_of_a_recording_does_not_matter(model):
     assert [n.pitch for n in loud.notes] == [n.pitch for n in soft.notes] == PITCHES
     assert [n.start_time for n in loud.notes] == pytest.approx([n.start_time for n in soft.notes],
                                                                abs=1e-3)
+
+
+@pytest.mark.parametrize("cents", [-45, -20, 20, 45])
+def test_a_recording_out_of_tune_has_the_notes_and_times_of_one_in_tune(model, cents):
+    samples = tone_transcriber.tones(PITCHES)
+    in_tune = transcriber.transcribe(Audio(samples, 16_000), model)
+    speed = 2 ** (cents / 1200)
+    audio = Audio(soxr.resample(samples, 16_000 * speed, 16_000), 16_000)
+    heard = transcriber.transcribe_fully(audio, model)
+    assert [note.pitch for note in heard.sequence.notes] == PITCHES
+    assert heard.frames_per_second == pytest.approx(model.frames_per_second * speed, rel=3e-3)
+    for side in ("start_time", "end_time"):
+        times, wanted = ([getattr(note, side) for note in sequence.notes]
+                         for sequence in (heard.sequence, in_tune))
+        assert np.array(times) * speed == pytest.approx(wanted, abs=0.01)
+
+
+def test_velocities_are_those_of_the_notes_and_have_a_scale():
+    rng = np.random.default_rng(0)
+    frames = np.zeros((200, 88), np.float16)
+    outputs = {"onset": frames.copy(), "offset": frames, "frame": frames + 1, "key": frames + 1,
+               "pedal": frames[:, :1], "velocity": rng.random((200, 88)).astype(np.float16),
+               "velocity_scale": rng.random((200, 88)).astype(np.float16)}
+    for frame, key in ((20, 40), (20, 30), (60, 40), (97, 87)):
+        outputs["onset"][frame - 1:frame + 2, key] = 0.3, 0.9, 0.5
+    heard = transcriber.Transcription(decoding.decode(outputs, 49.0), outputs, 49.0)
+    table, found = piano_roll.note_table(heard.sequence), heard.velocities()
+    assert sorted(table.key) == [30, 40, 40, 87]
+    assert found.mean == pytest.approx(table.velocity, abs=0.5 / 127 + 1e-3)
+    places = {(round(onset * 49), key) for onset, key in zip(table.onset_secs, table.key,
+                                                             strict=True)}
+    assert places == {(20, 30), (20, 40), (60, 40), (97, 87)}
+    for std, onset, key in zip(found.std, table.onset_secs, table.key, strict=True):
+        scale = float(outputs["velocity_scale"][round(onset * 49), key])
+        assert std == pytest.approx(transcriber.OVERCONFIDENCE * scale, rel=1e-3)
+    del outputs["velocity_scale"]
+    assert np.all(heard.velocities().std == transcriber.UNKNOWN_STD)
 
 
 def test_thresholds_are_used(model):

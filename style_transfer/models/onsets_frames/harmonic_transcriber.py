@@ -24,6 +24,11 @@ RELATED_KEYS = (-24, -19, -12, -7, -5, 5, 7, 12, 19, 24)
 LOG_FLOOR = 1e-4
 LOG_CENTRE, LOG_SCALE = -4.0, 2.5
 RARE_LOGIT = -3.0
+VELOCITY_TAPS = 5  # frames around an onset that tell its velocity
+VELOCITY_CONTEXT = 57  # frames within which notes are compared
+FEWEST_ONSETS = 1e-2  # on average over frames, where less than that is heard
+SCALE_FLOOR = 0.02  # least standard deviation of a velocity: 2.5 MIDI steps
+FIRST_SCALE_LOGIT = -2.2  # standard deviations begin around 0.12
 
 
 @functools.cache
@@ -121,6 +126,74 @@ class HarmonicBlock(layers.Layer):
 
 
 @keras.saving.register_keras_serializable(package="style_transfer")
+class VelocityHead(layers.Layer):
+    """How hard a key was struck, and how far off that may be.
+
+    Levels and brightness are read from the spectrum itself beside the trunk's channels. Keys share
+    all weights but an offset of their own (a bass string is bright, a treble string dull, at any
+    velocity). A note is compared to those struck within half a second of it.
+
+    Args:
+        width: Channels.
+        causal: Whether no frame looks at later ones.
+    """
+
+    def __init__(self, width, causal=False, **kwargs):
+        super().__init__(**kwargs)
+        self.width, self.causal = width, causal
+        self.levels = layers.Dense(width // 2, activation="relu", name="levels")
+        self.around = layers.Conv2D(width, (VELOCITY_TAPS, 1), name="around")
+        self.context = layers.Dense(width, name="context")
+        self.mix = layers.Dense(width, activation="relu", name="mix")
+        self.estimate = layers.Dense(2, name="estimate")
+
+    def build(self, harmonics_shape, x_shape):
+        """Builds the parts."""
+        shape = (*x_shape[:-1], self.width)
+        self.levels.build(harmonics_shape)
+        self.around.build((*x_shape[:-1], x_shape[-1] + self.width // 2))
+        self.context.build((*x_shape[:-2], x_shape[-1]))
+        self.mix.build(shape)
+        self.estimate.build(shape)
+        self.by_key = self.add_weight(shape=(NUM_KEYS, self.width), initializer="zeros",
+                                      name="by_key")
+
+    def call(self, harmonics, x, onset):
+        """Reads velocities.
+
+        Args:
+            harmonics: Spectra around each key's partials, `[batch, frames, 88, channels]`.
+            x: The trunk's channels, `[batch, frames, 88, width]`.
+            onset: Probabilities of onsets, `[batch, frames, 88]`.
+
+        Returns:
+            Mean and standard deviation, each `[batch, frames, 88]`, as parts of 127.
+        """
+        hidden = ops.concatenate([x, self.levels(harmonics)], axis=-1)
+        hidden = self.around(ops.pad(hidden, [[0, 0], self._reach(VELOCITY_TAPS), [0, 0], [0, 0]]))
+        near = self.context(self.neighbours(x, onset))[:, :, None]
+        found = self.estimate(self.mix(ops.relu(hidden + near + self.by_key)))
+        scale = SCALE_FLOOR + ops.softplus(found[..., 1] + FIRST_SCALE_LOGIT)
+        return ops.sigmoid(found[..., 0]), scale
+
+    def neighbours(self, x, onset):
+        """Mean of the trunk's channels over the onsets around each frame, `[.., frames, width]`."""
+        sums = ops.einsum("btk,btkc->btc", onset, x)
+        both = ops.concatenate([sums, ops.sum(onset, axis=-1, keepdims=True)], axis=-1)
+        both = ops.average_pool(ops.pad(both, [[0, 0], self._reach(VELOCITY_CONTEXT), [0, 0]]),
+                                VELOCITY_CONTEXT, strides=1, padding="valid")
+        return both[..., :-1] / (both[..., -1:] + FEWEST_ONSETS)
+
+    def _reach(self, frames):
+        """Padding in time of something that reads `frames`."""
+        return [frames - 1, 0] if self.causal else [frames // 2, frames // 2]
+
+    def get_config(self):
+        """Constructor arguments."""
+        return {**super().get_config(), "width": self.width, "causal": self.causal}
+
+
+@keras.saving.register_keras_serializable(package="style_transfer")
 class HarmonicTranscriber(keras.Model):
     """Audio to onsets, offsets, sounding and held keys, velocities and sustain pedal.
 
@@ -135,17 +208,19 @@ class HarmonicTranscriber(keras.Model):
         related: Channels gathered from each related key.
         related_every: Which blocks of the trunk gather them: every so many.
         causal: Whether outputs know no audio that is later than half a frame of the spectrum.
+        velocity_width: Channels of the head that reads velocities.
     """
 
     def __init__(self, sample_rate=16_000, hop_length=320, fft_sizes=(4096, 1024),
                  bins_per_semitone=(3, 1), width=40, dilations=(1, 2, 4, 1, 8),
-                 frame_dilations=(4, 16, 8), related=6, related_every=2, causal=False, **kwargs):
+                 frame_dilations=(4, 16, 8), related=6, related_every=2, causal=False,
+                 velocity_width=32, **kwargs):
         super().__init__(**kwargs)
         self.sample_rate, self.hop_length = sample_rate, hop_length
         self.fft_sizes, self.bins_per_semitone = tuple(fft_sizes), tuple(bins_per_semitone)
         self.width, self.related, self.related_every = width, related, related_every
         self.dilations, self.frame_dilations = tuple(dilations), tuple(frame_dilations)
-        self.causal = causal
+        self.causal, self.velocity_width = causal, velocity_width
         # Most cells are silent: begin where training would spend its first steps getting to.
         rare = keras.initializers.Constant(RARE_LOGIT)
         self.stem = layers.Dense(width, name="stem")
@@ -153,7 +228,7 @@ class HarmonicTranscriber(keras.Model):
                                     else 0, causal, name=f"trunk_{i}")
                       for i, d in enumerate(self.dilations)]
         self.attack = layers.Dense(2, bias_initializer=rare, name="attack")
-        self.velocity = layers.Dense(1, activation="sigmoid", name="velocity")
+        self.velocity = VelocityHead(velocity_width, causal, name="velocity")
         self.join = layers.Dense(width, name="join")
         self.sustain = [HarmonicBlock(width, d, related if i == 0 else 0, causal,
                                       name=f"sustain_{i}")
@@ -163,6 +238,8 @@ class HarmonicTranscriber(keras.Model):
                                          name="pedal_block")
         self.pedal = layers.Dense(1, name="pedal")
 
+    expects_concert_pitch = True  # recordings are brought to A4 = 440 Hz before it hears them
+
     def build(self, input_shape=None):
         """Builds every layer; the length of the audio does not matter."""
         del input_shape
@@ -171,8 +248,9 @@ class HarmonicTranscriber(keras.Model):
         channels = len(HARMONIC_SEMITONES) * sum(self.bins_per_semitone)
         keys = (None, None, NUM_KEYS)
         self.stem.build((*keys, channels))
-        for layer in (*self.trunk, self.attack, self.velocity, *self.sustain, self.hold):
+        for layer in (*self.trunk, self.attack, *self.sustain, self.hold):
             layer.build((*keys, self.width))
+        self.velocity.build((*keys, channels), (*keys, self.width))
         self.join.build((*keys, self.width + 2))
         self.pedal_block.build((None, None, 2 * self.width))
         self.pedal.build((None, None, self.width))
@@ -186,7 +264,7 @@ class HarmonicTranscriber(keras.Model):
     @property
     def context_secs(self) -> float:
         """How far from a frame audio can change its outputs, seconds."""
-        frames = sum(self.dilations) + sum(self.frame_dilations) + 4
+        frames = sum(self.dilations) + max(sum(self.frame_dilations) + 4, VELOCITY_CONTEXT // 2)
         frames *= 1 + self.causal
         return frames / self.frames_per_second + max(self.fft_sizes) / 2 / self.sample_rate
 
@@ -215,8 +293,9 @@ class HarmonicTranscriber(keras.Model):
 
     def heads(self, spectrogram, training=False):
         """Outputs from `spectrogram`'s result; see `call`."""
-        harmonics = [shifted_keys(spectrogram, s, NUM_KEYS) for s in HARMONIC_SEMITONES]
-        x = ops.relu(self.stem(ops.concatenate(harmonics, axis=-1)))
+        harmonics = ops.concatenate(
+            [shifted_keys(spectrogram, s, NUM_KEYS) for s in HARMONIC_SEMITONES], axis=-1)
+        x = ops.relu(self.stem(harmonics))
         for block in self.trunk:
             x = block(x, training=training)
         x = ops.relu(x)
@@ -228,8 +307,9 @@ class HarmonicTranscriber(keras.Model):
         y = ops.relu(y)
         hold = self.hold(y)
         pooled = ops.concatenate([ops.mean(y, axis=2), ops.max(y, axis=2)], axis=-1)
+        velocity, velocity_scale = self.velocity(harmonics, x, hints[..., 0])
         return {"onset": attack[..., 0], "offset": attack[..., 1],
-                "velocity": self.velocity(x)[..., 0],
+                "velocity": velocity, "velocity_scale": velocity_scale,
                 "frame": hold[..., 0], "key": hold[..., 1],
                 "pedal": self.pedal(ops.relu(self.pedal_block(pooled)))}
 
@@ -242,13 +322,15 @@ class HarmonicTranscriber(keras.Model):
 
         Returns:
             A dict of `onset`, `offset`, `frame` (string sounding), `key` (key held): logits
-            `[batch, frames, 88]`; `velocity` `[batch, frames, 88]` in [0, 1]; `pedal`: logits
-            `[batch, frames, 1]`. Frame `t` is around sample `t * hop_length`.
+            `[batch, frames, 88]`; `velocity` `[batch, frames, 88]` in [0, 1] and
+            `velocity_scale`, its standard deviation; `pedal`: logits `[batch, frames, 1]`.
+            Frame `t` is around sample `t * hop_length`.
         """
         return self.heads(self.spectrogram(audio), training=training)
 
     def get_config(self):
         """Constructor arguments."""
         names = ("sample_rate", "hop_length", "fft_sizes", "bins_per_semitone", "width",
-                 "dilations", "frame_dilations", "related", "related_every", "causal")
+                 "dilations", "frame_dilations", "related", "related_every", "causal",
+                 "velocity_width")
         return {**super().get_config(), **{name: getattr(self, name) for name in names}}

@@ -53,8 +53,8 @@ def test_outputs_have_a_frame_every_hop(model):
         shapes = {name: tuple(value.shape) for name, value in outputs.items()}
         frames = 1 + samples // 320
         assert shapes.pop("pedal") == (2, frames, 1)
-        assert shapes == dict.fromkeys(("onset", "offset", "frame", "key", "velocity"),
-                                       (2, frames, 88))
+        assert shapes == dict.fromkeys(("onset", "offset", "frame", "key", "velocity",
+                                        "velocity_scale"), (2, frames, 88))
 
 
 def test_audio_beyond_the_context_changes_nothing(model):
@@ -62,8 +62,10 @@ def test_audio_beyond_the_context_changes_nothing(model):
     audio = 0.1 * rng.standard_normal((1, 32_000)).astype(np.float32)
     changed = audio.copy()
     changed[:, 16_000 + int(model.context_secs * 16_000) + 320:] = 0
-    before, after = (model(x)["frame"][0, :51] for x in (audio, changed))
-    assert np.allclose(before, after, atol=1e-5)
+    before, after = (model(x) for x in (audio, changed))
+    for name, value in before.items():
+        assert np.allclose(value[0, :51], after[name][0, :51], atol=1e-5), name
+    before = before["frame"][0, :51]
     changed[:, 16_000:] = 0
     assert not np.allclose(before, model(changed)["frame"][0, :51], atol=1e-3)
 
@@ -82,6 +84,28 @@ def test_a_causal_model_knows_nothing_later_than_half_a_frame_of_the_spectrum():
     changed = audio.copy()
     changed[:, :16_000 - int(causal.context_secs * 16_000)] = 0
     assert np.allclose(causal(audio)["frame"][0, 50:], causal(changed)["frame"][0, 50:], atol=1e-5)
+
+
+def test_velocities_have_a_scale_that_is_never_zero(model):
+    rng = np.random.default_rng(0)
+    for level in (0.0, 1e-3, 1.0):
+        found = model(level * rng.standard_normal((1, 8000)).astype(np.float32))
+        velocity, scale = np.array(found["velocity"]), np.array(found["velocity_scale"])
+        assert np.all((velocity > 0) & (velocity < 1)) and np.all(scale > ht.SCALE_FLOOR)
+
+
+def test_a_note_is_compared_to_the_onsets_around_it():
+    head = ht.VelocityHead(4)
+    head.build((1, None, 88, 3), (1, None, 88, 2))
+    x = np.random.default_rng(0).random((1, 200, 88, 2), np.float32)
+    onset = np.zeros((1, 200, 88), np.float32)
+    onset[0, 100, 20], onset[0, 110, 30] = 1.0, 1.0
+    near = np.array(head.neighbours(x, onset))[0]
+    reach = ht.VELOCITY_CONTEXT // 2
+    both = (x[0, 100, 20] + x[0, 110, 30]) / (2 + ht.FEWEST_ONSETS * ht.VELOCITY_CONTEXT)
+    np.testing.assert_allclose(near[105], both, rtol=1e-5)
+    assert not near[100 - reach - 1].any() and near[100 - reach].any()
+    assert not near[110 + reach + 1].any() and near[110 + reach].any()
 
 
 def test_onsets_condition_frames_without_a_gradient_back():

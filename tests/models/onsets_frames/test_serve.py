@@ -226,7 +226,7 @@ def test_onsets_frames_is_served_with_magentas_decoder(clip):
 def test_windows_do_not_show(clip):
     model = tone_transcriber.make()
     samples = clip.samples[:4 * RATE]
-    found = hearing.Listener(model, 60, window_secs=1.1)(tf.constant(samples), tf.constant(RATE))
+    found = hearing.Listener(model, 60, window_secs=1.6)(tf.constant(samples), tf.constant(RATE))
     gain = 10 ** ((transcriber.LEVEL_DB - transcriber.loudest_level(samples)) / 20)
     expected = windows.probabilities(model, samples, window_secs=5.0, gain=gain)
     assert expected["frame"].max() > 0.9

@@ -14,7 +14,7 @@ from style_transfer.pipelines.inputs.transcription_crops import (
     TranscriptionSettings,
 )
 from style_transfer.pipelines.records import examples
-from style_transfer.transcription import labels
+from style_transfer.transcription import labels, transcriber
 from tests.pipelines import tiny_pairs
 
 RATE = tiny_pairs.RATE
@@ -75,6 +75,16 @@ def test_audio_and_labels_of_a_crop_are_of_the_same_time(tmp_path):
             assert np.abs(kept.onset_secs[kept.key == key] - start - onset).min() < 2e-3
         expected = labels.smooth_labels(kept, start, 101, 50.0)
         np.testing.assert_allclose(y["onset"], expected["onset"], atol=0.1)
+
+
+def test_recordings_are_brought_to_one_level_as_a_whole(folder):
+    plain, levelled = crops(folder), crops(folder, level_db=-20.0)
+    for place, reference in enumerate(plain.references):
+        whole = examples.read_audio(reference, 0, reference.num_samples)
+        gain = 10 ** ((-20 - transcriber.loudest_level(whole)) / 20)
+        for epoch in range(2):
+            (before, _), (after, _) = (maker.make(place, epoch) for maker in (plain, levelled))
+            np.testing.assert_allclose(after, before * gain, rtol=1e-4, atol=1e-6)
 
 
 def test_same_seed_same_batches_and_another_seed_others(folder):
