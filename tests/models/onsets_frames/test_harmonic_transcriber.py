@@ -166,8 +166,9 @@ def test_the_model_and_its_block_keep_their_arguments_and_train(tmp_path):
                  "fft_sizes": (1024, 512)}
     changes = {"sample_rate": 8000, "hop_length": 160, "fft_sizes": (2048, 512),
                "bins_per_semitone": (2, 1), "width": 5, "dilations": [1], "frame_dilations": (1,),
-               "related": 3, "related_every": 1, "causal": True}
+               "related": 3, "related_every": 1, "causal": True, "velocity_width": 5}
     audio = np.random.default_rng(0).normal(0, 0.1, (2, 3200)).astype(np.float32)
-    shapes = {name: (2, 11, 88) for name in ("frame", "key", "offset", "onset", "velocity")}
+    shapes = {name: (2, 11, 88) for name in ("frame", "key", "offset", "onset", "velocity",
+                                             "velocity_scale")}
     model_case.check_model(ht.HarmonicTranscriber, arguments, audio,
                            {**shapes, "pedal": (2, 11, 1)}, changes, tmp_path)
