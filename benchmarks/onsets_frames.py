@@ -13,6 +13,8 @@ import time
 
 import numpy as np
 
+from style_transfer.signal import mel
+
 SAMPLE_RATE, HOP, FFT_SIZE = 16000, 512, 2048
 
 
@@ -58,11 +60,10 @@ def torch_model(model, audio, threads):
 
 class _TorchNets:
     def __init__(self, torch, model):
-        from style_transfer.models.onsets_frames import net as onsets_frames
 
         self.torch = torch
         self.window = torch.hann_window(FFT_SIZE)
-        self.mel = torch.from_numpy(onsets_frames.mel_matrix(229, SAMPLE_RATE, 30.0, True))
+        self.mel = torch.from_numpy(mel.matrix(SAMPLE_RATE, 2048, 229, 30.0, htk=True))
         self.stacks = {name: self._stack(getattr(model, name))
                        for name in ("onsets", "offsets", "velocity", "frame")}
         self.combined = [self._lstm(layer) for layer in model.combined]

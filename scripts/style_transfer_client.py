@@ -11,6 +11,8 @@ import time
 
 from absl import flags
 
+from style_transfer import files
+
 FLAGS = flags.FLAGS
 TOKEN_VARIABLE = "STYLE_TRANSFER_TOKEN"
 PORTS = {"rest": 8501, "grpc": 8500}
@@ -205,17 +207,10 @@ def _transcribed(client, path):
 
 
 def _save(path, piano):
-    import os
-
     import numpy as np
 
-    partial = f"{path}.{os.getpid()}.part"
-    try:
-        with open(partial, "wb") as file:
-            np.savez_compressed(file, **piano)
-        os.replace(partial, path)
-    finally:
-        pathlib.Path(partial).unlink(missing_ok=True)
+    with files.written_whole(path) as partial, open(partial, "wb") as file:
+        np.savez_compressed(file, **piano)
     print(f"wrote {path}", flush=True)
 
 

@@ -20,7 +20,8 @@ flags.DEFINE_string("examples_path", None, "Folder of style_transfer_create_data
 flags.DEFINE_enum("mode", "train", ["train", "eval"], "Whether to train or to evaluate.")
 flags.DEFINE_string("hparams", "", "Hyperparameters other than the configuration's, such as "
                     "batch_size=16,dilations=[1,2,4].")
-flags.DEFINE_bool("override_hparams", False, "Go on with other hparams than the run began with.")
+flags.DEFINE_bool("override_hparams", False, "Go on, or evaluate, with other hparams than the "
+                  "run began with.")
 flags.DEFINE_integer("num_training_steps", 10_000, "Steps in all, those before a resume included.",
                      lower_bound=1)
 flags.DEFINE_string("checkpoint_file", None, "Weights a new run starts from: a ckpt folder of "
@@ -77,7 +78,8 @@ def _evaluate(config, hparams):
 
     scores = training.evaluate(config, hparams, run_dir=FLAGS.run_dir,
                                examples_path=FLAGS.examples_path, every_new=FLAGS.eval_all,
-                               eval_batches=FLAGS.eval_batches)
+                               eval_batches=FLAGS.eval_batches,
+                               override_hparams=FLAGS.override_hparams)
     if not scores:
         print("every checkpoint has been evaluated already")
 

@@ -7,7 +7,7 @@ import pathlib
 
 import numpy as np
 
-from style_transfer import recordings
+from style_transfer import files, recordings
 
 DEFAULT_SAMPLE_RATE = 24_000
 MIN_SAMPLE_RATE, MAX_SAMPLE_RATE = 8_000, 48_000  # of what is written
@@ -179,18 +179,9 @@ def save(path, audio):
     formats = {".wav": "WAV", ".flac": "FLAC"}
     if path.suffix.lower() not in formats:
         raise ValueError(f"Cannot write {path.name!r}: expected a name ending in .wav or .flac.")
-    partial = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        soundfile.write(
-            partial,
-            np.clip(audio.samples, -1, 1),
-            audio.sample_rate,
-            subtype="PCM_24",
-            format=formats[path.suffix.lower()],
-        )
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
+    with files.written_whole(path) as partial:
+        soundfile.write(partial, np.clip(audio.samples, -1, 1), audio.sample_rate, "PCM_24",
+                        format=formats[path.suffix.lower()])
 
 
 def encode_flac(audio):

@@ -1,9 +1,12 @@
-"""Which files a batch reads and writes, and how it went."""
+"""Which files a batch reads and writes, how it went, and writing them whole or not at all."""
 
+import contextlib
 import dataclasses
 import glob
 import os
 import pathlib
+import secrets
+import shutil
 
 
 @dataclasses.dataclass
@@ -41,6 +44,50 @@ def say(line, again=False):
     """Prints a line about the work; not the progress (`again`) that later lines would replace."""
     if not again:
         print(line, flush=True)
+
+
+@contextlib.contextmanager
+def written_whole(path):
+    """A path to write to instead, which takes the place of `path` when the block has ended.
+
+    It lies beside `path`, so that both are on one disk, under a short hidden name, which a file
+    system takes whatever `path` is called. An error in the block removes it and leaves `path` as it
+    was; a killed process may leave it behind, but nothing half-written under `path`.
+
+    Args:
+        path: The file's path; its folder exists.
+
+    Yields:
+        `pathlib.Path` at which the block makes a file. Its ending is not that of `path`: libraries
+        that choose a format by it have to be told.
+    """
+    path = pathlib.Path(path)
+    partial = _beside(path)
+    try:
+        yield partial
+        with open(partial, "rb") as file:
+            os.fsync(file.fileno())
+        os.replace(partial, path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def folder_written_whole(path):
+    """As `written_whole` for a folder, made empty with those above it; replaces one of its name."""
+    path = pathlib.Path(path)
+    partial = _beside(path)
+    partial.mkdir(parents=True)
+    try:
+        yield partial
+        shutil.rmtree(path, ignore_errors=True)
+        os.replace(partial, path)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+
+
+def _beside(path):
+    return path.with_name(f".{os.getpid()}-{secrets.token_hex(4)}.part")
 
 
 def find(patterns, suffixes, expected, outputs=None):

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import keras
 from keras import ops
 
-from style_transfer.signal import spectral
+from style_transfer.signal import mel, spectral
 
 FFT_SIZES = (2048, 1024, 512, 256, 128, 64)
 MEL_SCALES = ((512, 64), (1024, 80), (2048, 128))
@@ -16,6 +16,16 @@ DB_PER_NEPER = 20 / math.log(10)
 # to it would make inaudible noise count without bound; the second is its floor (at most -84 dBFS).
 SILENT_PEAK = 1e-6
 SILENCE_FLOOR = 1e-3
+
+
+def sum_where(values, weight):
+    """Sums of values and of their weights over time: `[batch, steps]` each to `[batch]` each."""
+    return ops.sum(values * weight, axis=1), ops.sum(weight, axis=1)
+
+
+def share_of_mean(total, weight):
+    """`[batch]` whose mean is the sum of all totals over that of all weights."""
+    return total / ops.maximum(ops.mean(weight), 1e-6)
 
 
 def _per_clip(difference):
@@ -148,7 +158,7 @@ class MultiScaleSpectralLoss(keras.losses.Loss):
         """Arguments of the constructor."""
         names = ("fft_sizes", "loss_type", "mag_weight", "delta_time_weight",
                  "delta_freq_weight", "cumsum_freq_weight", "logmag_weight", "loudness_weight",
-                 "floor_db", "center", "sample_rate")
+                 "floor_db", "soft_floor", "center", "sample_rate")
         return {**super().get_config(), **{name: getattr(self, name) for name in names}}
 
 
@@ -194,9 +204,9 @@ class LogMelLoss(keras.losses.Loss):
         loss = 0.0
         for fft_size, bands in self.scales:
             if fft_size == size:
-                matrix = spectral.slaney_mel_matrix(bands, size, self.sample_rate)
-                mel = [ops.matmul(mag, matrix) for mag in (target, value)]
-                logs = _floored_logs(mel[0], mel[1], self.floor_db, self.soft_floor)
+                matrix = mel.matrix(self.sample_rate, size, bands)
+                true, ours = (ops.matmul(mag, matrix) for mag in (target, value))
+                logs = _floored_logs(true, ours, self.floor_db, self.soft_floor)
                 loss += _per_clip(ops.abs(logs[0] - logs[1]))
         return loss * DB_PER_NEPER / len(self.scales)
 

@@ -5,17 +5,18 @@ damped, which is what a synthesizer needs.
 """
 
 import dataclasses
-import os
-import pathlib
 import typing
 
 import numpy as np
 
+from style_transfer import files
 from style_transfer.arrays import counted, fold, following, last_of_each
 
 NUM_KEYS = 88
 LOWEST_PITCH = 21
 FRAMES_PER_SECOND = 50
+# Times on the edge of two frames are rounded: by up to 3e-5 frames in float32 after ten seconds.
+EDGE_FRAMES = 1e-4
 NUM_PEDALS = 3
 ROLL_DEPTH = 2 * NUM_KEYS + NUM_PEDALS
 PEDAL_CCS = SUSTAIN_CC, SOSTENUTO_CC, SOFT_CC = 64, 66, 67
@@ -110,14 +111,8 @@ def save_midi(path, sequence):
         sequence.CopyFrom(given)
         for note in sequence.notes:
             note.end_time = max(note.end_time, note.start_time + shortest)
-    path = pathlib.Path(path)
-    partial = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        with open(partial, "wb") as file:
-            note_seq.midi_io.note_sequence_to_pretty_midi(sequence).write(file)
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
+    with files.written_whole(path) as partial:
+        note_seq.midi_io.note_sequence_to_pretty_midi(sequence).write(str(partial))
 
 
 def note_table(sequence):
@@ -218,9 +213,9 @@ def roll(table, start_secs, num_frames, frames_per_second=FRAMES_PER_SECOND, xp=
     seen = (onset < xp.asarray(count, float)) & ((damped > 0) | (onset >= 0))
     key, velocity, onset, damped = (
         column[seen] for column in (xp.asarray(table.key, int), table.velocity, onset, damped))
-    first = xp.asarray(xp.floor(onset + 1e-6), int)
+    first = xp.asarray(frame_of(onset, 1), int)
     # Behind the last frame all is the same, and fits into an integer.
-    last = xp.asarray(xp.ceil(xp.minimum(damped, xp.asarray(count + 1, float)) - 1e-6), int)
+    last = xp.asarray(frame_after(xp.minimum(damped, xp.asarray(count + 1, float)), 1), int)
     last = xp.maximum(last, xp.maximum(first + 1, 1))
     inside = (first >= 0) & (first < count)
     order = xp.argsort(velocity[inside], kind="stable")
@@ -235,6 +230,24 @@ def roll(table, start_secs, num_frames, frames_per_second=FRAMES_PER_SECOND, xp=
     return xp.concatenate([
         xp.reshape(xp.asarray(onsets, np.float32), shape),
         xp.reshape(xp.asarray(sounding, np.float32), shape), table.pedals.at(times, xp)], axis=-1)
+
+
+def frame_of(secs, frames_per_second=FRAMES_PER_SECOND):
+    """Frame that holds a time; one on an edge, give or take its rounding, begins a frame.
+
+    Args:
+        secs: Number, array or tensor of any library, seconds.
+        frames_per_second: Frame rate.
+
+    Returns:
+        Whole numbers of the same type and shape.
+    """
+    return (secs * frames_per_second + EDGE_FRAMES) // 1
+
+
+def frame_after(secs, frames_per_second=FRAMES_PER_SECOND):
+    """First frame that begins at a time or later, as `frame_of`: what ends there is over in it."""
+    return -((EDGE_FRAMES - secs * frames_per_second) // 1)
 
 
 def _step(curve, times_secs, xp):

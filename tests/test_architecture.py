@@ -20,9 +20,11 @@ FLOORS = (
     {"transcription", "symbolic"},
     {"models/base"},
     {"synthesis", "layers", "losses", "measure", "pictures"},
+    {"strings"},
     {"signal", "piano_roll", "weights"},
-    {"arrays", "audio", "files", "options"},
-    {"midi", "recordings"},
+    {"audio"},
+    {"arrays", "files", "options", "recordings"},
+    {"midi"},
 )
 
 

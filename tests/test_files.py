@@ -1,4 +1,6 @@
+import os
 import pathlib
+import re
 
 import pytest
 
@@ -70,3 +72,63 @@ def test_no_output_replaces_an_input(folder):
     assert [path.name for path in found] == ["b-2.wav", "a-2.wav"]
     elsewhere = files.targets(paths, folder / "out", ".wav", ".mid")
     assert [path.name for path in elsewhere] == ["b.wav", "a.wav"]
+
+
+def test_a_file_appears_when_the_block_ends(tmp_path):
+    path = tmp_path / "file"
+    path.write_text("old")
+    with files.written_whole(path) as partial:
+        partial.write_text("new")
+        assert path.read_text() == "old" and partial.parent == tmp_path
+    assert path.read_text() == "new" and os.listdir(tmp_path) == ["file"]
+
+
+def test_an_error_leaves_what_was_there_and_nothing_else(tmp_path):
+    path = tmp_path / "file"
+    path.write_text("old")
+    with pytest.raises(RuntimeError), files.written_whole(path) as partial:
+        partial.write_text("half")
+        raise RuntimeError
+    with pytest.raises(FileNotFoundError), files.written_whole(path):
+        pass  # nothing was written
+    assert path.read_text() == "old" and os.listdir(tmp_path) == ["file"]
+
+
+def test_a_written_file_is_open_to_those_that_the_umask_lets_in(tmp_path):
+    with files.written_whole(tmp_path / "file") as partial:
+        partial.touch()
+    (tmp_path / "plain").touch()
+    assert (tmp_path / "file").stat().st_mode == (tmp_path / "plain").stat().st_mode
+
+
+@pytest.mark.parametrize("name", ["x", "n" * 255, "\N{MUSICAL SYMBOL G CLEF}" * 62 + ".wav"],
+                         ids=["short", "long", "in_four_bytes"])
+def test_any_name_that_a_disk_takes_can_be_written_whole(tmp_path, name):
+    with files.written_whole(tmp_path / name) as partial:
+        partial.write_text("all")
+    with files.folder_written_whole(tmp_path / "above" / name) as partial:
+        (partial / "file").touch()
+    assert (tmp_path / name).read_text() == "all"
+    assert os.listdir(tmp_path / "above") == [name]
+
+
+def test_a_folder_replaces_the_one_before_only_when_whole(tmp_path):
+    path = tmp_path / "folder"
+    with files.folder_written_whole(path) as partial:
+        (partial / "old").touch()
+    with pytest.raises(RuntimeError), files.folder_written_whole(path) as partial:
+        (partial / "half").touch()
+        raise RuntimeError
+    assert os.listdir(path) == ["old"]
+    with files.folder_written_whole(path) as partial:
+        (partial / "new").touch()
+    assert os.listdir(path) == ["new"] and os.listdir(tmp_path) == ["folder"]
+
+
+def test_nothing_else_renames_files_into_place():
+    root = pathlib.Path(__file__).parents[1]
+    sources = [path for folder in ("style_transfer", "configs", "pipelines", "scripts")
+               for path in (root / folder).rglob("*.py")]
+    renaming = {path.relative_to(root).as_posix() for path in sources
+                if re.search(r"os\.replace\(|\.part\"", path.read_text())}
+    assert renaming == {"style_transfer/files.py"} and len(sources) > 100

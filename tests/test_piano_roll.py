@@ -89,3 +89,27 @@ def test_strikes_without_length_survive_a_midi_file(tmp_path):
     np.testing.assert_allclose(again.onset_secs, made.onset_secs, atol=2e-3)
     np.testing.assert_allclose(again.release_secs, made.release_secs, atol=3e-3)
     np.testing.assert_allclose(again.damped_secs, made.damped_secs, atol=3e-3)
+
+
+def test_a_time_on_the_edge_of_two_frames_begins_a_frame_however_it_was_rounded():
+    for rate in (piano_roll.FRAMES_PER_SECOND, 62.5, 16_000 / 512):
+        for kind, count in ((np.float64, 500_000), (np.float32, 1000)):
+            frames = np.arange(count)
+            begin = (frames / rate).astype(kind)
+            np.testing.assert_array_equal(piano_roll.frame_of(begin, rate), frames)
+            np.testing.assert_array_equal(piano_roll.frame_after(begin, rate), frames)
+            np.testing.assert_array_equal(piano_roll.frame_of(begin + kind(0.4 / rate), rate),
+                                          frames)
+            np.testing.assert_array_equal(piano_roll.frame_after(begin + kind(0.4 / rate), rate),
+                                          frames + 1)
+    assert piano_roll.frame_of(-0.001) == -1 and piano_roll.frame_after(-0.001) == 0
+
+
+def test_frames_of_tensors_are_those_of_arrays():
+    from keras import ops
+
+    secs = np.float32([-0.01, 0, 0.019, 0.02, 0.29, 1.1399999])
+    np.testing.assert_array_equal(ops.convert_to_numpy(piano_roll.frame_of(ops.array(secs))),
+                                  piano_roll.frame_of(secs))
+    np.testing.assert_array_equal(ops.convert_to_numpy(piano_roll.frame_after(ops.array(secs))),
+                                  piano_roll.frame_after(secs))

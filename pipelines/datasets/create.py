@@ -219,6 +219,9 @@ def _describe(settings, listing, plan, counters, rows):
     }
 
 
+MAX_NAME = 40  # characters, of up to 4 bytes each where a name may have 255
+
+
 @contextlib.contextmanager
 def partial_folder(output_dir):
     """A hidden folder beside the output, removed at the end if it was not renamed.
@@ -229,6 +232,7 @@ def partial_folder(output_dir):
         base, name = posixpath.split(output_dir.rstrip("/"))
     else:
         base, name = os.path.split(os.path.abspath(output_dir))
+        name = name[:MAX_NAME]
         os.makedirs(base, exist_ok=True)
         for left in glob.glob(os.path.join(glob.escape(base), f".{glob.escape(name)}.*.partial")):
             if not _is_running(left.split(".")[-3]):

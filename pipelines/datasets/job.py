@@ -213,7 +213,13 @@ def run(
 
 @contextlib.contextmanager
 def _watch_workers():
-    """Turns the death of a worker process into an error; Beam would wait for it for ever."""
+    """Turns the death of a worker process into an error; Beam would wait for it for ever.
+
+    A run of Beam's DirectRunner cannot be cancelled, nor left behind in a thread: threads of its
+    own would keep the interpreter from ending. So the main thread is woken from its wait by a
+    signal whose handler raises. `interrupt_main` would not do: it does not wake a waiting thread,
+    and nothing at all where the signal is ignored, as in a shell's background jobs.
+    """
     if threading.current_thread() is not threading.main_thread():
         yield  # only the main thread can be woken
         return

@@ -65,12 +65,6 @@ def example_files(examples_path: str | Sequence[str]) -> list[str]:
     return list(dict.fromkeys(found))
 
 
-def count_examples(examples_path: str | Sequence[str], split: str | None = "train") -> int:
-    """How many performances of a split there are; reads no audio."""
-    return sum(split in (None, reference.split) for path in example_files(examples_path)
-               for reference in examples.read_references(path))
-
-
 def _glob(pattern):
     if "://" not in pattern:
         if os.path.isdir(pattern):

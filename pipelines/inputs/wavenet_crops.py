@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from style_transfer import piano_roll
 from style_transfer.models.wavenet import inputs
 from style_transfer.pipelines.inputs import crops as crops_lib
 from style_transfer.pipelines.records import examples
@@ -170,7 +171,7 @@ class WaveNetCrops:
 
     def _frame_of(self, window):
         """The frame at which the crop that begins in it is taken."""
-        frame = int(np.floor(window.start_secs * self.settings.roll_rate + 1e-6))
+        frame = int(piano_roll.frame_of(window.start_secs, self.settings.roll_rate))
         return min(frame, self._latest(window.reference))
 
     def _with_clip(self, index, rng):

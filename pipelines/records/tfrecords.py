@@ -11,10 +11,11 @@ import contextlib
 import functools
 import os
 import struct
-import tempfile
 from collections.abc import Iterator
 
 import numpy as np
+
+from style_transfer import files
 
 _POLYNOMIAL = 0x82F63B78  # CRC-32C, bit-reversed
 _MASK_DELTA = 0xA282EAD8
@@ -119,24 +120,7 @@ def read_records(path: str | os.PathLike) -> Iterator[bytes]:
 
 @contextlib.contextmanager
 def atomic_file(path: str | os.PathLike):
-    """Opens a file for writing bytes that takes its name only when the block ends without error.
-
-    Until then it is a hidden file beside `path`, removed if the block raises; a killed process
-    may leave that one behind, but never anything under `path`.
-    """
-    folder, name = os.path.split(os.path.abspath(path))
-    os.makedirs(folder, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(prefix=f".{name}.", suffix=".incomplete", dir=folder)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        umask = os.umask(0)
-        os.umask(umask)
-        os.chmod(temporary, 0o666 & ~umask)
-        os.replace(temporary, path)
-    except BaseException:
-        with contextlib.suppress(FileNotFoundError):
-            os.remove(temporary)
-        raise
+    """`files.written_whole`, opened for bytes; makes the folder."""
+    os.makedirs(os.path.dirname(os.path.abspath(path)), exist_ok=True)
+    with files.written_whole(path) as partial, open(partial, "wb") as file:
+        yield file

@@ -78,22 +78,17 @@ def gain(audio: Audio, rng: np.random.Generator) -> Audio:
                      audio.sample_rate)
 
 
-def detune(audio: Audio, rng: np.random.Generator) -> Audio:
-    """The whole piano up to 40 cents sharp or flat, by playing it faster or slower.
-
-    Times change by `2 ** (-cents / 1200)`, at most 2.4 %; whoever knows the notes rescales them
-    (`AugmentedRenderer` does so before rendering, so that they come out as they were).
-    """
-    return resampled_by_cents(audio, draw_cents(rng))
-
-
 def draw_cents(rng: np.random.Generator) -> float:
-    """A tuning for `detune`, in cents."""
+    """How far a whole piano is sharp, in cents, up to 40 in each direction."""
     return float(rng.uniform(*DETUNE_CENTS))
 
 
 def resampled_by_cents(audio: Audio, cents: float) -> Audio:
-    """`audio` played `2 ** (cents / 1200)` times as fast."""
+    """`audio` played `2 ** (cents / 1200)` times as fast.
+
+    Whoever knows the notes rescales them (`AugmentedRenderer` does so before rendering, so that
+    they come out as they were).
+    """
     import soxr
 
     if not len(audio.samples):
@@ -144,7 +139,7 @@ CHAIN = ((equalize, 0.8), (room, 0.5), (low_pass, 0.15), (noise, 0.5), (gain, 0.
 
 
 def augment(audio: Audio, rng: np.random.Generator) -> Audio:
-    """A random chain of these changes but for `detune`, which would move the notes."""
+    """A random chain of these changes but for the tuning, which would move the notes."""
     for change, chance in CHAIN:
         # Drawn also when unused: whether a room is added must not change the noise after it.
         chosen, seed = rng.random() < chance, rng.integers(2 ** 63)

@@ -74,7 +74,7 @@ def string_damped_secs(table: NoteTable):
         float64 `[num_notes]`.
     """
     ends = table.damped_secs.copy()
-    following = np.full(88, -1)
+    following = np.full(NUM_KEYS, -1)
     for i in range(len(table) - 1, -1, -1):
         later = following[table.key[i]]
         following[table.key[i]] = i

@@ -3,7 +3,7 @@
 import numpy as np
 
 from style_transfer.audio import Audio
-from style_transfer.piano_roll import note_table
+from style_transfer.piano_roll import NUM_KEYS, note_table
 from style_transfer.pipelines.rendering import oscillators
 from style_transfer.pipelines.rendering.base import PIANO_PITCHES, unclipped
 from style_transfer.pipelines.rendering.procedural_piano import (
@@ -93,7 +93,7 @@ class ProceduralRenderer:
         band = butter(1, [0.3 * centre, min(3 * centre, 0.45 * sample_rate)], "band",
                       fs=sample_rate, output="sos")
         noise = sosfilt(band, rng.standard_normal((2, len(time))))
-        thump = np.sin(2 * np.pi * rng.uniform(60, 220) * (1 + key / 88) * time)
+        thump = np.sin(2 * np.pi * rng.uniform(60, 220) * (1 + key / NUM_KEYS) * time)
         noise = noise * np.exp(-time / rng.uniform(0.004, 0.02))
         noise /= np.sqrt(np.mean(noise ** 2, axis=1, keepdims=True)) + 1e-9
         knock = thump * np.exp(-time / rng.uniform(0.01, 0.03))

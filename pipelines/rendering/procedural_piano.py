@@ -13,6 +13,7 @@ import dataclasses
 
 import numpy as np
 
+from style_transfer import strings
 from style_transfer.piano_roll import LOWEST_PITCH, NUM_KEYS
 from style_transfer.pipelines.rendering.rooms import smooth_curve
 
@@ -175,7 +176,7 @@ def _tuning(rng, inharmonicity, electric):
     curve = stretch * (26 * np.maximum(away, 0) ** 2.5 - 14 * np.minimum(away, 0) ** 2)
     worn = rng.uniform(3, 9) if rng.random() < 0.12 else rng.uniform(0.2, 2.5)
     cents = np.clip(rng.normal(0, 8), -25, 25) + curve + rng.normal(0, worn, NUM_KEYS)
-    sounding = 440 * 2 ** ((_KEYS - 48 + cents / 100) / 12)
+    sounding = strings.equal_temperament_hz() * 2 ** (cents / 1200)
     return sounding / np.sqrt(1 + inharmonicity)
 
 
@@ -200,7 +201,7 @@ def partials(piano: Piano, key: int, sample_rate: int) -> Partials:
     """The `Partials` of a key, those below 0.45 of the sample rate."""
     rng = np.random.default_rng([piano.seed, key])
     number, extra_db, extra_rate = _numbers(piano, rng)
-    freqs = piano.f0_hz[key] * number * np.sqrt(1 + piano.inharmonicity[key] * number ** 2)
+    freqs = strings.partial_hz(piano.f0_hz[key], piano.inharmonicity[key], number)
     level = extra_db + rng.normal(0, 2.5 if piano.value["stiffness"] else 0.8, len(number))
     level = level + piano.key_db[key] + _body_db(piano, freqs)
     slow = 6.91 / piano.sustain_secs[key] * (1 + piano.loss_per_khz * freqs / 1000) + extra_rate

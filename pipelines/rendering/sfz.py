@@ -16,7 +16,7 @@ import pathlib
 
 import numpy as np
 
-from style_transfer.audio import DEFAULT_SAMPLE_RATE, Audio
+from style_transfer.audio import Audio
 from style_transfer.piano_roll import LOWEST_PITCH, note_table
 from style_transfer.pipelines.rendering import sfz_parser, sfz_region, sfz_samples
 from style_transfer.pipelines.rendering.base import (
@@ -257,8 +257,3 @@ def falling(length: int, nominal: float, shape: float) -> np.ndarray:
     floor = math.exp(shape)
     out[:filled] = (curve - np.float32(floor)) / np.float32(1 - floor)
     return out
-
-
-def render_sfz(path, note_sequence, sample_rate: int = DEFAULT_SAMPLE_RATE) -> Audio:
-    """One performance on one SFZ piano; for many, make an `SfzRenderer` once and keep it."""
-    return SfzRenderer(path).render(note_sequence, sample_rate)

@@ -8,7 +8,6 @@ with the conditions they were measured under, and are measured again only when t
 import dataclasses
 import functools
 import json
-import os
 import pathlib
 import time
 import traceback
@@ -16,7 +15,7 @@ import traceback
 import numpy as np
 
 from style_transfer import audio as audio_lib
-from style_transfer import piano_roll
+from style_transfer import files, piano_roll
 from style_transfer.evaluation import baselines, metrics, musaicing, pairs, transcriber
 
 MODEL, BASELINES, TRUTH = "model", "baselines", "truth"
@@ -24,7 +23,6 @@ IGNORED, NEAREST = "style_ignored", "nearest_piano"
 IGNORED_EQ, NEAREST_EQ = "style_ignored_eq", "nearest_piano_eq"
 MUSAIC, LOOP, NOISY = "musaicing", "style_clip", "noisy_truth"
 RIVALS = (IGNORED, NEAREST, IGNORED_EQ, NEAREST_EQ, MUSAIC, LOOP)
-PIANO_BASELINES = (IGNORED, NEAREST, IGNORED_EQ, NEAREST_EQ)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -186,25 +184,11 @@ def read_kept(path, conditions):
 
 
 def write_kept(path, conditions, results):
-    """Writes results with their conditions, beside the place and renamed."""
+    """Writes results with their conditions, whole or not at all."""
     path = pathlib.Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.{os.getpid()}.part")
-    partial.write_text(json.dumps({"conditions": conditions, "results": results}, indent=1))
-    os.replace(partial, path)
-
-
-def code_fingerprint(*names):
-    """Hash of files and folders of this package by name, so that changed code measures anew.
-
-    Args:
-        *names: Paths relative to `style_transfer`; of folders every `.py` file below.
-    """
-    root = pathlib.Path(__file__).resolve().parents[1]
-    files = [file for name in names
-             for file in (sorted((root / name).rglob("*.py")) if (root / name).is_dir()
-                          else [root / name])]
-    return pairs.files_hash(files)
+    with files.written_whole(path) as partial:
+        partial.write_text(json.dumps({"conditions": conditions, "results": results}, indent=1))
 
 
 def reset_peak_memory():

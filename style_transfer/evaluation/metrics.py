@@ -11,6 +11,7 @@ import warnings
 import numpy as np
 
 from style_transfer import audio as audio_lib
+from style_transfer.signal import mel
 
 SAMPLE_RATE = 16_000
 TARGET_RMS_DB = -25.0
@@ -18,7 +19,6 @@ LOG_MEL_SCALES = ((512, 64), (1024, 80), (2048, 128))
 SPECTRAL_FFT_SIZES = (2048, 1024, 512, 256, 128, 64)
 SPECTRAL_LOG_FLOOR = 1e-5
 MEL_FFT_SIZE = 2048
-MEL_HOP_SAMPLES = MEL_FFT_SIZE // 4
 MEL_BANDS = 128
 MEL_RANGE_DB = 80.0
 NUM_MFCC = 13
@@ -217,12 +217,9 @@ def onset_f1(estimated, reference, tolerance_secs=ONSET_TOLERANCE_SECS):
             "n_ref": len(reference)}
 
 
-@functools.lru_cache(maxsize=8)
 def mel_filters(n_fft, num_bands):
     """Slaney mel filters at 16 kHz, `[num_bands, 1 + n_fft // 2]`."""
-    import librosa
-
-    return librosa.filters.mel(sr=SAMPLE_RATE, n_fft=n_fft, n_mels=num_bands)
+    return mel.matrix(SAMPLE_RATE, n_fft, num_bands).T
 
 
 def _mean_log_ratio(ours, true, floor):

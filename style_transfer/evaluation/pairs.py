@@ -4,7 +4,6 @@ A pair is a folder of four files that anything can read: `truth.flac` is `conten
 piano, `style.flac` is `style.mid`, an excerpt of another piece, on the same piano.
 """
 
-import contextlib
 import dataclasses
 import functools
 import hashlib
@@ -12,13 +11,12 @@ import io
 import json
 import os
 import pathlib
-import shutil
 import zlib
 
 import numpy as np
 
 from style_transfer import audio as audio_lib
-from style_transfer import piano_roll
+from style_transfer import files, piano_roll
 
 CONTENT_SECS, STYLE_SECS = 30.0, 10.0
 LEAD_IN_SECS = 0.1
@@ -159,7 +157,7 @@ def prepare(tasks, render, piano, folder, sample_rate, content_secs=CONTENT_SECS
             "notes": {name: hashlib.sha256(data).hexdigest() for name, data in midi.items()}}
         fresh = _read_json(target / "pair.json") != conditions
         if fresh:
-            with _whole_folder(target) as partial:
+            with files.folder_written_whole(target) as partial:
                 for name, data in midi.items():
                     (partial / name).write_bytes(data)
                 _render_into(partial, midi, render, sample_rate, content_secs, style_secs)
@@ -183,7 +181,7 @@ def render_notes(pair, render, piano, folder):
     if target.is_dir():
         return False
     midi = {name: (pair.folder / name).read_bytes() for name in ("content.mid", "style.mid")}
-    with _whole_folder(target) as partial:
+    with files.folder_written_whole(target) as partial:
         _render_into(partial, midi, render, pair.truth.sample_rate, pair.truth.duration_secs,
                      pair.style.duration_secs)
     return True
@@ -245,19 +243,6 @@ def _render_into(folder, midi, render, sample_rate, content_secs, style_secs):
         # Rendered as read back: MIDI rounds times to ticks.
         audio = render(piano_roll.load_midi(midi[kind]), sample_rate)
         audio_lib.save(folder / audio_name, lasting(audio, secs))
-
-
-@contextlib.contextmanager
-def _whole_folder(target):
-    """A folder beside `target` that replaces it when all went well."""
-    partial = target.with_name(f".{target.name}.{os.getpid()}.part")
-    partial.mkdir(parents=True, exist_ok=True)
-    try:
-        yield partial
-        shutil.rmtree(target, ignore_errors=True)
-        os.replace(partial, target)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
 
 
 def _task(name, tables, content_secs, style_secs, seed):

@@ -3,10 +3,10 @@
 import contextlib
 import json
 import os
-import pathlib
 
 import numpy as np
 
+from style_transfer import files
 from style_transfer.evaluation import benchmark, metrics
 
 MEAN = "mean"
@@ -138,7 +138,8 @@ def environment():
 
 def write_text(path, content):
     """Writes text, whole or not at all."""
-    _replace(path, lambda partial: partial.write_text(content + "\n"))
+    with files.written_whole(path) as partial:
+        partial.write_text(content + "\n")
 
 
 def _block(name, systems):
@@ -165,7 +166,7 @@ def write_json(path, summary, results, conditions):
                "verdicts": [{"claim": claim, "holds": bool(holds), "figures": figures}
                             for claim, holds, figures in verdicts(summary)],
                "failures": summary["failures"], "pairs": results}
-    _replace(path, lambda partial: partial.write_text(json.dumps(content, indent=1)))
+    write_text(path, json.dumps(content, indent=1))
 
 
 def plot(path, summary):
@@ -192,7 +193,8 @@ def plot(path, summary):
         _bars(axis, pianos, systems, measure)
     figure.legend(*axes[0].get_legend_handles_labels(), ncols=4, fontsize=8,
                   loc="outside upper center")
-    _replace(path, lambda partial: figure.savefig(partial, dpi=110, format="png"))
+    with files.written_whole(path) as partial:
+        figure.savefig(partial, dpi=110, format="png")
 
 
 def _bars(axis, pianos, systems, measure):
@@ -212,13 +214,3 @@ def _bars(axis, pianos, systems, measure):
     axis.set_xticks(range(len(pianos)), labels, fontsize=8, wrap=True)
     axis.grid(axis="y", alpha=0.3)
     axis.set_axisbelow(True)
-
-
-def _replace(path, write):
-    path = pathlib.Path(path)
-    partial = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        write(partial)
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)

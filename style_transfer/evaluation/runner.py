@@ -5,13 +5,12 @@ import dataclasses
 import multiprocessing
 import pathlib
 
-from style_transfer.evaluation import benchmark, pairs, transcriber
+from style_transfer.evaluation import benchmark, pairs, source, transcriber
 
-# What the model's output depends on, besides its weights and the pair.
-_MODEL_CODE = ("adaptation.py", "analysis.py", "audio.py", "generation.py", "piano.py",
-               "piano_roll.py", "spectral.py", "transfer.py", "models", "synthesis")
-_MEASURE_CODE = ("evaluation/baselines.py", "evaluation/benchmark.py", "evaluation/metrics.py",
-                 "evaluation/musaicing.py", "evaluation/transcriber.py")
+# Where the code begins that a model's output depends on, besides its weights and the pair (weights
+# name modules of `models`), and that of the measures.
+MODEL_CODE = ("style_transfer.one_shot", "style_transfer.models")
+MEASURE_CODE = ("style_transfer.evaluation.benchmark",)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,7 +48,7 @@ class Runner:
             Pair name -> dict of `secs`, `real_time_factor`, `peak_memory_bytes`, or `error`.
         """
         conditions = {**conditions, **options, "with_style_midi": with_style_midi,
-                      "code": benchmark.code_fingerprint(*_existing(_MODEL_CODE))}
+                      "code": source.fingerprint(*MODEL_CODE)}
         timings = {}
         for i, pair in enumerate(todo, 1):
             record = self.folder / "results" / benchmark.MODEL / f"{pair.name}.timing.json"
@@ -147,9 +146,4 @@ def _conditions(job):
         "with_baselines": job.with_baselines, "with_style_notes": job.with_style_notes,
         "with_onsets": job.with_onsets, "seed": job.seed,
         "transcriber": transcriber.versions() if job.with_onsets else {},
-        "code": benchmark.code_fingerprint(*_MEASURE_CODE)}
-
-
-def _existing(names):
-    root = pathlib.Path(benchmark.__file__).resolve().parents[1]
-    return [name for name in names if (root / name).exists()]
+        "code": source.fingerprint(*MEASURE_CODE)}

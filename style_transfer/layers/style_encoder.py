@@ -5,7 +5,7 @@ import math
 import keras
 from keras import layers, ops
 
-from style_transfer.signal import mel_filters
+from style_transfer.signal import mel as mel_lib
 
 LOWEST_HZ = 27.5
 
@@ -33,7 +33,7 @@ class StyleEncoder(layers.Layer):
 
     def build(self, input_shape):
         """Makes the mel matrix and builds the layers."""
-        self.mel = mel_filters.matrix(self.sample_rate, 2048, self.num_mels, LOWEST_HZ, htk=True)
+        self.mel = mel_lib.matrix(self.sample_rate, 2048, self.num_mels, LOWEST_HZ, htk=True)
         shape = (None, None, self.num_mels, 1)
         for convolution in self.convolutions:
             convolution.build(shape)

@@ -8,6 +8,7 @@ import numpy as np
 
 from style_transfer.arrays import fold
 from style_transfer.measure import tuning_fit as tuning_fit_lib
+from style_transfer.piano_roll import NUM_KEYS
 
 BINS_PER_SEMITONE = 4
 LOWEST_HZ = 26.0
@@ -69,12 +70,13 @@ def _scatter(freq_hz, column, amplitude, num_columns, xp=np):
 
 def _templates(cents):
     """Spectra of the 88 keys of a typical grand tuned `cents` off, `[NUM_BINS, 88]`."""
-    curves = tuning_fit_lib.Curves(np.full(88, cents), np.ones(88), np.ones(88))
-    key = np.repeat(np.arange(88), TEMPLATE_PARTIALS)
-    partial = np.tile(np.arange(1, TEMPLATE_PARTIALS + 1), 88)
+    ones = np.ones(NUM_KEYS)
+    curves = tuning_fit_lib.Curves(cents * ones, ones, ones)
+    key = np.repeat(np.arange(NUM_KEYS), TEMPLATE_PARTIALS)
+    partial = np.tile(np.arange(1, TEMPLATE_PARTIALS + 1), NUM_KEYS)
     freq = curves.partials_hz(TEMPLATE_PARTIALS).ravel()
     amplitude = 10 ** (-(6 * np.log2(partial) + 5 * freq / 1000) / 20)
-    out = _scatter(freq, key, amplitude, 88)
+    out = _scatter(freq, key, amplitude, NUM_KEYS)
     return out / (out.sum(axis=0) + 1e-9)
 
 
@@ -87,7 +89,7 @@ def _explain(spectra, templates, iterations, xp):
     target, shapes = xp.sqrt(spectra), xp.sqrt(templates)
     shapes = shapes / (xp.sum(shapes, axis=-2, keepdims=True) + 1e-9)
     turned = xp.swapaxes(shapes, -1, -2)
-    gains = xp.sum(target, axis=0) / 88 * np.ones((88, 1))
+    gains = xp.sum(target, axis=0) / NUM_KEYS * np.ones((NUM_KEYS, 1))
     gains = gains + xp.zeros_like(xp.matmul(turned, target))  # of each template's own
     gains = fold(lambda gains, _: gains * xp.matmul(
         turned, target / (xp.matmul(shapes, gains) + 1e-9)), gains, np.arange(iterations), xp)

@@ -1,4 +1,4 @@
-"""Measuring a piano: tuning, inharmonicity, noise, decay and bandwidth from a clip of it.
+"""Measuring a piano: tuning, inharmonicity, noise and bandwidth from a clip of it.
 
 Only numpy and scipy. What is measured here need not be learned, and pitch cannot be learned
 through a spectral loss.
@@ -10,7 +10,6 @@ import numpy as np
 
 from style_transfer import audio as audio_lib
 from style_transfer.measure import activity as activity_lib
-from style_transfer.measure import decay as decay_lib
 from style_transfer.measure import peaks as peaks_lib
 from style_transfer.measure import tuning_fit as tuning_fit_lib
 from style_transfer.measure.clip import (
@@ -19,11 +18,11 @@ from style_transfer.measure.clip import (
     measure_noise_floor,
     noise_band_edges_hz,
 )
+from style_transfer.piano_roll import NUM_KEYS
 
-__all__ = ["Tuning", "check_style_clip", "measure_bandwidth", "measure_decay",
-           "measure_noise_floor", "measure_tuning", "noise_band_edges_hz", "reference_tuning"]
+__all__ = ["Tuning", "check_style_clip", "measure_bandwidth", "measure_noise_floor",
+           "measure_tuning", "noise_band_edges_hz", "reference_tuning"]
 
-NUM_KEYS = 88
 ANALYSIS_RATE = 24_000
 # How far from 440 Hz the whole piano may be tuned, with the notes known and guessed.
 KNOWN_CENTS, GUESSED_CENTS = 120.0, 55.0
@@ -75,24 +74,6 @@ def measure_tuning(audio, notes=None):
     curves = tuning_fit_lib.fit(list(zip(peaks, pairs, strict=True)),
                                 GUESSED_CENTS if notes is None else KNOWN_CENTS)
     return _tuning(curves)
-
-
-def measure_decay(audio, notes, tuning):
-    """How fast partials fade, by key region and frequency band.
-
-    Args:
-        audio: An `Audio`.
-        notes: `NoteTable` of what is played.
-        tuning: The piano's `Tuning`.
-
-    Returns:
-        A `Decay`: `db_per_sec` and `count`, `[8 regions, 7 bands]`, and their edges; NaN where
-        no partial rings undisturbed.
-    """
-    audio = _at_analysis_rate(audio)
-    cents = 1200 * np.log2(tuning.f0_hz / tuning_fit_lib.equal_temperament_hz())
-    stiffness = tuning.inharmonicity / tuning_fit_lib.typical_inharmonicity()
-    return decay_lib.measure_decay(audio.samples, audio.sample_rate, notes, cents, stiffness)
 
 
 def _at_analysis_rate(audio):

@@ -5,6 +5,7 @@ import dataclasses
 import numpy as np
 
 from style_transfer.measure import peaks as peaks_lib
+from style_transfer.signal import mel
 
 NUM_NOISE_BANDS = 32
 FLOOR_DB = -140.0
@@ -33,8 +34,7 @@ DULL_HZ, CLIFF_WORTH_TELLING_HZ = 3000.0, 9000.0
 
 def noise_band_edges_hz(sample_rate, num_bands=NUM_NOISE_BANDS):
     """Edges of bands equally wide in mel from 0 to half the sample rate, `[num_bands + 1]`."""
-    top = 2595 * np.log10(1 + sample_rate / 2 / 700)
-    return 700 * (10 ** (np.linspace(0, top, num_bands + 1) / 2595) - 1)
+    return mel.spaced_hz(0.0, sample_rate / 2, num_bands + 1)
 
 
 def measure_noise_floor(audio, num_bands=NUM_NOISE_BANDS):

@@ -2,7 +2,8 @@
 
 import numpy as np
 
-NUM_KEYS = 88
+from style_transfer.piano_roll import NUM_KEYS
+
 # (std, length in keys): None is a constant; negative lengths are rough (exponential) kernels.
 PITCH_TERMS = ((60.0, None), (6.0, 44.0), (4.0, 12.0))
 STIFFNESS_TERMS = ((1.5, None), (1.0, 30.0), (0.4, 12.0))

@@ -10,11 +10,11 @@ import typing
 import numpy as np
 from scipy.special import erf
 
+from style_transfer import strings
 from style_transfer.arrays import counted, fold
 from style_transfer.measure import keyboard as keyboard_lib
+from style_transfer.piano_roll import LOWEST_PITCH, NUM_KEYS
 
-NUM_KEYS = 88
-A4_KEY = 48
 MAX_PARTIALS = 40
 HIGHEST_PARTIAL_HZ = 8000.0
 CENTS = 1200 / np.log(2)
@@ -30,11 +30,6 @@ PARTIAL_STRAY_CENTS = 1.0
 MIN_STIFFNESS, MAX_STIFFNESS = 0.01, 12.0
 
 
-def equal_temperament_hz():
-    """Fundamentals of the 88 keys with A4 at 440 Hz, float64 `[88]`."""
-    return 440.0 * 2 ** ((np.arange(NUM_KEYS) - A4_KEY) / 12)
-
-
 def typical_inharmonicity():
     """Inharmonicity B of a typical grand, float64 `[88]`.
 
@@ -43,7 +38,7 @@ def typical_inharmonicity():
     Source: Rigaud, David and Daudet, 2013, "A parametric model and estimation techniques for the
     inharmonicity and tuning of the piano", eq. 5 and its mean parameters.
     """
-    pitch = np.arange(NUM_KEYS) + 21
+    pitch = np.arange(NUM_KEYS) + LOWEST_PITCH
     return np.exp(-0.0847 * pitch - 5.82) + np.exp(0.0926 * pitch - 13.64)
 
 
@@ -76,7 +71,7 @@ class Curves(typing.NamedTuple):
     @property
     def f0_hz(self):
         """Fundamentals, `[88]`."""
-        return equal_temperament_hz() * 2 ** (self.cents / 1200)
+        return strings.equal_temperament_hz() * 2 ** (self.cents / 1200)
 
     @property
     def inharmonicity(self):
@@ -84,13 +79,9 @@ class Curves(typing.NamedTuple):
         return typical_inharmonicity() * self.stiffness
 
     def partials_hz(self, num_partials=MAX_PARTIALS, xp=np):
-        """Frequencies of the partials of all keys, `[88, num_partials]`.
-
-        Source: Fletcher, 1964, the stiff string's formula.
-        """
-        partial = np.arange(1, num_partials + 1.0)
-        b = self.inharmonicity[:, None]
-        return self.f0_hz[:, None] * (partial * xp.sqrt(1 + b * partial**2))
+        """Frequencies of the partials of all keys, `[88, num_partials]`."""
+        return strings.partial_hz(self.f0_hz[:, None], self.inharmonicity[:, None],
+                                  np.arange(1, num_partials + 1.0), xp.sqrt)
 
 
 def pairs_from_notes(notes, peaks, min_coverage=0.35):

@@ -6,7 +6,7 @@ import math
 import numpy as np
 from keras import ops
 
-from style_transfer.signal import mel_filters
+from style_transfer.signal import mel as mel_lib
 
 DB_RANGE = 80.0
 SAFE_LOG_EPSILON = 1e-5
@@ -313,20 +313,11 @@ def htk_mel_matrix(num_bands: int, num_bins: int, sample_rate: int, lo_hz: float
 
     Source: held to `tf.signal.linear_to_mel_weight_matrix`.
     """
-    def to_mel(hz):
-        return 1127.0 * np.log1p(np.asarray(hz) / 700.0)
-
-    bins = to_mel(np.linspace(0, sample_rate / 2, num_bins)[1:])[:, None]
-    edges = np.linspace(to_mel(lo_hz), to_mel(hi_hz), num_bands + 2)
+    bins = mel_lib.from_hz(np.linspace(0, sample_rate / 2, num_bins)[1:])[:, None]
+    edges = np.linspace(mel_lib.from_hz(lo_hz), mel_lib.from_hz(hi_hz), num_bands + 2)
     low, peak, high = edges[:-2], edges[1:-1], edges[2:]
     slopes = np.minimum((bins - low) / (peak - low), (high - bins) / (high - peak))
     return np.pad(np.maximum(0, slopes), [[1, 0], [0, 0]]).astype(np.float32)
-
-
-@functools.cache
-def slaney_mel_matrix(num_bands: int, fft_size: int, sample_rate: int):
-    """Mel filters as librosa has them (Slaney scale, area 1), numpy float32 `[bins, num_bands]`."""
-    return mel_filters.matrix(sample_rate, fft_size, num_bands)
 
 
 # Levels ------------------------------------------------------------------------------------------

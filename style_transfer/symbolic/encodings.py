@@ -25,7 +25,7 @@ from style_transfer.symbolic.layouts import (
 )
 
 FIRST_NOTE_ON = 2
-DRUM_INSTRUMENT, BASS_INSTRUMENT, BASS_PROGRAM = 9, 1, 33
+BASS_INSTRUMENT, BASS_PROGRAM = 1, 33
 VELOCITY = 80
 QPM = 120.0
 MAX_BARS = 100  # of a melody or drum track, before it is cut into sequences

@@ -5,6 +5,8 @@ import math
 import keras
 from keras import ops
 
+from style_transfer import losses
+
 
 def is_valid_step(lengths, steps):
     """1 for the steps of each sequence, 0 for padding: `[batch]` to `[batch, steps]`."""
@@ -93,9 +95,7 @@ class NextClassLoss(keras.losses.Loss):
 
     def call(self, y_true, y_pred):
         """`[batch]`, whose mean is that over all steps: long sequences weigh more."""
-        labels, is_valid = self._labels(y_true, y_pred)
-        entropy = ops.sparse_categorical_crossentropy(labels, y_pred, from_logits=True)
-        return _mean_where(entropy, is_valid)
+        return losses.share_of_mean(*self.sums(y_true, y_pred)["loss"])
 
     def terms(self, y_true, y_pred):
         """A dict of `[batch]`, averaged like the loss.
@@ -103,23 +103,25 @@ class NextClassLoss(keras.losses.Loss):
         `accuracy` is over all steps, `event_accuracy` and `no_event_accuracy` over those in which
         something sounds and nothing does.
         """
-        labels, is_valid = self._labels(y_true, y_pred)
+        sums = self.sums(y_true, y_pred)
+        return {name: losses.share_of_mean(*sums[name]) for name in sums if name != "loss"}
+
+    def sums(self, y_true, y_pred):
+        """Sums over the steps of each sequence, and how many these are, for evaluations.
+
+        Returns:
+            A dict of `([batch], [batch])`: `loss`, and what `terms` has.
+        """
+        labels = ops.cast(y_true["labels"], "int32")
+        is_valid = is_valid_step(y_true["lengths"], y_pred.shape[1])
+        entropy = ops.sparse_categorical_crossentropy(labels, y_pred, from_logits=True)
         right = ops.cast(ops.argmax(y_pred, axis=-1) == labels, "float32")
         is_event = ops.cast(labels != self.no_event_label, "float32")
-        return {"accuracy": _mean_where(right, is_valid),
-                "event_accuracy": _mean_where(right, is_valid * is_event),
-                "no_event_accuracy": _mean_where(right, is_valid * (1.0 - is_event))}
-
-    def _labels(self, y_true, y_pred):
-        labels = ops.cast(y_true["labels"], "int32")
-        return labels, is_valid_step(y_true["lengths"], y_pred.shape[1])
+        return {"loss": losses.sum_where(entropy, is_valid),
+                "accuracy": losses.sum_where(right, is_valid),
+                "event_accuracy": losses.sum_where(right, is_valid * is_event),
+                "no_event_accuracy": losses.sum_where(right, is_valid * (1.0 - is_event))}
 
     def get_config(self):
         """Constructor arguments."""
         return {**super().get_config(), "no_event_label": self.no_event_label}
-
-
-def _mean_where(values, weight):
-    """`[batch, steps]` to `[batch]` whose mean is that of all values where `weight` is 1."""
-    total = ops.maximum(ops.mean(ops.sum(weight, axis=1)), 1e-6)
-    return ops.sum(values * weight, axis=1) / total

@@ -1,9 +1,9 @@
 """Pictures of sequences of classes: piano rolls in rows and columns."""
 
-import os
 
 import numpy as np
 
+from style_transfer import files
 from style_transfer.symbolic import encodings
 
 TRACK_COLOURS = {"melody": "tab:blue", "bass": "tab:orange", "drums": "tab:gray"}
@@ -34,9 +34,8 @@ def save_rolls(path, rows, layout, titles=()):
             axes.set_axis_off()
         if index < len(titles):
             axes_row[0].set_title(titles[index], loc="left", fontsize="small")
-    partial = f"{path}.{os.getpid()}.partial"
-    figure.savefig(partial, format="png", dpi=100)
-    os.replace(partial, path)
+    with files.written_whole(path) as partial:
+        figure.savefig(partial, format="png", dpi=100)
 
 
 def _draw(axes, labels, layout):

@@ -4,7 +4,7 @@ import dataclasses
 import os
 import pathlib
 
-from style_transfer import files
+from style_transfer import files, piano_roll
 from style_transfer import options as options_lib
 from style_transfer.options import option
 
@@ -54,16 +54,9 @@ def paths(options, stem, count):
 
 
 def write(path, sequence):
-    """Writes a NoteSequence as a MIDI file, whole or not at all."""
-    import note_seq
-
+    """Writes a NoteSequence as a MIDI file, whole or not at all, and makes its folder."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    try:
-        note_seq.note_sequence_to_pretty_midi(sequence).write(str(partial))
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
+    piano_roll.save_midi(path, sequence)
 
 
 def summary(written):

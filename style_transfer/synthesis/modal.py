@@ -15,6 +15,9 @@ import math
 import numpy as np
 from keras import ops
 
+from style_transfer import strings
+from style_transfer.signal import mel
+
 NOISE_TIME_CONSTANTS_SECS = (0.004, 0.012, 0.035, 0.1, 0.3, 1.0)
 """Decay times that hammer and damper noise is mixed from."""
 
@@ -22,7 +25,7 @@ _PHASE_SPLIT = 4096.0
 
 
 def partial_frequencies(f0_hz, inharmonicity, num_partials):
-    """Partials of a stiff string: ``k * f0 * sqrt(1 + B k^2)``.
+    """`strings.partial_hz` of the lowest partials.
 
     Args:
         f0_hz: Fundamental without stiffness, any shape `[...]`, Hz.
@@ -31,17 +34,15 @@ def partial_frequencies(f0_hz, inharmonicity, num_partials):
 
     Returns:
         Frequencies in Hz, shape `[..., num_partials]`.
-
-    Source: Fletcher, 1964, eq. 3.
     """
-    k = ops.arange(1, num_partials + 1, dtype="float32")
-    return f0_hz[..., None] * k * ops.sqrt(1.0 + inharmonicity[..., None] * k * k)
+    order = ops.arange(1, num_partials + 1, dtype="float32")
+    return strings.partial_hz(f0_hz[..., None], inharmonicity[..., None], order, ops.sqrt)
 
 
 def band_positions(frequency_hz, num_bands, low_hz, high_hz):
     """Places of frequencies on a mel-spaced grid: 0 is `low_hz`, `num_bands - 1` `high_hz`."""
-    low, high = _mel(low_hz), _mel(high_hz)
-    position = (2595.0 / math.log(10.0) * ops.log1p(frequency_hz / 700.0) - low) / (high - low)
+    low, high = mel.from_hz(low_hz), mel.from_hz(high_hz)
+    position = (mel.from_hz(frequency_hz, ops.log1p) - low) / (high - low)
     return ops.clip(position, 0.0, 1.0) * (num_bands - 1)
 
 
@@ -285,15 +286,11 @@ def _fast_size(minimum):
     return best
 
 
-def _mel(hz):
-    return 2595.0 / math.log(10.0) * math.log1p(hz / 700.0)
-
-
 @functools.lru_cache(maxsize=16)
 def _bin_weights(fft_size, num_bands, low_hz, high_hz, sample_rate):
     """Interpolation from bands to FFT bins, numpy float32 `[bands, fft_size // 2 + 1]`."""
     bins_hz = np.arange(fft_size // 2 + 1) * sample_rate / fft_size
-    low, high = _mel(low_hz), _mel(high_hz)
-    position = (2595.0 / math.log(10.0) * np.log1p(bins_hz / 700.0) - low) / (high - low)
+    low, high = mel.from_hz(low_hz), mel.from_hz(high_hz)
+    position = (mel.from_hz(bins_hz) - low) / (high - low)
     position = np.clip(position, 0, 1) * (num_bands - 1)
     return np.maximum(0, 1 - np.abs(position - np.arange(num_bands)[:, None])).astype(np.float32)

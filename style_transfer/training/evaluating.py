@@ -1,5 +1,6 @@
 """Scores on the evaluation split, and what TensorBoard shows of fixed examples of it."""
 
+import collections
 import itertools
 import json
 import pathlib
@@ -15,7 +16,12 @@ NUM_EXAMPLES = 4
 
 
 class Scorer(keras.Model):
-    """Scores of each clip: its `loss`, and the loss's named `terms` if it has any.
+    """Scores of clips: their `loss`, and the loss's named `terms` if it has any.
+
+    A score of many clips is the sum of their sums over that of their weights, so that it does not
+    depend on the batches they come in. A loss whose values for a clip depend on the others of its
+    batch has a method `sums`, which gives both, `(sum [batch], weight [batch])` by name; the values
+    of other losses are such sums, and weigh 1.
 
     Args:
         model: The built model to score.
@@ -26,19 +32,43 @@ class Scorer(keras.Model):
     def __init__(self, model, loss, with_prediction=True):
         super().__init__()
         self.model, self.loss_function = model, loss
-        self.with_prediction = with_prediction
+        self.with_prediction, self._batch_size = with_prediction, None
         # Keras would compile with XLA on TensorFlow too, which takes longer than it saves.
         self.jit_compile = keras.backend.backend() == "jax"
 
     def call(self, inputs):
-        """Dict of scores `[batch]`, and the `prediction`, of `{"x": inputs, "y": targets}`."""
+        """Dict of `sums` and, if wanted, the `prediction`, of `{"x": inputs, "y": targets}`."""
         prediction = self.model(inputs["x"])
-        target = inputs["y"]
+        found = {"sums": self._sums(inputs["y"], prediction)}
+        return {"prediction": prediction, **found} if self.with_prediction else found
+
+    def _sums(self, target, prediction):
+        if hasattr(self.loss_function, "sums"):
+            return self.loss_function.sums(target, prediction)
         terms = getattr(self.loss_function, "terms", None)
         scores = {} if terms is None else terms(target, prediction)
         scores = {"loss": self.loss_function.call(target, prediction), **scores}
-        found = {name: _mean_of_clip(value) for name, value in scores.items()}
-        return {"prediction": prediction, **found} if self.with_prediction else found
+        values = {name: _mean_of_clip(value) for name, value in scores.items()}
+        return {name: (value, ops.ones_like(value)) for name, value in values.items()}
+
+    def score(self, x, y):
+        """Scores a batch, filled up to the size of the first: another would be compiled for.
+
+        Args:
+            x: Inputs.
+            y: Targets.
+
+        Returns:
+            As `call`, NumPy arrays for the clips that were given.
+        """
+        count = len(tree.flatten(y)[0])
+        self._batch_size = max(self._batch_size or 0, count)
+
+        def fill(value):
+            return np.resize(np.asarray(value), (self._batch_size, *value.shape[1:]))
+
+        filled = self.predict_on_batch(tree.map_structure(fill, {"x": x, "y": y}))
+        return tree.map_structure(lambda value: np.asarray(value)[:count], filled)
 
 
 class Evaluator:
@@ -68,47 +98,39 @@ class Evaluator:
         """Scores the model with the weights it has.
 
         Returns:
-            The scores' means over all clips, a dict, and the first clips as a list of
+            The scores of all clips, a dict, and the first clips as a list of
             `(target, prediction)`, arrays or dicts of them.
 
         Raises:
             ValueError: There are no data.
         """
-        totals, examples, num_clips, batch_size = {}, [], 0, None
+        sums, weights, examples = collections.Counter(), collections.Counter(), []
         metrics = self._build_metrics() if self._build_metrics else None
         probe = self._probe = self._build_probe() if self._build_probe else None
         with checkpoints.fixed_randomness(self._model):
             for x, y in itertools.islice(iter(self._data), self._max_batches):
                 target = tree.map_structure(np.asarray, y)
-                count = len(tree.flatten(target)[0])
-                batch_size = batch_size or count
-                scores = _first(self._score({"x": x, "y": y}, batch_size), count)
-                prediction = scores.pop("prediction")
+                scored = self._scorer.score(x, target)
+                prediction = scored["prediction"]
                 if metrics is not None:
                     metrics.update(target, prediction)
                 if probe is not None:
                     probe.update(x, y)
+                count = len(tree.flatten(target)[0])
                 examples += [(_clip(target, i), _clip(prediction, i))
                              for i in range(min(count, NUM_EXAMPLES - len(examples)))]
-                num_clips += count
-                for name, values in scores.items():
-                    totals[name] = totals.get(name, 0.0) + float(np.sum(values, dtype=np.float64))
-        if not num_clips:
+                for name, (total, weight) in scored["sums"].items():
+                    sums[name] += float(np.sum(total, dtype=np.float64))
+                    weights[name] += float(np.sum(weight, dtype=np.float64))
+        if not examples:
             raise ValueError("The evaluation split has no examples. Make examples with a larger "
                              "--eval_ratio, or train with --eval_interval=0.")
-        names = ["loss", *(name for name in totals if name != "loss")]
-        means = {name: totals[name] / num_clips for name in names}
+        names = ["loss", *(name for name in sums if name != "loss")]
+        means = {name: sums[name] / max(weights[name], 1e-6) for name in names}
         for extra in (metrics, probe):
             if extra is not None:
                 means |= extra.result()
         return means, examples
-
-    def _score(self, batch, batch_size):
-        """Scores of a batch, which is filled up to `batch_size`: another would be compiled for."""
-        def fill(value):
-            return np.resize(np.asarray(value), (batch_size, *value.shape[1:]))
-
-        return self._scorer.predict_on_batch(tree.map_structure(fill, batch))
 
     def write(self, writer, step, scores, examples):
         """Writes scores and examples to TensorBoard."""
@@ -145,10 +167,6 @@ def _metrics_path(run_dir):
 def _mean_of_clip(value):
     axes = tuple(range(1, len(value.shape)))
     return ops.mean(value, axis=axes) if axes else value
-
-
-def _first(values, count):
-    return tree.map_structure(lambda value: value[:count], values)
 
 
 def _clip(values, index):

@@ -70,24 +70,34 @@ class GuardedAdam(keras.optimizers.Adam):
     """Adam that skips a step whose gradients are not all finite, and counts it.
 
     A skipped step changes neither weights nor moments; `iterations` goes on, so that it stays the
-    number of batches seen. Under `tf.distribute` the gradients are summed over all replicas
-    *before* they are checked and clipped: every replica decides alike, and several devices clip
-    as one would (Keras clips each replica's share).
+    number of batches seen. With `gradient_accumulation_steps` a bad batch adds nothing to the sum,
+    and an update is skipped where all of its batches were bad. Under `tf.distribute` the gradients
+    are summed over all replicas *before* they are checked and clipped: every replica decides
+    alike, and several devices clip as one would (Keras clips each replica's share).
 
     With `use_ema`, the average's momentum rises as `step / (step + 10)` up to `ema_momentum`, so
     that short runs are not dominated by the first weights.
 
+    Keras has no hook around an update, and TensorFlow cannot make one conditional under
+    `tf.distribute`. So a step is made in any case, and where it is to be skipped every assignment,
+    by the methods that Keras's optimizers make all of them with, assigns what is there. Two
+    private methods of Keras are replaced, both under `tf.distribute`'s compulsion, and say why.
+
     Attributes:
-        skipped_steps: How many steps have been skipped.
+        skipped_steps: How many batches have been skipped.
         consecutive_skips: How many of them in a row up to now.
+
+    Raises:
+        ValueError: `weight_decay` is given, which Keras would do on skipped steps too.
     """
 
     def build(self, var_list):
         """Makes the optimizer's variables for the model's."""
         if self.built:
             return
-        if self.gradient_accumulation_steps:
-            raise ValueError("GuardedAdam does not accumulate gradients.")
+        if self.weight_decay:
+            raise ValueError(f"GuardedAdam got weight_decay={self.weight_decay}, but cannot decay "
+                             "weights: leave it out, or take keras.optimizers.AdamW.")
         self.skipped_steps = self._counter("skipped_steps")
         self.consecutive_skips = self._counter("consecutive_skips")
         super().build(var_list)
@@ -105,11 +115,14 @@ class GuardedAdam(keras.optimizers.Adam):
         if not self.built:
             self.build(list(trainable_variables))
         grads = _sum_over_replicas(list(grads))
-        checks = [ops.all(ops.isfinite(g)) for g in grads if g is not None]
-        self._is_finite = ops.all(ops.stack(checks))
-        skip = 1 - ops.cast(self._is_finite, "int32")
+        is_finite = ops.all(ops.stack([ops.all(ops.isfinite(g)) for g in grads if g is not None]))
+        skip = 1 - ops.cast(is_finite, "int32")
+        skips = (self.consecutive_skips + skip) * skip
         self.skipped_steps.assign(self.skipped_steps + skip)
-        self.consecutive_skips.assign((self.consecutive_skips + skip) * skip)
+        self.consecutive_skips.assign(skips)
+        self._updates = skips < (self.gradient_accumulation_steps or 1)
+        if self.gradient_accumulation_steps:
+            grads = [g if g is None else ops.where(is_finite, g, ops.zeros_like(g)) for g in grads]
         super().apply(grads, trainable_variables)
 
     def update_step(self, gradient, variable, learning_rate):
@@ -117,26 +130,23 @@ class GuardedAdam(keras.optimizers.Adam):
         super().update_step(gradient, variable, learning_rate)
         if not self.use_ema:
             return
-        average = self._model_variables_moving_average[self._get_variable_index(variable)]
+        average = self.averages[self._get_variable_index(variable)]
         step = ops.cast(self.iterations, variable.dtype)
         momentum = ops.minimum(step / (step + 10.0), self.ema_momentum)
         # Averaging goes on over a skipped step: the weights are then merely counted twice.
         super().assign(average, momentum * average + (1.0 - momentum) * variable)
 
     def assign(self, variable, value):
-        """Assigns where the step's gradients are finite."""
-        super().assign(variable, ops.where(self._is_finite, value, variable))
+        """Assigns where the step is made."""
+        super().assign(variable, ops.where(self._updates, value, variable))
 
     def assign_add(self, variable, value):
-        """Adds where the step's gradients are finite."""
-        super().assign_add(variable, self._or_zero(value))
+        """Adds where the step is made."""
+        super().assign_add(variable, ops.where(self._updates, value, ops.zeros_like(value)))
 
     def assign_sub(self, variable, value):
-        """Subtracts where the step's gradients are finite."""
-        super().assign_sub(variable, self._or_zero(value))
-
-    def _or_zero(self, value):
-        return ops.where(self._is_finite, value, ops.zeros_like(value))
+        """Subtracts where the step is made."""
+        super().assign_sub(variable, ops.where(self._updates, value, ops.zeros_like(value)))
 
     def _update_model_variables_moving_average(self, trainable_variables):
         # Done in `update_step`: Keras's version cannot assign under MirroredStrategy.
@@ -161,7 +171,8 @@ def _sum_over_replicas(grads):
 
 
 def build_optimizer(learning_rate, *, schedule="cosine", warmup_steps=0, decay_steps=100_000,
-                    final_fraction=0.05, clip_norm=None, ema_momentum=None, epsilon=1e-8):
+                    final_fraction=0.05, clip_norm=None, ema_momentum=None, epsilon=1e-8,
+                    accumulated_batches=1):
     """The optimizer most configurations want.
 
     Args:
@@ -173,10 +184,13 @@ def build_optimizer(learning_rate, *, schedule="cosine", warmup_steps=0, decay_s
         clip_norm: Gradients are scaled down to this global norm; None or 0 leaves them.
         ema_momentum: Momentum of the weights' moving average, 0 to 1; None or 0 keeps none.
         epsilon: Adam's.
+        accumulated_batches: Batches whose mean gradient makes an update.
 
     Returns:
         A `GuardedAdam`.
     """
     rate = WarmupDecay(learning_rate, warmup_steps, decay_steps, final_fraction, schedule)
     average = {"use_ema": True, "ema_momentum": ema_momentum} if ema_momentum else {}
-    return GuardedAdam(rate, epsilon=epsilon, global_clipnorm=clip_norm or None, **average)
+    steps = accumulated_batches if accumulated_batches > 1 else None
+    return GuardedAdam(rate, epsilon=epsilon, global_clipnorm=clip_norm or None,
+                       gradient_accumulation_steps=steps, **average)

@@ -2,10 +2,11 @@
 
 import dataclasses
 import io
-import os
 import pathlib
 
 import numpy as np
+
+from style_transfer import files
 
 CONFIG_FILE = "projector_config.pbtxt"
 FOLDER = "projector"
@@ -82,9 +83,8 @@ def _write_table(path, rows):
 
 
 def _replace(path, data):
-    partial = path.with_name(f".{path.name}.{os.getpid()}.part")
-    partial.write_bytes(data)
-    os.replace(partial, path)
+    with files.written_whole(path) as partial:
+        partial.write_bytes(data)
 
 
 def _sheet(sprites):

@@ -2,26 +2,22 @@
 
 import dataclasses
 import json
-import os
 import pathlib
 import platform
 
 import keras
 
+from style_transfer import files
+
 CONFIG_FILE = "config.json"
 
 
 def write_json(path, content):
-    """Writes JSON beside its place, flushes it and renames it into place."""
+    """Writes JSON whole or not at all, and makes its folder."""
     path = pathlib.Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f"{path.name}.partial-{os.getpid()}")
-    with open(partial, "w", encoding="utf-8") as file:
-        json.dump(content, file, indent=1)
-        file.write("\n")
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(partial, path)
+    with files.written_whole(path) as partial:
+        partial.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
 
 
 def read(run_dir):

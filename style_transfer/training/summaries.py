@@ -6,6 +6,7 @@ import pathlib
 import numpy as np
 
 from style_transfer import audio
+from style_transfer.signal import mel as mel_lib
 from style_transfer.training import projector
 
 PICTURE_RANGE_DB = 80.0
@@ -154,11 +155,9 @@ def _mel_db(clip):
 
 def _mel_filters(sample_rate):
     """Triangular filters evenly spaced in mel, `[bands, bins]`."""
-    def to_mel(hz):
-        return 2595.0 * np.log10(1.0 + hz / 700.0)
-
-    bins = to_mel(np.fft.rfftfreq(_FFT_SIZE, 1.0 / sample_rate))
-    edges = np.linspace(to_mel(LOWEST_HZ), to_mel(sample_rate / 2), PICTURE_BANDS + 2)
+    bins = mel_lib.from_hz(np.fft.rfftfreq(_FFT_SIZE, 1.0 / sample_rate))
+    edges = np.linspace(mel_lib.from_hz(LOWEST_HZ), mel_lib.from_hz(sample_rate / 2),
+                        PICTURE_BANDS + 2)
     # At low frequencies a band is narrower than a bin: it then takes its share of the nearest.
     width = np.maximum(edges[1] - edges[0], np.gradient(bins))
     return np.maximum(0.0, 1.0 - np.abs(bins - edges[1:-1, None]) / width)

@@ -224,7 +224,7 @@ def _run(placement, options, model, loss, optimizer, data, monitor):
 
 
 def evaluate(config, hparams, *, run_dir, examples_path, every_new=False, eval_batches=None,
-             report: Callable[[str], None] = print):
+             override_hparams=False, report: Callable[[str], None] = print):
     """Evaluates checkpoints; scores go to TensorBoard and `eval/metrics.json`.
 
     Args:
@@ -234,6 +234,7 @@ def evaluate(config, hparams, *, run_dir, examples_path, every_new=False, eval_b
         examples_path: As for `TrainOptions`.
         every_new: Evaluates every checkpoint not evaluated before, instead of the newest only.
         eval_batches: As for `TrainOptions`.
+        override_hparams: Evaluates with other hparams than the run was started with.
         report: Called with each line of progress.
 
     Returns:
@@ -242,7 +243,8 @@ def evaluate(config, hparams, *, run_dir, examples_path, every_new=False, eval_b
     Raises:
         ValueError: There is no checkpoint, or hparams or data do not fit.
     """
-    run_record.check(run_dir, config.name, hparams)
+    if not override_hparams:
+        run_record.check(run_dir, config.name, hparams)
     found = checkpoints.latest(run_dir)
     if found is None:
         raise ValueError(f"There is no checkpoint in {run_dir}. Train first with --mode=train, or "

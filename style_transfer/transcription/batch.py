@@ -92,17 +92,13 @@ def write(name, output, heard, audio):
     if name == "midi":
         piano_roll.save_midi(output, heard.sequence)
         return
-    partial = output.with_name(f".{output.stem}.{os.getpid()}{output.suffix}")
-    try:
+    with files.written_whole(output) as partial:
         if name == "png":
             picture.save_picture(partial, heard, audio, title=output.stem)
         elif name == "csv":
             partial.write_text(as_csv(heard.sequence))
         else:
             partial.write_bytes(heard.sequence.SerializeToString())
-        os.replace(partial, output)
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 def as_csv(sequence):

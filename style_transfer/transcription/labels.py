@@ -108,7 +108,8 @@ def magenta_labels(sequence, start_secs: float, num_frames: int, frames_per_seco
 
     Returns:
         A dict of float32 `[num_frames, 88]`: `onset`, `offset` and `frame`, 0 or 1; `velocity`,
-        in [0, 1] where `onset` is 1; and `frame_weight`, how much a frame may weigh in a loss.
+        in [0, 1] where `onset` is 1; and `frame_weight`, how much a frame may weigh in a loss. All
+        are 0 from the end of the sequence on.
 
     Source: `sequence_to_pianoroll_op` of Magenta's onsets_frames_transcription/data.py.
     """
@@ -122,8 +123,7 @@ def magenta_labels(sequence, start_secs: float, num_frames: int, frames_per_seco
         onset_delay_ms=onset_delay, min_frame_occupancy_for_label=min_frame_occupancy_for_label)
     rolls = {"onset": roll.onsets, "offset": roll.offsets, "frame": roll.active,
              "velocity": roll.onset_velocities, "frame_weight": roll.weights}
-    return {name: _lasting(value[lead_frames:], num_frames, float(name == "frame_weight"))
-            for name, value in rolls.items()}
+    return {name: _lasting(value[lead_frames:], num_frames) for name, value in rolls.items()}
 
 
 def _window(sequence, start_secs, num_frames, frames_per_second):
@@ -142,10 +142,9 @@ def _window(sequence, start_secs, num_frames, frames_per_second):
         window.notes.add(start_time=note.start_time + shift, end_time=note.end_time + shift,
                          pitch=note.pitch, velocity=note.velocity)
     last = max([start_secs, *(note.end_time for note in notes)])
-    window.total_time = min(last + LEAD_SECS, sequence.total_time) + shift
+    window.total_time = min(max(last + LEAD_SECS, start_secs + secs), sequence.total_time) + shift
     return window, lead_frames
 
 
-def _lasting(roll, num_frames, filling):
-    return np.pad(roll[:num_frames], ((0, max(0, num_frames - len(roll))), (0, 0)),
-                  constant_values=filling)
+def _lasting(roll, num_frames):
+    return np.pad(roll[:num_frames], ((0, max(0, num_frames - len(roll))), (0, 0)))

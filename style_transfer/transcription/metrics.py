@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 
-from style_transfer import piano_roll
+from style_transfer import piano_roll, strings
 
 ONSET_TOLERANCE_SECS = 0.05
 FRAMES_PER_SECOND = 100.0
@@ -112,45 +112,6 @@ def mean_scores(rows: Iterable[dict]) -> dict:
             for name, values in columns.items()}
 
 
-def sweep_thresholds(clips: Iterable[tuple[dict, piano_roll.NoteTable]], decode: Callable,
-                     thresholds: Sequence[float] = THRESHOLDS,
-                     score: str = "note_f1") -> tuple[float, dict[float, dict]]:
-    """Looks for the onset threshold with the best scores.
-
-    Args:
-        clips: Probabilities that a model gave, and what was played; gone through once.
-        decode: `(probabilities, onset_threshold=…)` to a NoteSequence.
-        thresholds: Those to try.
-        score: Name of the score that decides.
-
-    Returns:
-        The best threshold, and the mean scores of each.
-
-    Raises:
-        ValueError: There are no clips or no thresholds.
-    """
-    rows = {threshold: [] for threshold in thresholds}
-    for outputs, reference in clips:
-        _score_each(rows, outputs, reference, decode)
-    return best_threshold(rows, score)
-
-
-def _score_each(rows, outputs, reference, decode, cut=lambda table: table):
-    """Adds a row of scores for each threshold, of the notes that `cut` leaves."""
-    for threshold, found in rows.items():
-        estimate = piano_roll.note_table(decode(outputs, onset_threshold=threshold))
-        found.append(score_notes(cut(reference), cut(estimate)))
-
-
-def best_threshold(rows: dict[float, list[dict]],
-                   score: str = "note_f1") -> tuple[float, dict[float, dict]]:
-    """The best threshold and the mean scores of each, of rows of scores by threshold."""
-    if not rows or not any(rows.values()):
-        raise ValueError("There are no clips, or no thresholds, to choose a threshold by.")
-    means = {threshold: mean_scores(found) for threshold, found in rows.items()}
-    return max(means, key=lambda threshold: np.nan_to_num(means[threshold][score])), means
-
-
 class TranscriptionMetrics:
     """Scores of an evaluation in training: those of the best onset threshold.
 
@@ -176,13 +137,16 @@ class TranscriptionMetrics:
         for i, notes in enumerate(target["notes"]):
             outputs = {name: value[i] if name == "velocity" else _sigmoid(value[i])
                        for name, value in prediction.items()}
-            _score_each(self._rows, outputs, _table(notes), self._decode,
-                        lambda table: within(table, EDGE_SECS, self._crop_secs))
+            played = within(_table(notes), EDGE_SECS, self._crop_secs)
+            for threshold, rows in self._rows.items():
+                heard = piano_roll.note_table(self._decode(outputs, onset_threshold=threshold))
+                rows.append(score_notes(played, within(heard, EDGE_SECS, self._crop_secs)))
 
     def result(self) -> dict[str, float]:
         """Scores at the threshold with the best F1 of notes, and that threshold."""
-        threshold, means = best_threshold(self._rows)
-        return {**means[threshold], "onset_threshold": threshold}
+        means = {threshold: mean_scores(rows) for threshold, rows in self._rows.items()}
+        best = max(means, key=lambda threshold: np.nan_to_num(means[threshold]["note_f1"]))
+        return {**means[best], "onset_threshold": best}
 
 
 def within(table: piano_roll.NoteTable, start_secs: float,
@@ -211,7 +175,7 @@ def _intervals(table, end):
     """Seconds `[notes, 2]`, fundamentals in Hz and MIDI velocities, as mir_eval takes them."""
     onset = table.onset_secs
     ends = np.maximum(getattr(table, end), onset + _SHORTEST_SECS)
-    hertz = 440.0 * 2.0 ** ((table.key - 48) / 12)
+    hertz = strings.equal_temperament_hz()[table.key]
     return np.stack([onset, ends], axis=-1), hertz, table.velocity * _MIDI_VELOCITIES
 
 

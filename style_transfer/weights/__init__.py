@@ -2,11 +2,13 @@
 
 import importlib
 import json
-import os
 import pathlib
 import re
+import tempfile
 
 import numpy as np
+
+from style_transfer import files
 
 DEFAULT = "piano_ddsp"
 MODELS = "style_transfer.models."
@@ -102,24 +104,22 @@ def save(model, folder, name, **about):
 
     folder = pathlib.Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    partial = folder / f".{os.getpid()}.weights.h5"
-    try:
-        model.save_weights(partial)
-        with h5py.File(partial, "r+") as file:
+    with tempfile.TemporaryDirectory(dir=folder, prefix=".") as temporary:
+        full = pathlib.Path(temporary) / WEIGHTS_FILE
+        model.save_weights(full)
+        with h5py.File(full, "r+") as file:
             for path in _datasets(file):
                 half = file[path][()].astype(np.float16)
                 if not np.all(np.isfinite(half)):
                     raise ValueError(f"{path} does not fit into float16.")
                 del file[path]
                 file.create_dataset(path, data=half, compression="gzip", shuffle=True)
-        with h5py.File(partial) as source, h5py.File(f"{partial}.small", "w") as target:
+        with (files.written_whole(folder / WEIGHTS_FILE) as partial, h5py.File(full) as source,
+              h5py.File(partial, "w") as target):
             for key in source:  # copying leaves the deleted float32 data behind
                 source.copy(key, target)
             for key, value in source.attrs.items():
                 target.attrs[key] = value
-        os.replace(f"{partial}.small", folder / WEIGHTS_FILE)
-    finally:
-        partial.unlink(missing_ok=True)
     write_config(folder, model, name, **about)
 
 
@@ -136,9 +136,8 @@ def write_config(folder, model, name, **about):
 
     folder = pathlib.Path(folder)
     config = {"name": name, **about, "model": keras.saving.serialize_keras_object(model)}
-    partial = folder / f".{os.getpid()}.json"
-    partial.write_text(json.dumps(config, indent=1) + "\n")
-    os.replace(partial, folder / CONFIG_FILE)
+    with files.written_whole(folder / CONFIG_FILE) as partial:
+        partial.write_text(json.dumps(config, indent=1) + "\n")
 
 
 def _datasets(file):

@@ -1,6 +1,5 @@
 """Systems are measured against the truth, results kept, and measured again only when they must."""
 
-import json
 import os
 import time
 
@@ -167,13 +166,6 @@ def test_half_a_record_counts_as_none(tmp_path):
     assert benchmark.read_kept(path, {"a": (1, 3)}) is None
     path.write_text(path.read_text()[:20])
     assert benchmark.read_kept(path, {"a": (1, 2)}) is None
-
-
-def test_the_code_fingerprint_covers_every_file_of_a_folder():
-    whole, one = (benchmark.code_fingerprint(name) for name in ("evaluation",
-                                                               "evaluation/metrics.py"))
-    assert whole != one
-    assert json.dumps(whole) and whole == benchmark.code_fingerprint("evaluation")
 
 
 def test_timing_counts_the_transfer_only(found, tmp_path):

@@ -2,6 +2,7 @@
 
 import json
 import pathlib
+import types
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ import soundfile
 
 from style_transfer import piano_roll
 from style_transfer.models.onsets_frames import net as onsets_frames
+from style_transfer.signal import mel
 from style_transfer.transcription import labels, magenta_decoding, metrics
 
 note_seq = pytest.importorskip("note_seq")
@@ -18,7 +20,7 @@ SPEC = json.loads((FIXTURE / "spec.json").read_text())
 RESULTS = SPEC["results"]
 FPS = 16000 / 512
 MAGENTAS_NAMES = {"frame": "active", "onset": "onsets", "offset": "offsets",
-                  "velocity": "velocities"}
+                  "velocity": "velocities", "frame_weight": "weights"}
 
 
 def sequence(name):
@@ -40,7 +42,7 @@ def test_spectrogram_equals_magentas():
 
 
 def test_power_equals_magentas():
-    matrix = onsets_frames.mel_matrix(229, 16000, 30.0, True)
+    matrix = mel.matrix(16000, 2048, 229, 30.0, htk=True)
     np.testing.assert_allclose(matrix.T, GOLDEN["mel_basis_htk"], atol=1e-8)
     power = onsets_frames.power_mel(samples_of(GOLDEN["mel_wav_int16"])[None], matrix, 512)[0]
     np.testing.assert_allclose(power, GOLDEN["mel_power"], rtol=1e-4,
@@ -68,7 +70,7 @@ def test_an_example_of_magentas_becomes_its_spectrogram_and_labels():
     ours = labels.magenta_labels(labels.sustained(notes), 0.0, length, FPS,
                                  max_velocity=loudest(notes))
     for name, theirs in {"frame": "labels", "onset": "onsets", "offset": "offsets",
-                         "velocity": "velocities"}.items():
+                         "velocity": "velocities", "frame_weight": "label_weights"}.items():
         np.testing.assert_array_equal(ours[name], GOLDEN[f"e2e_{theirs}"][0, :length], name)
 
 
@@ -91,6 +93,28 @@ def test_labels_equal_magentas(name):
                                  max_velocity=int(GOLDEN[f"{name}_velocity_range"][1]))
     for label, magentas in MAGENTAS_NAMES.items():
         np.testing.assert_array_equal(ours[label], GOLDEN[f"{name}_{magentas}"], label)
+
+
+def test_labels_past_the_end_are_what_magenta_pads_with():
+    import tensorflow as tf
+    from magenta.models.onsets_frames_transcription import data
+
+    rolls = {name: GOLDEN[f"c_{name}"].astype(np.float32) for name in MAGENTAS_NAMES.values()}
+    length = len(rolls["active"]) + 30
+    hparams = types.SimpleNamespace(
+        spec_hop_length=512, sample_rate=16000, truncated_length_secs=0, drum_data_map="",
+        max_expected_train_example_len=length, spec_type="mel", spec_n_bins=229)
+    tensors = data.InputTensors(
+        spec=tf.zeros((length, 229)), spectrogram_hash=tf.constant(0), labels=rolls["active"],
+        label_weights=rolls["weights"], length=length, onsets=rolls["onsets"],
+        offsets=rolls["offsets"], velocities=rolls["velocities"], sequence_id=tf.constant(""),
+        note_sequence=tf.constant(""))
+    _, theirs = data.input_tensors_to_model_input(tensors, hparams, is_training=True)
+    ours = labels.magenta_labels(sequence("seq_c_sustained"), 0.0, length, FPS,
+                                 max_velocity=int(GOLDEN["c_velocity_range"][1]))
+    for name, magentas in {"frame": "labels", "onset": "onsets", "offset": "offsets",
+                           "velocity": "velocities", "frame_weight": "label_weights"}.items():
+        np.testing.assert_array_equal(ours[name], getattr(theirs, magentas), name)
 
 
 @pytest.mark.parametrize(("kind", "rate", "options", "compared"), [

@@ -56,6 +56,21 @@ def test_the_audio_of_a_part_is_that_of_its_time(parts):
     whole, found = parts
     loudest = np.abs(whole.samples).max()
     for audio, sequence in found:
-        first = round(sequence.subsequence_info.start_time_offset * RATE)
+        first = int(sequence.subsequence_info.start_time_offset * RATE)
         expected = whole.samples[first:first + len(audio.samples)] / loudest
         np.testing.assert_allclose(audio.samples, expected, atol=1e-3)
+
+
+def test_cuts_between_samples_are_rounded_down_as_magentas():
+    sequence = note_seq.NoteSequence.FromString((FIXTURE / "seq_split.pb").read_bytes())
+    audio = Audio(GOLDEN["split_wav_int16"] / np.float32(32767), RATE)
+    starts = np.arange(0, sequence.total_time, 0.7)
+    first = (starts * RATE).astype(int)
+    assert (first != np.rint(starts * RATE)).any()  # 2.1 s * 16 kHz is a little below 33600
+    loudest = np.abs(audio.samples).max()
+    found = list(segments.split_at_silence(audio, sequence, "golden", 0.7, 0.7))
+    assert len(found) > 3
+    for part, notes in found:
+        begin = first[np.argmin(np.abs(starts - notes.subsequence_info.start_time_offset))]
+        np.testing.assert_allclose(
+            part.samples, audio.samples[begin:begin + len(part.samples)] / loudest, atol=1e-3)

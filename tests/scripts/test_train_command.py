@@ -99,3 +99,9 @@ def test_training_killed_in_the_middle_loses_only_steps_since_the_last_checkpoin
     assert status == 0, errors
     scores = json.loads((killed_dir / "eval" / "metrics.json").read_text())
     assert f"step 60  evaluation: loss {scores[-1]['loss']:.4f}" in output
+
+    other = [*common, f"--run_dir={killed_dir}", "--mode=eval", "--hparams=batch_size=2"]
+    status, _, errors = finish(start(*other))
+    assert status == 1 and "--override_hparams" in error_lines(errors)[0]
+    status, output, errors = finish(start(*other, "--override_hparams"))
+    assert status == 0 and "step 60  evaluation" in output, errors

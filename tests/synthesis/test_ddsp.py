@@ -6,6 +6,7 @@ import pytest
 import tensorflow as tf
 
 from style_transfer.synthesis.ddsp import core, effects, filters, harmonic, noise
+from tests import model_case
 
 RNG = np.random.default_rng(0)
 
@@ -92,7 +93,6 @@ LAYERS = {
 def test_layer_round_trips_and_runs_in_a_functional_model(name, tmp_path):
     make, shapes = LAYERS[name]
     layer = make()
-    assert type(layer).from_config(layer.get_config()).get_config() == layer.get_config()
     inputs = [keras.Input(shape[1:]) for shape in shapes]
     model = keras.Model(inputs, layer(*inputs))
     values = [RNG.normal(size=shape).astype(np.float32) for shape in shapes]
@@ -183,3 +183,24 @@ def test_reverb_replaces_the_first_tap_by_the_dry_sound():
 def test_what_cannot_be_done_is_refused_with_a_reason(call, message):
     with pytest.raises(ValueError, match=message):
         call()
+
+
+def controls(*shapes):
+    return tuple(RNG.normal(size=shape).astype(np.float32) for shape in shapes)
+
+
+def test_every_layer_keeps_its_arguments(tmp_path):
+    model_case.check_layer(
+        harmonic.Harmonic, {"num_samples": 400}, controls((2, 4, 1), (2, 4, 3), (2, 4, 1)),
+        (2, 400),
+        {"num_samples": 800, "sample_rate": 8000, "scale_controls": False,
+         "normalize_below_nyquist": False, "amp_resample_method": "linear",
+         "use_angular_cumsum": True}, tmp_path)
+    model_case.check_layer(
+        effects.Reverb, {"learn_impulse_response": True, "reverb_length": 50}, controls((2, 400)),
+        (2, 400), {"learn_impulse_response": False, "reverb_length": 60, "add_dry": False},
+        tmp_path)
+    model_case.check_config(
+        noise.FilteredNoise, {"num_samples": 400}, {
+            "num_samples": 800, "window_size": 0, "scale_controls": False, "initial_bias": -4.0,
+            "seed": 7})

@@ -2,11 +2,15 @@ import dataclasses
 import json
 import os
 
+import keras
 import numpy as np
 import pytest
 
 from style_transfer import training
-from style_transfer.training import checkpoints
+from style_transfer.models.onsets_frames.magenta_loss import OnsetsFramesLoss
+from style_transfer.models.wavenet.loss import WaveNetLoss
+from style_transfer.symbolic.loss import MusicVaeLoss, NextClassLoss
+from style_transfer.training import checkpoints, evaluating
 from tests import tiny_config
 from tests.training.tiny_runs import CONFIG, HPARAMS, averaged, read_scores, run
 
@@ -79,6 +83,16 @@ def test_evaluation_without_a_checkpoint_is_an_error(tmp_path, examples):
         training.evaluate(CONFIG, HPARAMS, run_dir=str(tmp_path), examples_path=examples)
 
 
+def test_a_checkpoint_is_evaluated_with_other_hparams_only_if_asked(tmp_path, examples):
+    run(tmp_path, examples, 4, eval_interval=0)
+    arguments = dict(run_dir=str(tmp_path), examples_path=examples, report=lambda line: None)
+    other = dataclasses.replace(HPARAMS, batch_size=2)
+    with pytest.raises(ValueError, match="batch_size: 4 -> 2.*--override_hparams"):
+        training.evaluate(CONFIG, other, **arguments)
+    scores = training.evaluate(CONFIG, other, override_hparams=True, **arguments)
+    assert list(scores) == [4] and np.isfinite(scores[4]["loss"])
+
+
 def test_rolls_show_labels_above_what_the_model_says_highest_key_first():
     from style_transfer.training import summaries
 
@@ -94,3 +108,71 @@ def test_rolls_show_labels_above_what_the_model_says_highest_key_first():
         assert row[first, 0] > 250 > 10 > row[first + 1, 0]  # the onset is red
         np.testing.assert_array_equal(np.flatnonzero(row[:, 1] > 250),
                                       np.arange(first + 1, first + 15))
+
+
+class Given(keras.Model):
+    """Predicts what it is given."""
+
+    def call(self, x):
+        return x
+
+
+RECORDS, STEPS = 11, 6
+
+
+def predicted(kind):
+    """A loss, and predictions and targets of records of many lengths."""
+    rng = np.random.default_rng(0)
+    lengths = rng.integers(1, STEPS + 1, RECORDS)
+
+    def values(*shape):
+        return rng.normal(size=(RECORDS, STEPS, *shape)).astype(np.float32)
+
+    if kind == "next_class":
+        labels = rng.integers(3, size=(RECORDS, STEPS))
+        logits = values(3) + 2 * np.eye(3, dtype=np.float32)[labels]
+        return NextClassLoss(), logits, {"labels": labels, "lengths": lengths}
+    if kind == "music_vae":
+        latent = {"mu": values()[:, :2], "sigma": np.exp(values()[:, :2]),
+                  "logits": values(4), "kl_weight": np.full(RECORDS, 0.3, np.float32)}
+        outputs = np.eye(4, dtype=np.float32)[rng.integers(4, size=(RECORDS, STEPS))]
+        return MusicVaeLoss(output_depths=(4,)), latent, {"outputs": outputs, "lengths": lengths}
+    if kind == "onsets_frames":
+        names = ("onset", "offset", "frame", "velocity")
+        labels = {name: (values(88) > 1).astype(np.float32) for name in names}
+        mask = (np.arange(STEPS) < lengths[:, None]).astype(np.float32)
+        return OnsetsFramesLoss(), {name: values(88) for name in names}, {**labels, "mask": mask}
+    shares = np.exp(values(2, 4))
+    shares /= shares.sum(axis=-1, keepdims=True)
+    return WaveNetLoss("mulaw"), {"logits": values(256), "code_shares": shares}, np.tanh(values())
+
+
+@pytest.mark.parametrize("kind", ["next_class", "music_vae", "onsets_frames", "wavenet"])
+def test_scores_do_not_depend_on_the_size_of_batches(kind):
+    loss, prediction, target = predicted(kind)
+
+    def scores(batch_size):
+        def cut(value, first):
+            return keras.tree.map_structure(lambda v: v[first:first + batch_size], value)
+
+        batches = [(cut(prediction, first), cut(target, first))
+                   for first in range(0, RECORDS, batch_size)]
+        return evaluating.Evaluator(Given(), loss, batches).run()[0]
+
+    expected = scores(RECORDS)
+    assert all(0 <= value <= 1 for name, value in expected.items() if "accuracy" in name)
+    for batch_size in (1, 4, 7):
+        assert scores(batch_size) == pytest.approx(expected, rel=1e-5), batch_size
+
+
+def test_every_step_of_every_sequence_counts_the_same():
+    loss, logits, target = predicted("next_class")
+    batches = [(logits[rows], {name: value[rows] for name, value in target.items()})
+               for rows in (slice(7), slice(7, None))]
+    found = evaluating.Evaluator(Given(), loss, batches).run()[0]
+    valid = np.arange(STEPS) < target["lengths"][:, None]
+    log_probs = logits - np.log(np.exp(logits).sum(axis=-1, keepdims=True))
+    picked = np.take_along_axis(log_probs, target["labels"][..., None], axis=-1)[..., 0]
+    assert found["loss"] == pytest.approx(-picked[valid].mean(), rel=1e-5)
+    right = (logits.argmax(axis=-1) == target["labels"])[valid]
+    assert found["accuracy"] == pytest.approx(right.mean(), rel=1e-5)

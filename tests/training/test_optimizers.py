@@ -3,6 +3,8 @@ import numpy as np
 import pytest
 
 from style_transfer import training
+from style_transfer.models.music_vae.schedule import DecayToMinimum
+from tests import model_case
 from tests.training.tiny_runs import assert_same
 
 
@@ -19,13 +21,14 @@ def test_average_follows_its_formula():
                                rtol=1e-5)
 
 
-def test_guarded_adam_equals_adam_on_finite_gradients():
+@pytest.mark.parametrize("steps", [None, 3])
+def test_guarded_adam_equals_adam_on_finite_gradients(steps):
     rng = np.random.default_rng(0)
     variables = [[keras.Variable(np.ones((3, 2), np.float32)), keras.Variable(np.ones(2, "f4"))]
                  for _ in range(2)]
-    optimizers = [training.GuardedAdam(0.1, global_clipnorm=1.0, weight_decay=0.01),
-                  keras.optimizers.Adam(0.1, global_clipnorm=1.0, weight_decay=0.01)]
-    for _ in range(5):
+    arguments = {"global_clipnorm": 1.0, "gradient_accumulation_steps": steps}
+    optimizers = [cls(0.1, **arguments) for cls in (training.GuardedAdam, keras.optimizers.Adam)]
+    for _ in range(6):
         gradients = [rng.normal(size=v.shape).astype(np.float32) for v in variables[0]]
         for optimizer, own in zip(optimizers, variables, strict=True):
             optimizer.apply([keras.ops.convert_to_tensor(g) for g in gradients], own)
@@ -60,6 +63,35 @@ def test_gradients_that_are_not_finite_change_neither_weights_nor_moments(bad):
     assert int(keras.ops.convert_to_numpy(optimizer.consecutive_skips)) == 0
 
 
+def test_a_bad_batch_adds_nothing_to_accumulated_gradients():
+    def trained(optimizer, values):
+        variable = keras.Variable(np.ones(2, np.float32))
+        optimizer.build([variable])
+        for value in values:
+            optimizer.apply([keras.ops.convert_to_tensor([1.0, value])], [variable])
+        return optimizer, keras.ops.convert_to_numpy(variable)
+
+    def guarded():
+        return training.build_optimizer(0.1, schedule="constant", accumulated_batches=2)
+
+    nan = float("nan")
+    # The mean of (1, 2) and nothing; Adam's step depends on the ratio of gradients only later on.
+    _, expected = trained(keras.optimizers.Adam(0.1, epsilon=1e-8), [1.0])
+    for values in ([2.0, nan], [nan, 2.0]):
+        optimizer, found = trained(guarded(), values)
+        np.testing.assert_allclose(found, expected, rtol=1e-5)
+        assert int(keras.ops.convert_to_numpy(optimizer.skipped_steps)) == 1
+    _, kept = trained(guarded(), [2.0, 2.0])
+    optimizer, found = trained(guarded(), [2.0, 2.0, nan, nan])
+    np.testing.assert_array_equal(found, kept)
+    assert int(keras.ops.convert_to_numpy(optimizer.consecutive_skips)) == 2
+
+
+def test_decaying_weights_is_refused():
+    with pytest.raises(ValueError, match="weight_decay=0.01"):
+        training.GuardedAdam(weight_decay=0.01).build([keras.Variable(np.ones(2, np.float32))])
+
+
 @pytest.mark.parametrize(("kind", "expected"), [
     ("constant", {0: 0.25, 3: 1.0, 4: 1.0, 14: 1.0, 50: 1.0}),
     ("cosine", {0: 0.25, 3: 1.0, 4: 1.0, 9: 0.55, 14: 0.1, 50: 0.1}),
@@ -82,3 +114,13 @@ def test_learning_rate_warms_up_and_decays(kind, expected):
 def test_impossible_schedules_are_errors(arguments):
     with pytest.raises(ValueError, match="schedule|decay"):
         training.WarmupDecay(**arguments)
+
+
+def test_schedules_keep_their_arguments():
+    model_case.check_config(
+        training.WarmupDecay, {"peak": 1.0},
+        {"peak": 2.0, "warmup_steps": 3, "decay_steps": 50, "final_fraction": 0.1,
+         "kind": "constant"})
+    model_case.check_config(
+        DecayToMinimum, {"initial": 1.0, "minimum": 0.1, "decay_rate": 0.9},
+        {"initial": 2.0, "minimum": 0.2, "decay_rate": 0.8})

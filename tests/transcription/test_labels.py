@@ -111,8 +111,17 @@ def test_magentas_labels_of_a_window_are_those_of_the_whole_there():
     for first in (128, 320):  # times that binary numbers hold exactly
         part = labels.magenta_labels(notes, first / rate, 160, rate)
         for name, values in part.items():
-            if name != "frame_weight":
-                np.testing.assert_array_equal(values, whole[name][first:first + 160], name)
+            np.testing.assert_array_equal(values, whole[name][first:first + 160], name)
+
+
+def test_magentas_labels_are_0_from_the_end_of_the_sequence_on_and_weigh_its_silence():
+    out = piano_roll.to_sequence(table([(20, 0.5, 1.0, 2.0, 2.0)]))
+    out.total_time, rate = 6.0, 31.25
+    last = int(6.0 * rate + 1)
+    whole = labels.magenta_labels(out, 0.0, 256, rate)["frame_weight"]
+    np.testing.assert_array_equal(np.flatnonzero(whole[:, 0]), np.arange(last))
+    part = labels.magenta_labels(out, 96 / rate, 160, rate)["frame_weight"]
+    np.testing.assert_array_equal(part, whole[96:])
 
 
 def test_a_note_from_before_the_window_sounds_but_has_no_onset():

@@ -77,21 +77,26 @@ def test_means_leave_out_what_has_no_value():
     assert means["a"] == 0.5 and np.isnan(means["b"])
 
 
-def decode(outputs, onset_threshold):
-    """Notes of a list of `(probability, row)`: those at or above the threshold."""
-    rows = [row for probability, row in outputs if probability >= onset_threshold]
-    return piano_roll.to_sequence(table(rows))
-
-
-def test_sweep_finds_the_threshold_between_right_and_wrong_notes():
+def test_the_best_threshold_lies_between_right_and_wrong_notes():
+    """Logits of `pick` say which threshold a note is above; its index is a note of either kind."""
     wrong = [(key, 0.5, 1.0, 1.5, 1.5) for key in (10, 11, 12)]
-    clip = [(0.55, row) for row in PLAYED] + [(0.35, row) for row in wrong]
-    best, means = metrics.sweep_thresholds([(clip, table(PLAYED))] * 2, decode, (0.3, 0.5, 0.6))
-    assert best == 0.5
-    assert means[0.5]["note_f1"] == 1 and means[0.6]["note_f1"] == 0
-    assert means[0.3]["note_precision"] == pytest.approx(4 / 7)
-    with pytest.raises(ValueError, match="no clips"):
-        metrics.sweep_thresholds([], decode)
+
+    def decode(outputs, onset_threshold):
+        right, other = outputs["pick"]
+        return piano_roll.to_sequence(table([*(PLAYED if right >= onset_threshold else []),
+                                             *(wrong if other >= onset_threshold else [])]))
+
+    played, notes = table(PLAYED), np.zeros((1, 8, 5), np.float32)
+    notes[0, :4] = np.stack([played.key, played.velocity, played.onset_secs, played.release_secs,
+                             played.damped_secs], axis=-1)
+    logits = np.log([[0.55 / 0.45, 0.35 / 0.65]])
+    for thresholds, best, precision in (((0.3, 0.5, 0.6), 0.5, 1.0), ((0.3, 0.6), 0.3, 4 / 7)):
+        scored = metrics.TranscriptionMetrics(decode, 60.0, thresholds)
+        for _ in range(2):
+            scored.update({"notes": notes}, {"pick": logits})
+        scores = scored.result()
+        assert scores["onset_threshold"] == best
+        assert scores["note_precision"] == pytest.approx(precision)
 
 
 def test_training_scores_are_of_the_best_threshold_and_leave_out_the_edge():

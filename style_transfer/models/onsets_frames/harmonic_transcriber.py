@@ -13,10 +13,9 @@ import keras
 import numpy as np
 from keras import layers, ops
 
+from style_transfer.piano_roll import LOWEST_PITCH, NUM_KEYS
 from style_transfer.signal import spectral
 
-NUM_KEYS = 88
-LOWEST_PITCH = 21
 A4_PITCH, A4_HZ = 69, 440.0
 # Distance in semitones of what a key looks at: an octave below, its partials 1 to 12.
 HARMONIC_SEMITONES = (-12, 0, 12, 19, 24, 28, 31, 34, 36, 38, 40, 42, 43)

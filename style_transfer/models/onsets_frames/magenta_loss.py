@@ -3,6 +3,8 @@
 import keras
 from keras import ops
 
+from style_transfer import losses
+
 EPSILON = 1e-7
 
 
@@ -35,8 +37,7 @@ class OnsetsFramesLoss(keras.losses.Loss):
 
     def call(self, y_true, y_pred):
         """Weighted sum of the terms of each clip, `[batch]`."""
-        return sum((self.velocity_loss_weight if name == "velocity" else 1.0) * value
-                   for name, value in self.terms(y_true, y_pred).items())
+        return losses.share_of_mean(*self.sums(y_true, y_pred)["loss"])
 
     def terms(self, y_true, y_pred):
         """The parts of the loss.
@@ -49,31 +50,38 @@ class OnsetsFramesLoss(keras.losses.Loss):
             A dict of `[batch]` by name. Frames weigh the same in all clips, so that the mean over
             the batch is the mean over all frames that are no padding.
         """
-        def mean(values):
-            return _mean_over_frames(values, y_true.get("mask"))
+        sums = self.sums(y_true, y_pred)
+        return {name: losses.share_of_mean(*sums[name]) for name in sums if name != "loss"}
+
+    def sums(self, y_true, y_pred):
+        """Sums over the frames of each clip, and how many these are, for evaluations.
+
+        Returns:
+            A dict of `([batch], [batch])`: `loss`, and what `terms` has.
+        """
+        def total(values):
+            mask = y_true.get("mask")
+            mask = ops.ones_like(values) if mask is None else ops.reshape(
+                ops.cast(mask, values.dtype), ops.shape(values))
+            return losses.sum_where(values, mask)
 
         def entropy(label, output):
             return log_loss(y_true[label], ops.sigmoid(y_pred[output]))
 
         weight = y_true["frame_weight"] if self.weight_frame_and_activation_loss else 1.0
         error = ops.square(y_true["velocity"] - y_pred["velocity"])
-        terms = {"onset": mean(ops.mean(entropy("onset", "onset"), axis=-1)),
-                 "offset": mean(ops.mean(entropy("offset", "offset"), axis=-1)),
-                 "velocity": mean(ops.sum(y_true["onset"] * error, axis=-1)),
-                 "frame": mean(ops.mean(weight * entropy("frame", "frame"), axis=-1))}
+        sums = {"onset": total(ops.mean(entropy("onset", "onset"), axis=-1)),
+                "offset": total(ops.mean(entropy("offset", "offset"), axis=-1)),
+                "velocity": total(ops.sum(y_true["onset"] * error, axis=-1)),
+                "frame": total(ops.mean(weight * entropy("frame", "frame"), axis=-1))}
         if "activation" in y_pred:
-            terms["activation"] = mean(ops.mean(weight * entropy("frame", "activation"), axis=-1))
-        return terms
+            sums["activation"] = total(ops.mean(weight * entropy("frame", "activation"), axis=-1))
+        weights = {"velocity": self.velocity_loss_weight}
+        loss = sum(weights.get(name, 1.0) * value for name, (value, _) in sums.items())
+        return {"loss": (loss, sums["frame"][1]), **sums}
 
     def get_config(self):
         """Constructor arguments."""
         return {**super().get_config(), "velocity_loss_weight": self.velocity_loss_weight,
                 "weight_frame_and_activation_loss": self.weight_frame_and_activation_loss}
 
-
-def _mean_over_frames(values, mask):
-    """`[batch, frames]` to `[batch]` whose mean is that of all values where `mask` is 1."""
-    if mask is None:
-        return ops.mean(values, axis=1)
-    mask = ops.reshape(ops.cast(mask, values.dtype), ops.shape(values))
-    return ops.sum(values * mask, axis=1) / ops.mean(ops.sum(mask, axis=1))

@@ -4,30 +4,17 @@ Source: Hawthorne et al., 2018 (onsets and frames), 2019 (offset head, MAESTRO).
 2.1.4 (config `onsets_frames`): outputs, losses and gradients.
 """
 
-import functools
 
 import keras
 from keras import layers, ops
 
-from style_transfer.signal import spectral
+from style_transfer.piano_roll import NUM_KEYS
+from style_transfer.signal import mel, spectral
 
-NUM_KEYS = 88
 FFT_SIZE = 2048
 MIN_POWER, RANGE_DB = 1e-10, 80.0
 # Bidirectional LSTMs see the whole recording; what lies further away than this hardly matters.
 CONTEXT_SECS = 4.0
-
-
-@functools.cache
-def mel_matrix(num_bands: int, sample_rate: int, lo_hz: float, htk: bool):
-    """Mel filters of area 1 up to the Nyquist frequency, float32 `[FFT_SIZE // 2 + 1, bands]`.
-
-    Source: `librosa.filters.mel`.
-    """
-    import librosa
-
-    return librosa.filters.mel(sr=sample_rate, n_fft=FFT_SIZE, n_mels=num_bands, fmin=lo_hz,
-                               htk=htk).T.copy()
 
 
 def power_mel(audio, matrix, hop_length: int):
@@ -293,8 +280,8 @@ class OnsetsFrames(keras.Model):
         Returns:
             dB, shape `[batch, 1 + samples // hop_length, spec_n_bins]`.
         """
-        matrix = mel_matrix(*(self._hparams[name] for name in (
-            "spec_n_bins", "sample_rate", "spec_fmin", "spec_mel_htk")))
+        matrix = mel.matrix(self._hparams["sample_rate"], FFT_SIZE, self._hparams["spec_n_bins"],
+                            self._hparams["spec_fmin"], self._hparams["spec_mel_htk"])
         power = power_mel(audio, matrix, self.hop_length)
         db = 10 * ops.log10(ops.maximum(power, MIN_POWER))
         if loudest_db is None:

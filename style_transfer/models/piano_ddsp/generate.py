@@ -1,6 +1,7 @@
 """Transfers of many pieces to one piano, written to files: what `style_transfer_generate` does."""
 
 import os
+import tempfile
 import time
 import warnings
 
@@ -167,40 +168,33 @@ def play_to_file(target, piano, table, model, options, report=files.say, progres
                    f"{(now - begun) / done:.3f}", again=True)
 
     loudness = piano.loudness_db if options.loudness is None else options.loudness
-    raw = target.with_name(f".{target.name}.{os.getpid()}.raw")
-    try:
-        # The gain is known only at the end, so the samples wait in a file.
+    # The gain is known only at the end, so the samples wait in a file.
+    with tempfile.TemporaryFile(dir=target.parent) as raw:
         power, peak, count = 0.0, 0.0, 0
-        with open(raw, "wb") as file:
-            chunks = playing.played(model, piano, table, options.seed,
-                                     progress or say, options.soft_pedal_db)
-            for chunk in audio_lib.resampled(chunks, model.sample_rate, options.sample_rate):
-                file.write(np.ascontiguousarray(chunk, np.float32).tobytes())
-                power += float(np.sum(np.square(chunk, dtype=np.float64)))
-                peak = max(peak, float(np.max(np.abs(chunk), initial=0)))
-                count += len(chunk)
+        chunks = playing.played(model, piano, table, options.seed,
+                                progress or say, options.soft_pedal_db)
+        for chunk in audio_lib.resampled(chunks, model.sample_rate, options.sample_rate):
+            raw.write(np.ascontiguousarray(chunk, np.float32).tobytes())
+            power += float(np.sum(np.square(chunk, dtype=np.float64)))
+            peak = max(peak, float(np.max(np.abs(chunk), initial=0)))
+            count += len(chunk)
         gain = 10 ** (loudness / 20) / np.sqrt(power / count + 1e-20) if power else 1.0
         if peak * gain > 1:
             report(f"{target.name}: {loudness:.1f} dB would clip, lowered by "
                    f"{20 * np.log10(peak * gain):.1f} dB")
             gain = 1 / peak
         beginning = _write_scaled(target, raw, gain, options.sample_rate)
-    finally:
-        raw.unlink(missing_ok=True)
     return count / options.sample_rate, beginning
 
 
 def _write_scaled(target, raw, gain, sample_rate):
     import soundfile
 
-    partial = target.with_name(f".{target.name}.{os.getpid()}.part")
-    try:
-        with open(raw, "rb") as source, soundfile.SoundFile(
-                partial, "w", sample_rate, 1, "PCM_24", format=target.suffix[1:].upper()) as file:
-            while len(block := np.fromfile(source, np.float32, WRITE_SAMPLES)):
-                file.write(block * np.float32(gain))
-        os.replace(partial, target)
-    finally:
-        partial.unlink(missing_ok=True)
+    raw.seek(0)
+    with files.written_whole(target) as partial, soundfile.SoundFile(
+            partial, "w", sample_rate, 1, "PCM_24", format=target.suffix[1:].upper()) as file:
+        while len(block := np.fromfile(raw, np.float32, WRITE_SAMPLES)):
+            file.write(block * np.float32(gain))
+    raw.seek(0)
     beginning = np.fromfile(raw, np.float32, int(PICTURE_SECS * sample_rate))
     return Audio(beginning * np.float32(gain), sample_rate)

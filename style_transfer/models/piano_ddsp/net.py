@@ -21,8 +21,23 @@ NUM_DECAY_BANDS = 16
 NUM_ROOM_BANDS = 16
 NUM_INDEXED_AMPLITUDES = 64
 NUM_INDEXED_DECAYS = 32
-AUDIBLE_LEVEL = 1e-5
 NEVER_SECS = 1e4
+# What raw outputs of the nets mean. An output of 0 is a plain piano; scales and ranges keep a net
+# that is not trained yet, or badly, within what one can hear. `LOG_` are natural logarithms.
+AMPLITUDE_NEPERS = NOISE_NEPERS = ROOM_NEPERS = 2.0  # of an output of 1; noise: of power
+SOFTEST_VELOCITY = 0.02  # added to velocities, so that the softest note has a logarithm
+STRIKE_EXPONENT, NOISE_STRIKE_EXPONENT = 1.3, 2.0  # of velocity, in amplitude and in power
+LOG_AMPLITUDE, AMPLITUDE_SLOPE, AMPLITUDE_CORNER_HZ = -2.7, 1.1, 200.0  # falls above the corner
+LOG_AMPLITUDE_RANGE = (-16.0, 1.5)
+LOG_DECAY, DECAY_SLOPE, DECAY_HZ = 0.7, 0.5, 300.0  # 1/s at that frequency, and how it rises
+LOG_DECAY_RANGE = (-3.0, 5.0)
+AFTERSOUND_DECAY_LOGIT, AFTERSOUND_LOGIT = -1.0, -1.5  # shares of the decay and of the amplitude
+LOG_DAMPING, LOG_DAMPING_RANGE = 2.5, (-4.0, 6.0)  # 1/s
+MAX_BEAT_CENTS, BEAT_LOGIT = 40.0, -4.0
+LOG_ATTACK_SECS, LOG_ATTACK_RANGE = -6.5, (-9.0, -2.0)
+LOG_HAMMER_POWER, LOG_DAMPER_POWER, LOG_NOISE_RANGE = -14.0, -17.0, (-30.0, 0.0)
+LOG_ROOM_LEVEL, LOG_ROOM_LEVEL_RANGE = -6.5, (-16.0, -1.0)
+LOG_ROOM_DECAY, LOG_ROOM_DECAY_RANGE = 2.3, (0.5, 5.0)  # 1/s
 
 
 def _noise_constants():
@@ -142,7 +157,7 @@ class PianoDDSP(keras.Model):
         loudness = velocity[..., None]
         features = ops.concatenate([
             key_weights(key), position, loudness, ops.square(loudness), position * loudness,
-            ops.log(loudness + 0.02), context, styles], axis=-1)
+            ops.log(loudness + SOFTEST_VELOCITY), context, styles], axis=-1)
         x = self.note_fusion[0](features)
         for dense in self.note_fusion[1:]:
             x = x + dense(ops.concatenate([x, styles], axis=-1))
@@ -177,35 +192,40 @@ class PianoDDSP(keras.Model):
             value = raw[name][..., :self.num_partials]
             return ops.pad(value, ((0, 0), (0, 0), (0, self.num_partials - value.shape[-1])))
 
-        log_amplitude = (_amplitude_prior(frequency, velocity) + 2.0 * by_index("amplitude")
-                         + 2.0 * in_bands("amplitude_bands", fine) + 2.0 * raw["level"])
+        log_amplitude = (_amplitude_prior(frequency, velocity)
+                         + AMPLITUDE_NEPERS * by_index("amplitude")
+                         + AMPLITUDE_NEPERS * in_bands("amplitude_bands", fine)
+                         + AMPLITUDE_NEPERS * raw["level"])
         audible = ops.cast((frequency < HIGH_HZ) & (velocity[..., None] > 0), "float32")
-        decay = _exp(0.5 * ops.log(frequency / 300.0) + 0.7 + by_index("decay")
-                     + in_bands("decay_bands", coarse), -3.0, 5.0)
-        beat_cents = 40.0 * ops.sigmoid(raw["beat"] - 4.0)
+        decay = _exp(DECAY_SLOPE * ops.log(frequency / DECAY_HZ) + LOG_DECAY + by_index("decay")
+                     + in_bands("decay_bands", coarse), *LOG_DECAY_RANGE)
+        slower = ops.sigmoid(in_bands("aftersound_decay_bands", coarse) + AFTERSOUND_DECAY_LOGIT)
+        beat_cents = MAX_BEAT_CENTS * ops.sigmoid(raw["beat"] + BEAT_LOGIT)
         sounding = ops.cast(velocity > 0, "float32")[..., None, None]
         noise = ops.reshape(raw["noise"], (*_lead(raw["noise"]), self.num_bands, -1))
         damper = (raw["damper_noise"][..., :self.num_bands, None]
                   + raw["damper_noise"][..., None, self.num_bands:])
-        level = 2.0 * ops.log(velocity + 0.02)[..., None, None]
+        strike = NOISE_STRIKE_EXPONENT * ops.log(velocity + SOFTEST_VELOCITY)[..., None, None]
         return {
             "frequency_hz": frequency,
-            "amplitude": _exp(log_amplitude, -16.0, 1.5) * audible,
+            "amplitude": _exp(log_amplitude, *LOG_AMPLITUDE_RANGE) * audible,
             "decay": decay,
-            "aftersound_decay": decay * ops.sigmoid(in_bands("aftersound_decay_bands", coarse) - 1),
-            "aftersound": ops.sigmoid(in_bands("aftersound_bands", coarse) - 1.5),
-            "damping": _exp(in_bands("damping_bands", coarse) + 2.5, -4.0, 6.0),
+            "aftersound_decay": decay * slower,
+            "aftersound": ops.sigmoid(in_bands("aftersound_bands", coarse) + AFTERSOUND_LOGIT),
+            "damping": _exp(in_bands("damping_bands", coarse) + LOG_DAMPING, *LOG_DAMPING_RANGE),
             "beat_hz": frequency * (beat_cents * (math.log(2.0) / 1200.0)),
-            "attack_secs": _exp(raw["attack"][..., 0] - 6.5, -9.0, -2.0),
-            "noise": _exp(2.0 * noise + level - 14.0, -30.0, 0.0) * sounding,
-            "damper_noise": _exp(2.0 * damper - 17.0, -30.0, 0.0) * sounding,
+            "attack_secs": _exp(raw["attack"][..., 0] + LOG_ATTACK_SECS, *LOG_ATTACK_RANGE),
+            "noise": _exp(NOISE_NEPERS * noise + strike + LOG_HAMMER_POWER,
+                          *LOG_NOISE_RANGE) * sounding,
+            "damper_noise": _exp(NOISE_NEPERS * damper + LOG_DAMPER_POWER,
+                                 *LOG_NOISE_RANGE) * sounding,
         }
 
     def room_controls(self, style, correction=0.0):
         """Level and decay of the room, each `[batch, bands]`."""
         raw = self.room_head(style) + correction
-        level = _exp(2.0 * raw[:, :NUM_ROOM_BANDS] - 6.5, -16.0, -1.0)
-        return level, _exp(raw[:, NUM_ROOM_BANDS:] + 2.3, 0.5, 5.0)
+        level = _exp(ROOM_NEPERS * raw[:, :NUM_ROOM_BANDS] + LOG_ROOM_LEVEL, *LOG_ROOM_LEVEL_RANGE)
+        return level, _exp(raw[:, NUM_ROOM_BANDS:] + LOG_ROOM_DECAY, *LOG_ROOM_DECAY_RANGE)
 
     def synthesize(self, controls, onset_secs, damped_secs, background, node_secs, phase, noise,
                    num_oscillators):
@@ -357,13 +377,14 @@ def _take(table, key):
 
 def _amplitude_prior(frequency_hz, velocity):
     """A plain piano: louder keys strike harder, high partials are weaker."""
-    strike = 1.3 * ops.log(velocity + 0.02)[..., None]
-    return strike - 2.7 - 1.1 * ops.log(ops.maximum(frequency_hz, 200.0) / 200.0)
+    strike = STRIKE_EXPONENT * ops.log(velocity + SOFTEST_VELOCITY)[..., None]
+    above = ops.maximum(frequency_hz, AMPLITUDE_CORNER_HZ) / AMPLITUDE_CORNER_HZ
+    return strike + LOG_AMPLITUDE - AMPLITUDE_SLOPE * ops.log(above)
 
 
 def _at_onsets(frames, onset_secs):
     """Decoded frames at note onsets; notes from before the crop get zeros."""
-    index = ops.cast(ops.floor(onset_secs * piano_roll.FRAMES_PER_SECOND + 1e-4), "int32")
+    index = ops.cast(piano_roll.frame_of(onset_secs), "int32")
     inside = ops.cast(index >= 0, "float32")[..., None]
     index = ops.clip(index, 0, frames.shape[1] - 1)
     return ops.take_along_axis(frames, index[..., None], axis=1) * inside

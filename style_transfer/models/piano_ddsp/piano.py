@@ -9,6 +9,9 @@ import zipfile
 
 import numpy as np
 
+from style_transfer import files
+from style_transfer.piano_roll import NUM_KEYS
+
 FORMAT = "style_transfer.piano/1"
 SUFFIX = ".piano"
 _ARRAYS = ("style", "f0_hz", "inharmonicity", "noise_floor_db")
@@ -52,17 +55,13 @@ class Piano:
         arrays |= {f"corrections.{k}": v for k, v in (self.corrections or {}).items()}
         about = {"format": FORMAT, "name": self.name, "weights": self.weights,
                  "loudness_db": float(self.loudness_db)}
-        partial = path.with_name(f".{path.name}.{os.getpid()}.part")
-        try:
-            with zipfile.ZipFile(partial, "w", zipfile.ZIP_DEFLATED) as archive:
-                archive.writestr("piano.json", json.dumps(about, indent=1))
-                for name, value in arrays.items():
-                    buffer = io.BytesIO()
-                    np.save(buffer, np.asarray(value, np.float32), allow_pickle=False)
-                    archive.writestr(f"{name}.npy", buffer.getvalue())
-            os.replace(partial, path)
-        finally:
-            partial.unlink(missing_ok=True)
+        with (files.written_whole(path) as partial,
+              zipfile.ZipFile(partial, "w", zipfile.ZIP_DEFLATED) as archive):
+            archive.writestr("piano.json", json.dumps(about, indent=1))
+            for name, value in arrays.items():
+                buffer = io.BytesIO()
+                np.save(buffer, np.asarray(value, np.float32), allow_pickle=False)
+                archive.writestr(f"{name}.npy", buffer.getvalue())
 
     @classmethod
     def load(cls, path):
@@ -94,8 +93,9 @@ class Piano:
                 f"{str(path)!r} is not a piano saved by style_transfer ({error}). "
                 "Make one with --save_piano."
             ) from error
-        if piano.f0_hz.shape != (88,) or piano.inharmonicity.shape != (88,):
-            raise ValueError(f"{str(path)!r} holds {piano.f0_hz.shape} keys, expected (88,).")
+        if piano.f0_hz.shape != (NUM_KEYS,) or piano.inharmonicity.shape != (NUM_KEYS,):
+            raise ValueError(f"{str(path)!r} holds {piano.f0_hz.shape} keys, expected "
+                             f"({NUM_KEYS},).")
         piano._check_values(str(path))
         return piano
 

@@ -1,11 +1,9 @@
 """One picture of a transfer: the notes, what was heard, what was estimated, what came out."""
 
-import os
-import pathlib
 
 import numpy as np
 
-from style_transfer import piano_roll, pictures
+from style_transfer import files, piano_roll, pictures, strings
 
 DECAY_SECS = 10.0
 
@@ -37,13 +35,8 @@ def save_picture(path, piano, table, output, style=None, model=None, title=""):
     _plot_stiffness(stiffness, piano)
     last = figure.add_subplot(grid[3, 2])
     _plot_decay(last, piano, model)
-    path = pathlib.Path(path)
-    partial = path.with_name(f".{path.stem}.{os.getpid()}.png")
-    try:
-        figure.savefig(partial, dpi=90)
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
+    with files.written_whole(path) as partial:
+        figure.savefig(partial, format="png", dpi=90)
 
 
 def _plot_roll(axes, table, seconds):
@@ -71,18 +64,19 @@ def _plot_clip(axes, audio, title):
 
 def tuning_cents(piano):
     """How far each key's first partial, which a tuner measures, is from A4 = 440 Hz, `[88]`."""
-    equal = 440.0 * 2 ** ((np.arange(piano_roll.NUM_KEYS) - 48) / 12)
-    return 1200 * np.log2(piano.f0_hz * np.sqrt(1 + piano.inharmonicity) / equal)
+    first = strings.partial_hz(piano.f0_hz, piano.inharmonicity, 1)
+    return 1200 * np.log2(first / strings.equal_temperament_hz())
 
 
 def _plot_tuning(axes, piano):
     axes.axhline(0, color="0.8", lw=1)
-    axes.plot(np.arange(88) + piano_roll.LOWEST_PITCH, tuning_cents(piano))
+    axes.plot(np.arange(piano_roll.NUM_KEYS) + piano_roll.LOWEST_PITCH, tuning_cents(piano))
     axes.set(title="tuning (against A4 = 440 Hz)", xlabel="MIDI pitch", ylabel="cents")
 
 
 def _plot_stiffness(axes, piano):
-    axes.semilogy(np.arange(88) + piano_roll.LOWEST_PITCH, np.maximum(piano.inharmonicity, 1e-7))
+    axes.semilogy(np.arange(piano_roll.NUM_KEYS) + piano_roll.LOWEST_PITCH,
+                  np.maximum(piano.inharmonicity, 1e-7))
     axes.set(title="inharmonicity B", xlabel="MIDI pitch")
 
 
@@ -91,7 +85,7 @@ def _plot_decay(axes, piano, model):
     if model is None:
         return
     seconds, room_secs = ringing_secs(model, piano)
-    axes.semilogy(np.arange(88) + piano_roll.LOWEST_PITCH, seconds)
+    axes.semilogy(np.arange(piano_roll.NUM_KEYS) + piano_roll.LOWEST_PITCH, seconds)
     axes.set_title(f"how long a note rings (to -60 dB); room {room_secs:.2f} s")
 
 

@@ -194,7 +194,7 @@ class _Player:
         model = self.model
         node_secs64 = (first_node + np.arange(num_nodes + 1)) * (model.hop / model.sample_rate)
         start = node_secs64[0]
-        frame = (node_secs64 * self.frames_per_second + 1e-6).astype(int)
+        frame = piano_roll.frame_of(node_secs64, self.frames_per_second).astype(int)
         while self.next_window * WINDOW_FRAMES <= frame[-1]:
             self._decode_window()
         self._forget(start, frame[0] // WINDOW_FRAMES)
@@ -252,7 +252,7 @@ class _Player:
         self.backgrounds[window] = ops.convert_to_numpy(background)[0, before:]
         frames = ops.convert_to_numpy(frames)[0, before:]
         self.next_window += 1
-        frame = np.floor(self.table.onset_secs * self.frames_per_second + 1e-4).astype(int)
+        frame = piano_roll.frame_of(self.table.onset_secs, self.frames_per_second).astype(int)
         rows = np.flatnonzero((frame >= first) & (frame < first + WINDOW_FRAMES))
         for i in range(0, max(len(rows), 1), NOTE_BATCH):
             some = rows[i: i + NOTE_BATCH]

@@ -10,10 +10,11 @@ import math
 import numpy as np
 
 from style_transfer.models.piano_ddsp.piano import Piano
+from style_transfer.signal import mel
+from style_transfer.strings import A4_KEY
 
 BRIGHTNESS_PIVOT_HZ = 500.0
 DETUNE_SEED = 88
-A4_KEY = 48
 _NEPERS_PER_DB = math.log(10) / 20
 
 
@@ -145,15 +146,15 @@ def _corrections(model, voicing):
     from style_transfer.models.piano_ddsp import net as piano_ddsp
 
     added = {name: np.zeros(size) for name, size in model.head_sizes.items()}
-    # Amplitudes are exp(2 x), noise powers exp(2 x), decays exp(x), the beating sigmoid(x).
+    # Of the logarithm of amplitudes and noise powers; decays are exp(x), the beating sigmoid(x).
     tilt_db = voicing.brightness_db * np.log2(
         band_centres_hz(model.num_bands) / BRIGHTNESS_PIVOT_HZ)
-    added["amplitude_bands"] += tilt_db * _NEPERS_PER_DB / 2
-    added["noise"] += voicing.hammer_db * _NEPERS_PER_DB
+    added["amplitude_bands"] += tilt_db * _NEPERS_PER_DB / piano_ddsp.AMPLITUDE_NEPERS
+    added["noise"] += voicing.hammer_db * 2 * _NEPERS_PER_DB / piano_ddsp.NOISE_NEPERS
     added["decay_bands"] -= math.log(voicing.ringing)
     added["beat"] += math.log(voicing.beating)
     room = np.zeros((2, piano_ddsp.NUM_ROOM_BANDS))
-    room[0] = voicing.room_db * _NEPERS_PER_DB / 2
+    room[0] = voicing.room_db * _NEPERS_PER_DB / piano_ddsp.ROOM_NEPERS
     room[1] = -math.log(voicing.room_time)
     row = np.concatenate([added[name] for name in model.head_sizes])
     return {"by_key": np.tile(row, (piano_ddsp.NUM_ANCHORS, 1)),  # anchors' weights sum to 1
@@ -164,5 +165,4 @@ def band_centres_hz(num_bands):
     """Centres of the nets' mel-spaced bands, as `modal.band_weights` has them, `[num_bands]`."""
     from style_transfer.models.piano_ddsp import net as piano_ddsp
 
-    low, high = (2595 * math.log10(1 + hz / 700) for hz in (piano_ddsp.LOW_HZ, piano_ddsp.HIGH_HZ))
-    return 700 * (10 ** (np.linspace(low, high, num_bands) / 2595) - 1)
+    return mel.spaced_hz(piano_ddsp.LOW_HZ, piano_ddsp.HIGH_HZ, num_bands)

@@ -48,13 +48,12 @@ class ConditioningProbe:
         self._scorer = evaluating.Scorer(model, loss, with_prediction=False)
         self._listen_clips, self._to_hear = listen_clips, []
         self._right, self._shuffled = [], []
-        self._batch_size, self._examples = None, None
+        self._examples = None
 
     def update(self, x, y):
         """Takes a batch; clips without another piece beside them in it do not count."""
         x, y = tree.map_structure(np.asarray, (dict(x), y))
         count = len(x["roll"])
-        self._batch_size = self._batch_size or count
         if self._examples is None:
             self._examples = {name: value[:MAX_EXAMPLES] for name, value in x.items()}
         missing = self._listen_clips - sum(len(part["roll"]) for part in self._to_hear)
@@ -64,8 +63,8 @@ class ConditioningProbe:
         order, is_other = derangement(x.get("piece", np.arange(count)))
         if not is_other.any():
             return
-        right = self._score(x, y, count)
-        shuffled = self._score({**x, "roll": x["roll"][order]}, y, count)
+        right = self._score(x, y)
+        shuffled = self._score({**x, "roll": x["roll"][order]}, y)
         self._right.extend(right[is_other])
         self._shuffled.extend(shuffled[is_other])
 
@@ -105,10 +104,8 @@ class ConditioningProbe:
                 writer.picture(step, f"{tag}/target_over_{name}",
                                summaries.comparison_picture(clips[0], clip))
 
-    def _score(self, x, y, count):
-        """Nats a sample, or losses that say none, of a batch filled up to the first one's size."""
-        def fill(value):
-            return np.resize(value, (self._batch_size, *value.shape[1:]))
-
-        scores = self._scorer.predict_on_batch(tree.map_structure(fill, {"x": x, "y": y}))
-        return np.asarray(scores.get("nll", scores["loss"]))[:count]
+    def _score(self, x, y):
+        """Nats a sample of each clip, or losses that say none."""
+        sums = self._scorer.score(x, y)["sums"]
+        value, weight = sums.get("nll", sums["loss"])
+        return value / weight

@@ -5,7 +5,7 @@ import functools
 import numpy as np
 
 from style_transfer import audio as audio_lib
-from style_transfer import piano_roll
+from style_transfer import files, piano_roll
 
 LEVEL_DB = -20.0  # RMS of the sounding parts of a piano's recordings, dB full scale
 STYLE_LEVEL_DB = -25.0  # RMS of clips that tell of a piano
@@ -37,7 +37,7 @@ def roll(table, start_frame, frames, roll_rate, decays=False):
     values = piano_roll.roll(table, start_frame / roll_rate, frames, roll_rate)[:, :ROLL_FEATURES]
     if not decays:
         return values
-    onset = np.floor(table.onset_secs * roll_rate - start_frame + 1e-6)
+    onset = piano_roll.frame_of(table.onset_secs, roll_rate) - start_frame
     before = np.full(piano_roll.NUM_KEYS, -np.inf)
     np.maximum.at(before, table.key[onset < 0], onset[onset < 0])
     return decayed(values, roll_rate, before)
@@ -113,19 +113,18 @@ def at_level(audio):
     return audio_lib.Audio(np.clip(audio.samples * gain, -1, 1), audio.sample_rate)
 
 
-def style_vectors(clips, sample_rate, weights=None):
-    """What `piano_ddsp`'s audio encoder says of pianos.
+def style_vectors(clips, sample_rate):
+    """What `piano_ddsp`'s audio encoder says of pianos; see `style_model`.
 
     Args:
         clips: Recordings, arrays `[samples]` of any one length, as long as each other.
         sample_rate: Their rate, Hz. A WaveNet's own: what lies above half of it must not be known
             in training and unknown later, or the other way round.
-        weights: Name or folder of `piano_ddsp` weights; None for the package's.
 
     Returns:
         float32 `[clips, style_size]`.
     """
-    model = style_model(weights)
+    model = style_model()
     found = []
     for first in range(0, len(clips), STYLE_BATCH):
         batch = [audio_lib.resample(audio_lib.Audio(clip, sample_rate), model.sample_rate).samples
@@ -134,9 +133,15 @@ def style_vectors(clips, sample_rate, weights=None):
     return np.concatenate(found)
 
 
-@functools.lru_cache(2)
-def style_model(name):
-    """The `piano_ddsp` model that makes style vectors, loaded once; see `style_vectors`."""
+@functools.cache
+def style_model():
+    """The package's `piano_ddsp`, which tells WaveNets with a `global_size` of pianos.
+
+    It is loaded once, and says so: a WaveNet understands the encoder it was trained with only.
+    """
     from style_transfer import weights
 
-    return weights.load(name)
+    model = weights.load()
+    files.say(f"style vectors are made by the audio encoder of {model.weights_name}, which a "
+              "WaveNet must have been trained with")
+    return model

@@ -6,6 +6,8 @@ import keras
 import numpy as np
 from keras import layers, ops
 
+from style_transfer import strings
+
 UPSAMPLINGS = ("transposed", "linear", "repeat")
 
 
@@ -144,6 +146,8 @@ class ContextStack(layers.Layer):
         """Builds every layer."""
         if self.built:
             return
+        if isinstance(input_shape, dict):  # of what `call` takes
+            input_shape = input_shape["roll"]
         self.input_projection.build(input_shape)
         self.stack.build()
         self.output_projection.build((None, None, len(self.dilations) * self.channels))
@@ -308,16 +312,17 @@ class ArgmaxCodes(layers.Layer):
                 "num_classes": self.num_classes}
 
 
-def usage_loss(shares):
-    """How far a batch is from using all classes alike: a scalar, 0 if it does.
+def usage_loss(shares, each=False):
+    """How far a batch, or a clip, is from using all classes alike: a scalar, 0 if it does.
 
     `mean((classes * mean share - 1) ** 2)` over codes and classes.
 
     Args:
-        shares: From `ArgmaxCodes`, `[batch, steps, codes, classes]`.
+        shares: From `ArgmaxCodes`, `[..., steps, codes, classes]`.
+        each: Whether of each clip, `[batch]`, rather than of the batch.
     """
-    usage = ops.mean(shares, axis=(0, 1)) * shares.shape[-1]
-    return ops.mean(ops.square(usage - 1.0))
+    usage = ops.mean(shares, axis=1 if each else (0, 1)) * shares.shape[-1]
+    return ops.mean(ops.square(usage - 1.0), axis=(-2, -1))
 
 
 def excitation(sounding, start_frame, hop, sample_rate, num_partials):
@@ -339,7 +344,7 @@ def excitation(sounding, start_frame, hop, sample_rate, num_partials):
     """
     batch, num_frames = ops.shape(sounding)[0], sounding.shape[1]
     index = ops.cast(start_frame, "int32")[:, None] + ops.arange(num_frames, dtype="int32")
-    hz = 440.0 * 2.0 ** ((np.arange(88) - 48) / 12)
+    hz = strings.equal_temperament_hz()
     waves = []
     for partial in range(1, num_partials + 1):
         phase = 2 * math.pi * _cycles(index, partial * hz * hop / sample_rate)
@@ -349,7 +354,7 @@ def excitation(sounding, start_frame, hop, sample_rate, num_partials):
         angle = 2 * np.pi * partial * hz[:, None] / sample_rate * np.arange(hop)
         turn_sine = np.concatenate([np.cos(angle), np.sin(angle)])
         turn_cosine = np.concatenate([-np.sin(angle), np.cos(angle)])
-        turn = np.stack([turn_sine, turn_cosine], axis=-1).reshape(176, 2 * hop)
+        turn = np.stack([turn_sine, turn_cosine], axis=-1).reshape(2 * len(hz), 2 * hop)
         waves.append(ops.reshape(ops.matmul(state, turn.astype(np.float32)),
                                  (batch, num_frames * hop, 2)))
     return ops.concatenate(waves, axis=-1)

@@ -34,10 +34,25 @@ class WaveNetLoss(keras.losses.Loss):
 
     def call(self, y_true, y_pred):
         """Weighted sum of the terms, `[batch]`."""
-        terms = self.terms(y_true, y_pred)
+        return self._weighted(self.terms(y_true, y_pred))
+
+    def _weighted(self, terms):
         weights = {"nll": 1.0, "usage": self.usage_weight}
         return sum(weights.get(name, self.auxiliary_weight) * value
                    for name, value in terms.items())
+
+    def sums(self, y_true, y_pred):
+        """Loss and terms of each clip by itself, `usage` too, and its weight, for evaluations.
+
+        Returns:
+            A dict of `([batch], [batch])`.
+        """
+        terms = self.terms(y_true, y_pred)
+        if "usage" in terms:
+            terms["usage"] = usage_loss(y_pred["code_shares"], each=True)
+        one = ops.ones_like(terms["nll"])
+        return {name: (value, one)
+                for name, value in {"loss": self._weighted(terms), **terms}.items()}
 
     def terms(self, y_true, y_pred):
         """Unweighted losses of each clip.
@@ -77,12 +92,3 @@ class WaveNetLoss(keras.losses.Loss):
         """Constructor arguments."""
         names = ("output", "auxiliary_weight", "usage_weight", "skip_samples")
         return {**super().get_config(), **{name: getattr(self, name) for name in names}}
-
-
-@keras.saving.register_keras_serializable(package="style_transfer")
-class SpectralWaveNetLoss(losses.PianoLoss):
-    """`PianoLoss` of `SpectralWaveNet`; `y_true` is audio, or a dict with `audio`."""
-
-    def terms(self, y_true, y_pred):
-        """As `PianoLoss.terms`."""
-        return super().terms(y_true["audio"] if isinstance(y_true, dict) else y_true, y_pred)

@@ -14,6 +14,7 @@ from keras import layers, ops
 from style_transfer.models.wavenet import layers as blocks
 from style_transfer.models.wavenet import mixtures
 from style_transfer.models.wavenet.prediction import HarmonicPredictor
+from style_transfer.piano_roll import NUM_KEYS
 
 ROLL_FEATURES = 176
 OUTPUTS = ("mixture", "mulaw")
@@ -255,8 +256,8 @@ class WaveNet(keras.Model):
         roll = x["roll"]
         start = x.get("start_sample")
         start = ops.zeros_like(roll[:, 0, 0]) if start is None else start
-        waves = blocks.excitation(roll[:, :, 88:], ops.cast(start, "int32") // self.hop, self.hop,
-                                  self.sample_rate, self.excitation_partials)
+        waves = blocks.excitation(roll[:, :, NUM_KEYS:], ops.cast(start, "int32") // self.hop,
+                                  self.hop, self.sample_rate, self.excitation_partials)
         return self.excitation_projection(waves)
 
     def to_input(self, audio):

@@ -1,12 +1,10 @@
 """Pictures of what a WaveNet was given and what it made."""
 
-import os
-import pathlib
 
 import numpy as np
 
 from style_transfer import audio as audio_lib
-from style_transfer import piano_roll, pictures
+from style_transfer import files, piano_roll, pictures
 
 HALF_WINDOW = 1024  # of `pictures.spectrogram`
 
@@ -61,10 +59,5 @@ def save_picture(path, roll, roll_rate, audio, primer_secs=0.0, title=""):
     if primer_secs:
         for axes in (above, below):
             axes.axvline(primer_secs, color="white", linestyle="--")
-    path = pathlib.Path(path)
-    partial = path.with_name(f".{path.stem}.{os.getpid()}.png")
-    try:
-        figure.savefig(partial, dpi=90)
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
+    with files.written_whole(path) as partial:
+        figure.savefig(partial, format="png", dpi=90)

@@ -6,7 +6,9 @@ import keras
 import numpy as np
 from keras import layers, ops
 
-NUM_KEYS = 88
+from style_transfer import strings
+from style_transfer.piano_roll import NUM_KEYS
+
 NOISE_BANDS = 12
 RELEASE_SECS = 0.1  # so long after its end a note may still ring
 MAX_CENTS = 50.0
@@ -94,12 +96,12 @@ class HarmonicPredictor(layers.Layer):
         """Autocorrelation of each key played darkly and brightly: `[88, num_taps + 1]` each."""
         order = np.arange(1, self.num_partials + 1, dtype=np.float32)
         key = np.arange(NUM_KEYS, dtype=np.float32)[:, None]
-        fundamental = 440.0 * 2.0 ** ((key - 48) / 12)
+        fundamental = strings.equal_temperament_hz().astype(np.float32)[:, None]
         # Strings stiffen towards the treble: B of some 1e-4 in the bass, 1e-2 at the top.
         stiffness = 1e-4 * 10 ** (np.maximum(key - 20, 0) / 34)
         cents = MAX_CENTS * ops.tanh(self.tuning)
-        hz = (fundamental * order * ops.power(2.0, cents / 1200.0)
-              * ops.sqrt(1.0 + stiffness * ops.exp(self.inharmonicity) * order**2))
+        hz = strings.partial_hz(fundamental * ops.power(2.0, cents / 1200.0),
+                                stiffness * ops.exp(self.inharmonicity), order, ops.sqrt)
         audible = ops.sigmoid((0.48 * self.sample_rate - hz) / (0.01 * self.sample_rate))
         width = 12.0 * ops.exp(ops.clip(self.widths, -3.0, 4.0))  # 1/s
         lag = np.arange(self.num_taps + 1, dtype=np.float32) / self.sample_rate

@@ -100,7 +100,7 @@ class WaveNetServing(tf.Module):
         variables = list(model.variables)
         self._rolls = _Rolls(model, max_content_secs or longest_secs(model), max_notes)
         if model.global_size:
-            encoder = inputs.style_model(None)
+            encoder = inputs.style_model()
             if encoder.style_size != model.global_size:
                 raise ValueError(f"The model's global_size is {model.global_size}, but the style "
                                  f"vectors of recordings have {encoder.style_size} numbers: it "

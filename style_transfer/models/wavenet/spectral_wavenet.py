@@ -6,6 +6,7 @@ from keras import layers, ops
 from style_transfer.layers.style_encoder import StyleEncoder
 from style_transfer.models.wavenet import layers as blocks
 from style_transfer.models.wavenet.net import ROLL_FEATURES
+from style_transfer.piano_roll import NUM_KEYS
 
 
 @keras.saving.register_keras_serializable(package="style_transfer")
@@ -112,8 +113,8 @@ class SpectralWaveNet(keras.Model):
         roll = x["roll"]
         start = x.get("start_sample")
         start = ops.zeros_like(roll[:, 0, 0]) if start is None else start
-        waves = blocks.excitation(roll[:, :, 88:], ops.cast(start, "int32") // self.hop, self.hop,
-                                  self.sample_rate, self.excitation_partials)
+        waves = blocks.excitation(roll[:, :, NUM_KEYS:], ops.cast(start, "int32") // self.hop,
+                                  self.hop, self.sample_rate, self.excitation_partials)
         shape = (ops.shape(roll)[0], roll.shape[1] * self.hop)
         if training:
             noise = keras.random.normal(shape, seed=self.random)

@@ -3,8 +3,10 @@ import numpy as np
 import pytest
 
 from style_transfer import weights
+from style_transfer.models.drums_rnn.attention_lstm import AttentionLstm
 from style_transfer.models.drums_rnn.net import DrumsRnn
 from style_transfer.symbolic.loss import NextClassLoss
+from tests import model_case
 
 TINY = {"input_size": 7, "num_classes": 5, "rnn_layer_sizes": (4, 3), "dropout_keep_prob": 0.5}
 each_kind = pytest.mark.parametrize("attn_length", [0, 3])
@@ -88,3 +90,25 @@ def test_the_loss_does_not_see_padding():
 def test_no_layers_are_refused():
     with pytest.raises(ValueError, match="at least one layer"):
         DrumsRnn(rnn_layer_sizes=())
+
+
+def test_the_model_and_its_layer_keep_their_arguments_and_train(tmp_path):
+    x = np.random.default_rng(0).normal(size=(2, 6, 3)).astype(np.float32)
+    states = [(2, 4), (2, 4), (2, 4), (2, 3, 4), (2, 3, 4)]
+    model_case.check_layer(
+        AttentionLstm, {"units": 4, "attn_length": 3}, (x,), [(2, 6, 4), states],
+        {"units": 5, "attn_length": 2, "kernel_initializer": keras.initializers.Constant(0.1)},
+        tmp_path)
+    changes = {"input_size": 8, "num_classes": 6, "rnn_layer_sizes": [5], "attn_length": 0,
+               "dropout_keep_prob": 0.9}
+    model_case.check_model(DrumsRnn, TINY, {"inputs": inputs()}, (2, 6, 5), changes, tmp_path)
+
+
+def test_the_loss_keeps_its_argument():
+    y = {"labels": np.array([[0, 1, 2], [1, 1, 0]]), "lengths": np.array([3, 2])}
+    logits = np.random.default_rng(0).normal(size=(2, 3, 4)).astype(np.float32)
+    logits[..., 1] += 9  # always the likeliest
+    model_case.check_loss(NextClassLoss, {}, y, logits, {"no_event_label": 1},
+                          silent=("no_event_label",))  # it counts in `terms`
+    rates = [NextClassLoss(label).terms(y, logits)["event_accuracy"] for label in (0, 1)]
+    assert np.mean(rates[0]) > 0.5 and np.mean(rates[1]) == 0

@@ -6,8 +6,10 @@ from keras import ops
 from style_transfer import weights
 from style_transfer.models.music_vae import net as music_vae
 from style_transfer.models.music_vae.net import MusicVae
+from style_transfer.models.music_vae.sequence_decoder import CategoricalDecoder, Conductor
 from style_transfer.symbolic.loss import MusicVaeLoss
 from style_transfer.training.trainer import FittedModel
+from tests import model_case
 
 TINY = {"max_seq_len": 8, "z_size": 3, "enc_rnn_size": (4, 4), "dec_rnn_size": (5, 4),
         "input_depth": 6, "output_depths": (6,)}
@@ -166,3 +168,39 @@ def test_the_loss_does_not_see_padding_and_free_bits_are_free():
     np.testing.assert_allclose(terms["kl_loss"], 1.5, rtol=1e-5)
     free = MusicVaeLoss(free_bits=1.0, output_depths=(6,)).terms(y, model_output)["kl_loss"]
     np.testing.assert_allclose(free, 1.5 - np.log(2), rtol=1e-5)
+
+
+def test_the_layers_keep_their_arguments_and_train(tmp_path):
+    rng = np.random.default_rng(0)
+    z, previous = (rng.normal(size=shape).astype(np.float32) for shape in ((2, 3), (2, 5, 4)))
+    model_case.check_layer(Conductor, {"rnn_size": (4, 3), "num_segments": 2}, (z,), (2, 2, 3),
+                           {"rnn_size": [5], "num_segments": 3}, tmp_path)
+    model_case.check_layer(CategoricalDecoder, {"rnn_size": (4, 3), "output_depth": 4},
+                           (z, previous), (2, 5, 4), {"rnn_size": [5], "output_depth": 6}, tmp_path)
+
+
+def test_the_model_keeps_its_arguments_and_trains(tmp_path):
+    arguments = {"max_seq_len": 8, "z_size": 3, "enc_rnn_size": (4,), "dec_rnn_size": (4, 3),
+                 "input_depth": 6, "output_depths": (6,)}
+    changes = {
+        "max_seq_len": 4, "z_size": 2, "enc_rnn_size": [3, 2], "dec_rnn_size": (3,),
+        "input_depth": 5, "output_depths": (4, 2), "level_lengths": (2, 4), "max_beta": 0.5,
+        "beta_rate": 0.9, "sampling_schedule": {"sampling_schedule": "inverse_sigmoid",
+                                                "sampling_rate": 100.0},
+        "sampling_rate": 0.1, "seed": 1}
+    steps = np.eye(6, dtype=np.float32)[np.random.default_rng(0).integers(6, size=(2, 8))]
+    shapes = {"kl_weight": (2,), "logits": (2, 8, 6), "mu": (2, 3), "sigma": (2, 3)}
+    model_case.check_model(MusicVae, arguments, {"inputs": steps, "outputs": steps}, shapes,
+                           changes, tmp_path)
+
+
+def test_the_loss_keeps_its_arguments():
+    rng = np.random.default_rng(0)
+    outputs = np.eye(6, dtype=np.float32)[rng.integers(6, size=(2, 8))]
+    prediction = {"logits": rng.normal(size=(2, 8, 6)).astype(np.float32),
+                  "mu": rng.normal(size=(2, 3)).astype(np.float32),
+                  "sigma": rng.uniform(0.5, 1, size=(2, 3)).astype(np.float32),
+                  "kl_weight": np.full(2, 0.7, np.float32)}
+    model_case.check_loss(MusicVaeLoss, {"output_depths": (6,)},
+                          {"outputs": outputs, "lengths": np.array([8, 5])}, prediction,
+                          {"free_bits": 0.4, "output_depths": (2, 4)})

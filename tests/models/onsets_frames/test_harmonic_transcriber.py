@@ -4,6 +4,7 @@ import pytest
 from keras import ops
 
 from style_transfer.models.onsets_frames import harmonic_transcriber as ht
+from tests import model_case
 
 TINY = {"width": 6, "dilations": (1, 2), "frame_dilations": (2,), "related": 2}
 
@@ -131,3 +132,18 @@ def test_weights_load_without_an_example(model, tmp_path):
     weights.save(model, tmp_path, "tiny")
     restored = weights.load(tmp_path)
     assert np.allclose(restored(tone(50))["frame"], model(tone(50))["frame"], atol=2e-2)
+
+
+def test_the_model_and_its_block_keep_their_arguments_and_train(tmp_path):
+    x = np.random.default_rng(0).normal(size=(2, 6, 88, 4)).astype(np.float32)
+    model_case.check_layer(ht.HarmonicBlock, {"width": 4, "related": 2}, (x,), (2, 6, 88, 4),
+                           {"width": 5, "dilation": 2, "related": 0, "causal": True}, tmp_path)
+    arguments = {"width": 4, "dilations": (1, 2), "frame_dilations": (2,), "related": 2,
+                 "fft_sizes": (1024, 512)}
+    changes = {"sample_rate": 8000, "hop_length": 160, "fft_sizes": (2048, 512),
+               "bins_per_semitone": (2, 1), "width": 5, "dilations": [1], "frame_dilations": (1,),
+               "related": 3, "related_every": 1, "causal": True}
+    audio = np.random.default_rng(0).normal(0, 0.1, (2, 3200)).astype(np.float32)
+    shapes = {name: (2, 11, 88) for name in ("frame", "key", "offset", "onset", "velocity")}
+    model_case.check_model(ht.HarmonicTranscriber, arguments, audio,
+                           {**shapes, "pedal": (2, 11, 1)}, changes, tmp_path)

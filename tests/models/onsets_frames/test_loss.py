@@ -3,6 +3,7 @@ import numpy as np
 import pytest
 
 from style_transfer.models.onsets_frames.loss import TranscriptionLoss
+from tests import model_case
 
 HEADS = ("onset", "offset", "frame", "key", "velocity", "pedal")
 
@@ -78,3 +79,14 @@ def test_settings_survive_a_record():
     copy = TranscriptionLoss.from_config(loss.get_config())
     assert copy.loss_weights == loss.loss_weights
     assert keras.saving.get_registered_object("style_transfer>TranscriptionLoss")
+
+
+def test_the_loss_keeps_its_arguments():
+    rng = np.random.default_rng(0)
+    names = ("onset", "offset", "frame", "key", "velocity", "pedal")
+    shapes = {name: (2, 4, 1 if name == "pedal" else 88) for name in names}
+    model_case.check_loss(
+        TranscriptionLoss, {},
+        {name: rng.uniform(size=shape).astype(np.float32) for name, shape in shapes.items()},
+        {name: rng.normal(size=shape).astype(np.float32) for name, shape in shapes.items()},
+        {f"{name}_loss_weight": 2.0 for name in names})

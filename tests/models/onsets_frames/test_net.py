@@ -5,8 +5,10 @@ import tensorflow as tf
 from keras import ops
 
 from style_transfer import weights
+from style_transfer.models.onsets_frames import net
 from style_transfer.models.onsets_frames.magenta_loss import OnsetsFramesLoss
 from style_transfer.models.onsets_frames.net import OnsetsFrames
+from tests import model_case
 
 TINY = {"num_filters": (2, 2, 3), "fc_size": 5, "onset_lstm_units": 2, "offset_lstm_units": 2,
         "combined_lstm_units": 2, "spec_n_bins": 24}
@@ -136,3 +138,48 @@ def test_with_use_lengths_the_amount_of_padding_changes_nothing():
 def test_contradictory_hparams_are_refused(arguments, message):
     with pytest.raises(ValueError, match=message):
         tiny(**arguments)
+
+
+def test_every_layer_keeps_its_arguments_and_trains(tmp_path):
+    x = np.random.default_rng(0).normal(size=(2, 5, 16, 1)).astype(np.float32)
+    model_case.check_layer(
+        net.ConvBlock, {"filters": 3}, (x,), (2, 5, 16, 3),
+        {"filters": 4, "kernel_size": (3, 5), "pool_size": 2, "dropout_keep_amt": 0.5}, tmp_path)
+    sizes = {"temporal_sizes": (3, 3), "freq_sizes": (3, 3), "num_filters": (2, 3),
+             "pool_sizes": (1, 2), "dropout_keep_amts": (1.0, 0.8), "fc_size": 8}
+    changes = {"temporal_sizes": [1, 3], "freq_sizes": (5, 3), "num_filters": (3, 2),
+               "pool_sizes": (2, 1), "dropout_keep_amts": (0.5, 0.5), "fc_size": 7,
+               "fc_dropout_keep_amt": 0.9, "lstm_units": 4, "rnn_stack_size": 2}
+    model_case.check_layer(net.AcousticStack, sizes, (x,), (2, 5, 8), changes, tmp_path)
+
+
+def test_the_model_keeps_its_arguments_and_trains(tmp_path):
+    changes = {
+        "sample_rate": 8000, "spec_hop_length": 256, "spec_n_bins": 20, "spec_fmin": 50.0,
+        "spec_mel_htk": False, "onset_lstm_units": 3, "offset_lstm_units": 3,
+        "velocity_lstm_units": 3, "frame_lstm_units": 3, "combined_lstm_units": 3,
+        "acoustic_rnn_stack_size": 2, "combined_rnn_stack_size": 2, "activation_loss": True,
+        "stop_activation_gradient": {"stop_activation_gradient": True, "activation_loss": True},
+        "stop_onset_gradient": False, "stop_offset_gradient": False, "share_conv_features": True,
+        "use_lengths": True, "temporal_sizes": (1, 3), "freq_sizes": (5, 3), "num_filters": (3, 2),
+        "pool_sizes": (2, 1), "dropout_keep_amts": (0.5, 0.5), "fc_size": 7,
+        "fc_dropout_keep_amt": 0.9}
+    arguments = {
+        "spec_n_bins": 16, "onset_lstm_units": 4, "offset_lstm_units": 4, "combined_lstm_units": 4,
+        "temporal_sizes": (3, 3), "freq_sizes": (3, 3), "num_filters": (2, 3),
+        "pool_sizes": (1, 2), "dropout_keep_amts": (1.0, 0.8), "fc_size": 8}
+    audio = np.random.default_rng(0).normal(0, 0.1, (2, 4096)).astype(np.float32)
+    names = ("frame", "offset", "onset", "velocity")
+    model_case.check_model(net.OnsetsFrames, arguments, audio, {n: (2, 9, 88) for n in names},
+                           changes, tmp_path)
+
+
+def test_the_loss_keeps_its_arguments():
+    rng = np.random.default_rng(0)
+    names = ("onset", "offset", "frame", "velocity")
+    labels = {name: (rng.uniform(size=(2, 4, 88)) < 0.3).astype(np.float32) for name in names}
+    labels["frame_weight"] = rng.uniform(1, 2, (2, 4, 88)).astype(np.float32)
+    model_case.check_loss(
+        OnsetsFramesLoss, {}, labels,
+        {name: rng.normal(size=(2, 4, 88)).astype(np.float32) for name in names},
+        {"velocity_loss_weight": 2.0, "weight_frame_and_activation_loss": True})

@@ -1,3 +1,5 @@
+import pathlib
+
 import keras
 import numpy as np
 import pytest
@@ -5,6 +7,7 @@ from keras import ops
 
 from style_transfer import piano_roll
 from style_transfer.models.piano_ddsp import net as piano_ddsp
+from tests import model_case
 
 TINY = {"style_size": 8, "width": 16, "num_layers": 2, "context_filters": 8, "dilations": (1, 2),
         "num_partials": 64, "num_oscillators": 128, "warmup_secs": 0.1, "room_secs": 0.1}
@@ -173,3 +176,21 @@ def test_correction_spreads_to_neighbouring_keys_and_fades(model):
     peak = int(np.argmax(change[:, 2]))
     assert abs(peak - 10 * 87 / 21) <= 1
     assert change[peak + 4, 2] > 0.1 * change[peak, 2] and change[peak + 20, 2] < 1e-4
+
+
+def test_the_model_keeps_its_arguments_and_trains(tmp_path):
+    changes = {"sample_rate": 16_000, "hop": 96, "style_size": 6, "width": 12, "num_layers": 1,
+               "context_filters": 6, "dilations": [1], "num_partials": 32, "num_bands": 20,
+               "num_oscillators": 64, "room_secs": 0.2, "warmup_secs": 0.2, "seed": 1}
+    model_case.check_model(piano_ddsp.PianoDDSP, {**TINY, "seed": 0}, batch(),
+                           (2, FRAMES * 480 - 2400), changes, tmp_path)
+
+
+def test_controls_are_what_they_were_when_the_weights_were_trained():
+    golden = np.load(pathlib.Path(__file__).parent / "note_controls.npz")
+    model = piano_ddsp.PianoDDSP(num_partials=6, num_bands=5)
+    controls = model.note_controls(*(golden[name] for name in (
+        "outputs", "key", "velocity", "f0_hz", "inharmonicity")))
+    for name, found in controls.items():
+        np.testing.assert_allclose(found, golden[f"controls.{name}"], rtol=1e-5, err_msg=name)
+    assert len(controls) == 10

@@ -6,6 +6,7 @@ from keras import ops
 from style_transfer.models.wavenet import layers as blocks
 from style_transfer.models.wavenet.loss import WaveNetLoss
 from style_transfer.models.wavenet.net import WaveNet
+from tests import model_case
 
 TINY = {"sample_rate": 2000, "num_layers": 5, "dilation_cycle": 3, "residual_channels": 6,
         "skip_channels": 10, "hidden_channels": 12, "num_mixtures": 3, "context_layers": 2,
@@ -249,3 +250,52 @@ def test_roll_and_audio_must_have_the_same_length():
     x = inputs()
     with pytest.raises(ValueError, match="expected 24 frames"):
         built()({**x, "roll": x["roll"][:, :-1]})
+
+
+STEPS = np.random.default_rng(4).normal(size=(2, 12, 6)).astype(np.float32)
+
+
+def test_every_layer_keeps_its_arguments_and_trains(tmp_path):
+    model_case.check_layer(
+        blocks.GatedStack, {"channels": 6, "gate_channels": 4, "dilations": (1, 2)}, (STEPS,),
+        (2, 12, 8), {"channels": 5, "gate_channels": 3, "dilations": [2, 4], "kernel_size": 3,
+                     "causal": {"causal": False, "kernel_size": 3}}, tmp_path)
+    model_case.check_layer(
+        blocks.ConditionUpsampling, {"hop": 4, "kind": "transposed"}, (STEPS,), (2, 12, 4, 6),
+        {"hop": 5, "kind": "repeat"}, tmp_path)
+    model_case.check_layer(
+        blocks.ArgmaxCodes, {"num_codes": 2, "num_classes": 3}, (STEPS,),
+        [(2, 12, 2, 3), (2, 12, 2, 3)], {"num_codes": 3, "num_classes": 4}, tmp_path)
+    x = {"roll": STEPS, "style": STEPS[:, 0, :3], "piano_id": np.array([0, 1], np.int32)}
+    model_case.check_layer(
+        blocks.ContextStack, {"channels": 5, "dilations": (1, 2), "global_size": 3,
+                              "num_pianos": 2}, (x,), (2, 12, 5),
+        {"channels": 4, "dilations": (1,), "kernel_size": 5, "global_size": 2, "num_pianos": 3},
+        tmp_path)
+
+
+def test_the_model_keeps_its_arguments_and_trains(tmp_path):
+    changes = {
+        "sample_rate": 4000, "roll_rate": 500, "roll_features": 88, "num_layers": 4,
+        "dilation_cycle": 2, "kernel_size": 3, "residual_channels": 4, "gate_channels": 5,
+        "skip_channels": 7, "hidden_channels": 9, "output": "mulaw", "num_mixtures": 2,
+        "context_layers": 3, "context_cycle": 2, "context_channels": 6, "context_kernel_size": 5,
+        "upsampling": "linear", "global_size": 3, "num_pianos": 2, "bottleneck": "argmax",
+        "bottleneck_codes": 3, "bottleneck_classes": 5, "bottleneck_hop": 2,
+        "excitation_partials": 2, "predictor_taps": 4, "predictor_partials": 8,
+        "input_noise": 0.1, "input_dropout": 0.1, "input_dropout_secs": 0.1,
+        "scheduled_sampling": 0.2, "auxiliary": "transcription", "auxiliary_weight": 0.5,
+        "seed": 1}
+    model_case.check_model(WaveNet, TINY, inputs(samples=64), {"logits": (2, 64, 9)}, changes,
+                           tmp_path)
+
+
+def test_the_loss_keeps_its_arguments():
+    rng = np.random.default_rng(1)
+    shares = np.exp(rng.normal(size=(2, 8, 2, 3))).astype(np.float32)
+    prediction = {"logits": rng.normal(size=(2, 64, 255)).astype(np.float32),
+                  "transcription": rng.normal(size=(2, 8, 176)).astype(np.float32),
+                  "code_shares": shares / shares.sum(axis=-1, keepdims=True)}
+    changes = {"auxiliary_weight": 0.5, "usage_weight": 0.3, "skip_samples": 3}
+    model_case.check_loss(WaveNetLoss, {}, inputs(samples=64), prediction,
+                          {**changes, "output": "mulaw"})

@@ -6,6 +6,7 @@ from keras import ops
 
 from style_transfer.models.wavenet import prediction
 from style_transfer.models.wavenet.prediction import HarmonicPredictor
+from tests import model_case
 
 RATE, ROLL_RATE, TAPS = 8000, 250, 64
 
@@ -104,3 +105,12 @@ def test_notes_ring_on_for_a_moment(predictor):
     weights = np.asarray(predictor(context, sounding))[0]
     assert np.allclose(weights[19], weights[20 + predictor.release - 1], atol=1e-5)
     assert not np.allclose(weights[19], weights[20 + predictor.release], atol=0.1)
+
+
+def test_the_layer_keeps_its_arguments_and_trains(tmp_path):
+    rng = np.random.default_rng(0)
+    context, sounding = rng.normal(size=(2, 5, 4)), rng.uniform(0.1, 1, size=(2, 5, 88))
+    model_case.check_layer(
+        HarmonicPredictor, {"sample_rate": 2000, "roll_rate": 250, "num_taps": 4},
+        (context.astype(np.float32), sounding.astype(np.float32)), (2, 5, 4),
+        {"sample_rate": 4000, "roll_rate": 125, "num_taps": 3, "num_partials": 5}, tmp_path)

@@ -199,7 +199,7 @@ def encoder():
     """Whose style vectors tell of pianos."""
     model = pianos.tiny_model()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(inputs, "style_model", lambda name: model)
+        patch.setattr(inputs, "style_model", lambda: model)
         yield model
 
 

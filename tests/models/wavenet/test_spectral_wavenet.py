@@ -4,6 +4,7 @@ import pytest
 
 from style_transfer import losses
 from style_transfer.models.wavenet.spectral_wavenet import SpectralWaveNet
+from tests import model_case
 
 TINY = {"sample_rate": 4000, "num_layers": 3, "dilation_cycle": 3, "channels": 6,
         "hidden_channels": 8, "context_layers": 1, "context_channels": 8, "style_size": 4,
@@ -78,3 +79,14 @@ def test_saving_keeps_the_outputs_and_weights_load_without_an_example(model, tmp
     assert np.allclose(restored(x), before, atol=1e-6)
     weights.save(model, tmp_path, "tiny")
     assert np.allclose(weights.load(tmp_path)(x), before, atol=1e-2)
+
+
+def test_the_model_keeps_its_arguments_and_trains(tmp_path):
+    x = {name: value for name, value in inputs().items() if name != "audio"}
+    frames = x["roll"].shape[1]
+    changes = {"sample_rate": 8000, "roll_rate": 125, "num_layers": 2, "dilation_cycle": 1,
+               "kernel_size": 5, "channels": 5, "hidden_channels": 7, "context_layers": 2,
+               "context_cycle": 1, "context_channels": 5, "context_kernel_size": 5,
+               "upsampling": "repeat", "style_size": 3, "excitation_partials": 1, "seed": 1}
+    model_case.check_model(SpectralWaveNet, TINY, x, (1, frames * 16), changes,
+                           tmp_path)

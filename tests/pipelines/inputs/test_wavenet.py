@@ -8,7 +8,6 @@ from style_transfer import piano_roll
 from style_transfer.models.wavenet import inputs
 from style_transfer.piano_roll import NoteTable
 from style_transfer.pipelines.datasets import create
-from style_transfer.pipelines.inputs import streams
 from style_transfer.pipelines.inputs import wavenet as wavenet_inputs
 from style_transfer.pipelines.inputs.wavenet_crops import WaveNetSettings
 from style_transfer.pipelines.records import examples
@@ -281,14 +280,13 @@ def test_wrong_settings_and_records_are_errors(folder):
         crops_of(folder, sample_rate=16_000)
     with pytest.raises(ValueError, match="no examples of the split 'test'"):
         crops_of(folder, "test")
-    assert streams.count_examples(folder, "train") == 5
 
 
 def test_the_notes_of_a_roll_are_those_it_was_made_of():
     table = piano_roll.note_table(piano_roll.to_sequence(tiny_pairs.table(4.0, step_secs=0.1)))
     found = inputs.table_of_roll(inputs.roll(table, 0, 1000, 250), 250)
     order, expected = np.lexsort((found.key, found.onset_secs)), np.lexsort(
-        (table.key, np.floor(table.onset_secs * 250 + 1e-6)))
+        (table.key, piano_roll.frame_of(table.onset_secs, 250)))
     np.testing.assert_array_equal(found.key[order], table.key[expected])
     for name in ("onset_secs", "damped_secs"):
         np.testing.assert_allclose(getattr(found, name)[order], getattr(table, name)[expected],

@@ -5,6 +5,7 @@ instead of a pass over the receptive field (Paine et al., Fast Wavenet, 2016).
 """
 
 import math
+import typing
 
 import numpy as np
 
@@ -125,36 +126,79 @@ def _upsample(frames, taps, biases, frame, n, conditions):
                              + after[c] * third_taps[c])
 
 
-@compiled(error_model="numpy")
-def run(weights, rings, previous, history, errors, position, frames, excitation, coefficients,
-        forced, num_given, uniforms, temperatures, is_mixture, num_mixtures, audio, logits):
-    """Makes samples.
+class Past(typing.NamedTuple):
+    """What is known of the samples before; the arrays are changed.
 
-    Args:
-        weights: `packing.Packed`.
+    Attributes:
         rings: float32, flat: for each layer its last `(taps - 1) * dilation` inputs
-            `[steps, batch, residual]`; changed.
-        previous: Last sample of each item, as the net reads it; changed.
+            `[steps, batch, residual]`.
+        previous: Last sample of each item, as the net reads it, `[batch]`.
         history: Past of the linear predictor, the oldest first, `[batch, predictor_taps +
             samples]`, of which the first `predictor_taps` hold something; filled.
-        errors: Last error of its predictions, `[batch]`; changed.
+        errors: Last error of its predictions, `[batch]`.
         position: Samples made before.
+    """
+
+    rings: np.ndarray
+    previous: np.ndarray
+    history: np.ndarray
+    errors: np.ndarray
+    position: int
+
+
+class Conditions(typing.NamedTuple):
+    """What the samples depend on beside their past.
+
+    Attributes:
         frames: Conditions of frames, one more at both ends, `[batch, frames + 2, channels]`.
         excitation: Projected, `[samples, batch, residual + skip]`, or no samples for none.
         coefficients: Of the linear predictor, those of the oldest sample first, `[frames, batch,
             predictor_taps]`.
+    """
+
+    frames: np.ndarray
+    excitation: np.ndarray
+    coefficients: np.ndarray
+
+
+class Draws(typing.NamedTuple):
+    """How samples are drawn from their distributions, and which are not.
+
+    Attributes:
         forced: Samples that take the place of drawn ones in the net's past, `[batch, samples]`.
         num_given: So many of these samples are given back too; the others are drawn.
         uniforms: `[samples, batch, 2]`.
-        temperatures: Of the draws in each frame, see `mixtures`; float64 `[batch, frames]`.
+        temperatures: In each frame, see `mixtures`; float64 `[batch, frames]`.
         is_mixture: Else mu-law classes.
         num_mixtures: Logistics of a mixture.
+    """
+
+    forced: np.ndarray
+    num_given: int
+    uniforms: np.ndarray
+    temperatures: np.ndarray
+    is_mixture: bool
+    num_mixtures: int
+
+
+@compiled(error_model="numpy")
+def run(weights, past, conditions, draws, audio, logits):
+    """Makes samples.
+
+    Args:
+        weights: `packing.Packed`.
+        past: `Past`.
+        conditions: `Conditions`.
+        draws: `Draws`.
         audio: `[batch, samples]`, filled.
         logits: `[batch, samples, outputs]` to be filled, or no samples.
 
     Returns:
         Samples made in all.
     """
+    rings, previous, history, errors, position = past
+    frames, excitation, coefficients = conditions
+    forced, num_given, uniforms, temperatures, is_mixture, num_mixtures = draws
     residual, gates, skip = weights.num_residual, weights.num_gates, weights.num_skip
     hidden, outputs, taps = weights.num_hidden, weights.num_outputs, weights.taps
     dilations, kernels = weights.dilations, weights.kernels

@@ -69,14 +69,16 @@ class NumbaEngine:
         history = np.pad(state.history, ((0, 0), (0, samples)))
         if coefficients is None:
             coefficients = np.zeros((batch, 0, order), np.float32)
-        state.position = fused.run(
-            weights, state.rings, state.previous, history, state.errors, state.position,
+        past = fused.Past(state.rings, state.previous, history, state.errors, state.position)
+        conditions = fused.Conditions(
             frames, self._excitation(excitation, batch),
-            np.ascontiguousarray(coefficients[:, :, ::-1].swapaxes(0, 1), np.float32),
+            np.ascontiguousarray(coefficients[:, :, ::-1].swapaxes(0, 1), np.float32))
+        draws = fused.Draws(
             np.ascontiguousarray(forced, np.float32), num_given,
             np.ascontiguousarray(uniforms.swapaxes(0, 1)),
             np.ascontiguousarray(temperatures, np.float64),
-            model.output_kind == "mixture", model.num_mixtures, audio, logits)
+            model.output_kind == "mixture", model.num_mixtures)
+        state.position = fused.run(weights, past, conditions, draws, audio, logits)
         state.history = history[:, samples:]
         return audio, logits[:, :, :model.num_outputs]
 

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from style_transfer.signal import mel_filters
+from style_transfer.signal import mel
 
 
 @pytest.mark.parametrize("options", [{}, {"htk": True}, {"low_hz": 27.5, "htk": True},
@@ -12,6 +12,6 @@ def test_filters_equal_librosas(sample_rate, fft_size, num_bands, options):
     librosa = pytest.importorskip("librosa")
     names = {"fmin": options.get("low_hz", 0.0), "htk": options.get("htk", False)}
     expected = librosa.filters.mel(sr=sample_rate, n_fft=fft_size, n_mels=num_bands, **names).T
-    found = mel_filters.matrix(sample_rate, fft_size, num_bands, **options)
+    found = mel.matrix(sample_rate, fft_size, num_bands, **options)
     np.testing.assert_allclose(found, expected, atol=1e-7 * expected.max())
     assert found.dtype == expected.dtype == np.float32
