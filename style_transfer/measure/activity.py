@@ -70,7 +70,8 @@ def _scatter(freq_hz, column, amplitude, num_columns, xp=np):
 
 def _templates(cents):
     """Spectra of the 88 keys of a typical grand tuned `cents` off, `[NUM_BINS, 88]`."""
-    curves = tuning_fit_lib.Curves(np.full(NUM_KEYS, cents), np.ones(NUM_KEYS), np.ones(NUM_KEYS))
+    ones = np.ones(NUM_KEYS)
+    curves = tuning_fit_lib.Curves(cents * ones, ones, ones)
     key = np.repeat(np.arange(NUM_KEYS), TEMPLATE_PARTIALS)
     partial = np.tile(np.arange(1, TEMPLATE_PARTIALS + 1), NUM_KEYS)
     freq = curves.partials_hz(TEMPLATE_PARTIALS).ravel()

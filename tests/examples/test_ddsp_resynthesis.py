@@ -3,6 +3,7 @@
 import pathlib
 import runpy
 import sys
+import textwrap
 
 import numpy as np
 
@@ -27,7 +28,7 @@ def test_it_learns_the_sound_of_a_note(tmp_path, monkeypatch, capsys):
 
 def test_the_public_names_are_those_that_are_documented():
     assert all(callable(getattr(ddsp, name)) for name in ddsp.__all__)
-    code = ddsp.__doc__.split("\n\n    ")[1].split("\n\nSpectra")[0].replace("\n    ", "\n")
+    code = "    " + ddsp.__doc__.split("\n\n    ", 1)[1].split("\n\nSpectra")[0]
     found = {}
-    exec(code, found)
+    exec(textwrap.dedent(code), found)
     assert found["audio"].shape == (1, 16_000) and np.std(found["audio"]) > 0

@@ -10,7 +10,6 @@ from style_transfer.synthesis import modal, white_noise
 
 SEED = 0
 _PER_NOTE = ("attack_secs", "noise", "damper_noise")
-_RATE = piano_roll.FRAMES_PER_SECOND
 
 
 class Player:
@@ -63,8 +62,7 @@ class Player:
 
     def _frames(self, nodes):
         """The frames in which nodes lie."""
-        return tf.cast(piano_roll.frame_of(tf.cast(nodes, tf.float64) * self._node_secs),
-                       tf.int32)
+        return tf.cast(piano_roll.frame_of(tf.cast(nodes, tf.float64) * self._node_secs), tf.int32)
 
     def _notes(self, piano, table, frames, num_frames):
         """Controls of all notes, some at a time, since they widen a lot on their way."""
