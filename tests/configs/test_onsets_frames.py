@@ -56,6 +56,8 @@ def test_outputs_have_the_shapes_of_their_targets(folder, name, text):
     config, small = hparams(name, text)
     x, y = next(iter(config.build_dataset(folder, small, "train", seed=0)))
     outputs = config.build_model(small)(x)
+    scale = outputs.pop("velocity_scale", outputs["velocity"])
+    assert scale.shape == outputs["velocity"].shape
     assert all(outputs[key].shape == y[key].shape for key in outputs)
     assert set(y) - set(outputs) <= {"mask", "frame_weight"}
 

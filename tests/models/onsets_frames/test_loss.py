@@ -127,5 +127,6 @@ def test_the_loss_keeps_its_arguments():
     model_case.check_loss(
         TranscriptionLoss, {},
         {name: rng.uniform(size=shape).astype(np.float32) for name, shape in shapes.items()},
-        {name: rng.normal(size=shape).astype(np.float32) for name, shape in shapes.items()},
+        {**{name: rng.normal(size=shape).astype(np.float32) for name, shape in shapes.items()},
+         "velocity_scale": rng.uniform(0.1, 0.2, shapes["velocity"]).astype(np.float32)},
         {**{f"{name}_loss_weight": 2.0 for name in names}, "velocity_shift": 0.2})

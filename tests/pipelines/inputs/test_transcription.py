@@ -208,7 +208,7 @@ def test_segment_lengths_out_of_order_are_an_error(tmp_path):
 def test_segment_lengths_come_from_the_flag_or_else_the_config(given, config, expected):
     from style_transfer import configs
 
-    default = configs.get(config).segment_secs
+    default = configs.get(config).examples.segment_secs
     assert create.segment_secs(given, default) == expected
     with pytest.raises(ValueError, match="in whole seconds"):
         create.segment_secs(["2.5", "9"], default)
