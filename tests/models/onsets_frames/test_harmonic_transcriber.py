@@ -175,3 +175,11 @@ def test_the_model_and_its_block_keep_their_arguments_and_train(tmp_path):
                                              "velocity_scale")}
     model_case.check_model(ht.HarmonicTranscriber, arguments, audio,
                            {**shapes, "pedal": (2, 11, 1)}, changes, tmp_path)
+
+
+def test_the_velocity_head_keeps_its_arguments_and_trains(tmp_path):
+    rng = np.random.default_rng(0)
+    harmonics, x = (rng.normal(size=(2, 6, 88, size)).astype(np.float32) for size in (3, 4))
+    onset = rng.uniform(size=(2, 6, 88)).astype(np.float32)
+    model_case.check_layer(ht.VelocityHead, {"width": 4}, (harmonics, x, onset),
+                           [(2, 6, 88), (2, 6, 88)], {"width": 6, "causal": True}, tmp_path)
