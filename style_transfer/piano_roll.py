@@ -121,8 +121,9 @@ def note_table(sequence):
     All instruments are put on one piano. Pedals are their instrument's, as
     `note_seq.apply_sustain_control_changes` has it: they hold its notes and no others. A key is one
     string, so its earlier note is damped where the key is struck again, and what is struck sounds
-    on while anything holds the key: the last release ends it. Notes of the same key and onset are
-    one note with the loudest's velocity.
+    on while anything holds the key: the last release ends it (`damped_secs`; `release_secs` is each
+    note's own, as transcriptions are scored by). Notes of the same key and onset are one note with
+    the loudest's velocity and the last release.
 
     Args:
         sequence: A NoteSequence in seconds (tempo changes are already applied in it).
@@ -154,8 +155,9 @@ def struck(notes, moves, xp=np):
                                    pedals.sostenuto[0]]))
     damped = _sostenuto(release, onset, instrument, _spans(*of_control[SOSTENUTO], xp), final, xp)
     damped = _held_until(damped, instrument, _spans(*of_control[SUSTAIN], xp), final, xp)
-    release, damped = (_last_of_key(times, key, xp) for times in (release, damped))
+    damped = _last_of_key(damped, key, xp)
     first = is_first(key, onset, xp)
+    release = _last_of_key(release, xp.cumsum(xp.asarray(first, int)), xp)
     last = following(xp.asarray(first, int), 1, xp) > 0
     key, velocity, onset = key[first], velocity[first], onset[first]
     damped = _until_struck_again(damped[last], key, onset, xp)

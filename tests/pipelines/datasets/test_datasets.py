@@ -198,7 +198,8 @@ def test_records_hold_the_pair_and_bad_pairs_are_named(pairs, capsys):
     (folder / "a" / "broken.mid").write_bytes(b"MThd nonsense")
     audio_lib.save(folder / "a" / "broken.wav", audio_lib.Audio(np.ones(8000), 8000))
     tiny_pairs.write_midi(folder / "b" / "other.mid", tiny_pairs.table(60.0))
-    audio_lib.save(folder / "b" / "other.wav", audio_lib.Audio(np.ones(16000) / 9, 8000))
+    noise = np.random.default_rng(0).uniform(-0.1, 0.1, 16000)
+    audio_lib.save(folder / "b" / "other.wav", audio_lib.Audio(noise, 8000))
     (folder / "b" / "alone.mid").write_bytes(b"")
     description = create.create_dataset(_settings(pairs))
     assert [description[name] for name in ("read", "written", "skipped")] == [11, 8, 3]
