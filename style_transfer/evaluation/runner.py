@@ -9,7 +9,7 @@ from style_transfer.evaluation import benchmark, pairs, source, transcriber
 
 # Where the code begins that a model's output depends on, besides its weights and the pair (weights
 # name modules of `models`), and that of the measures.
-MODEL_CODE = ("style_transfer.one_shot", "style_transfer.models")
+MODEL_CODE = ("style_transfer.models.piano_ddsp.one_shot", "style_transfer.models")
 MEASURE_CODE = ("style_transfer.evaluation.benchmark",)
 
 

@@ -15,7 +15,7 @@ def fingerprint(*modules):
     """Hash of the source of modules and of all of this package that they import.
 
     Args:
-        *modules: Full names, such as `style_transfer.one_shot`; of a folder all modules below.
+        *modules: Full names, such as `style_transfer.audio`; of a folder all modules below.
     """
     return pairs.files_hash(reached(*modules))
 

@@ -11,7 +11,8 @@ REPOSITORY = pathlib.Path(__file__).parents[2]
 # Runs the main job and prints what of the package was loaded for it.
 TRANSFER = """
 import sys
-from style_transfer import audio, one_shot
+from style_transfer import audio
+from style_transfer.models.piano_ddsp import one_shot
 clip = audio.load("examples/electric_grand.flac", 16_000)
 one_shot.transfer("examples/traeumerei.mid", audio.Audio(clip.samples[:48_000], 16_000),
                   adapt_steps=1)

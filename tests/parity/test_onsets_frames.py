@@ -24,9 +24,10 @@ HPARAMS = {name: value for name, value in SPEC["hparams"].items() if name in ACC
 ARRAYS = checkpoints.read(FIXTURE)
 ENTROPIES = ("onset", "offset", "frame")
 # Rounding decides on which side of a ReLU or in which half of a pool some values fall: inputs
-# changed by 1e-6 move the first of these norms by up to 2.7e-3, in float64 too, and the second is
-# 1.6e-3 off on one kind of processor, at any version of ours. All others hold 1e-3.
-ILL_CONDITIONED = {"velocity/conv0/BatchNorm/beta": 4e-3, "frame/conv0/weights": 4e-3}
+# changed by 1e-6 move the first of these norms by up to 2.7e-3, in float64 too, and the others are
+# up to 2.8e-3 off on one kind of processor, at any version of ours. All others hold 1e-3.
+ILL_CONDITIONED = {"velocity/conv0/BatchNorm/beta": 4e-3, "frame/conv0/weights": 4e-3,
+                   "frame/conv0/BatchNorm/beta": 4e-3}
 
 
 def make_model(**hparams):
