@@ -1,5 +1,6 @@
 """One backend, quiet logs, fixed random numbers and quick graphs for every test."""
 
+import gc
 import os
 import random
 import sys
@@ -31,6 +32,13 @@ def pytest_runtest_setup():
         # Setting it anew would make TensorFlow forget what it has compiled.
         if not optimizer.get_experimental_options().get("disable_meta_optimizer"):
             optimizer.set_experimental_options({"disable_meta_optimizer": True})
+            # Both wrap every single op to shorten tracebacks.
+            sys.modules["tensorflow"].debugging.disable_traceback_filtering()
+            if "keras" in sys.modules:
+                sys.modules["keras"].config.disable_traceback_filtering()
+            # What is imported stays; looking through it again and again takes a twentieth of a run.
+            gc.freeze()
+            gc.set_threshold(100_000, 50, 50)
 
 
 @pytest.fixture(autouse=True)

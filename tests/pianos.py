@@ -1,6 +1,7 @@
 """Small pianos and pieces that several tests play."""
 
 import dataclasses
+import functools
 
 import keras
 import numpy as np
@@ -15,8 +16,9 @@ from style_transfer.piano_roll import NoteTable
 EQUAL_HZ = (440 * 2 ** ((np.arange(88) - 48) / 12)).astype(np.float32)
 
 
+@functools.cache
 def tiny_model(seed=0):
-    """A small `PianoDDSP` with random weights."""
+    """A small `PianoDDSP` with random weights; one for all tests, which share what it compiles."""
     keras.utils.set_random_seed(seed)
     model = PianoDDSP(style_size=8, width=16, num_layers=2, context_filters=8, dilations=(1, 2),
                       num_partials=48, num_oscillators=256, room_secs=0.2, warmup_secs=0.2)

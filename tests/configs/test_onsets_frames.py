@@ -37,7 +37,7 @@ def trained(folder, tmp_path_factory):
     @functools.cache
     def run(name, text):
         run_dir, lines = tmp_path_factory.mktemp("runs"), []
-        options = training.TrainOptions(str(run_dir), folder, 3, eval_interval=3, log_interval=1)
+        options = training.TrainOptions(str(run_dir), folder, 3, eval_interval=0, log_interval=1)
         return run_dir, training.train(*hparams(name, text), options, lines.append), lines
 
     return run
