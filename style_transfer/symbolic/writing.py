@@ -13,8 +13,9 @@ from style_transfer.options import option
 class Options(options_lib.Options):
     """What every symbolic model is asked."""
 
-    num_outputs: int = option(10, "How many are written, the ends of an interpolation included.",
-                              low=1)
+    hparams: str = option("", options_lib.MAGENTA_HPARAMS)
+    num_outputs: int = option(10, "How many MIDI files are written, the ends of an interpolation "
+                              "included.", low=1, group="Music")
     qpm: float = option(120.0, "Tempo, quarters per minute.")
 
 

@@ -15,7 +15,7 @@ from style_transfer.piano_roll import NUM_KEYS
 FORMAT = "style_transfer.piano/1"
 SUFFIX = ".piano"
 _ARRAYS = ("style", "f0_hz", "inharmonicity", "noise_floor_db")
-_CORRECTIONS = ("by_key", "by_velocity", "room")
+CORRECTIONS = ("by_key", "by_velocity", "room")
 _CONTENT_BYTES = 1 << 24  # a real one holds some 50 kB
 _LOUDNESS_DB = (-200.0, 20.0)
 
@@ -83,7 +83,7 @@ class Piano:
                           for name in archive.namelist() if name.endswith(".npy")}
             if about.get("format") != FORMAT:
                 raise KeyError(f"format {about.get('format')!r}")
-            corrections = {k: arrays[f"corrections.{k}"] for k in _CORRECTIONS
+            corrections = {k: arrays[f"corrections.{k}"] for k in CORRECTIONS
                            if f"corrections.{k}" in arrays}
             piano = cls(**{name: arrays[name] for name in _ARRAYS}, corrections=corrections or None,
                         loudness_db=float(about["loudness_db"]), name=str(about["name"]),
