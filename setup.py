@@ -70,8 +70,8 @@ EXTRAS = {
     "transcriber": ["onnxruntime", "resampy>=0.4", "scikit-learn"],
     "metrics": ["mir_eval"],
     "serving": ["fastapi", "grpcio", "prometheus-client", "tensorflow-serving-api", "uvicorn"],
-    "dev": ["httpx2", "ipykernel", "mypy", "nbclient", "nbformat", "playwright", "pytest>=8",
-            "pytest-xdist", "ruff", "uv"],
+    "dev": ["httpx2", "ipykernel", "mypy", "nbclient", "nbformat", "pdoc", "playwright",
+            "pytest>=8", "pytest-xdist", "ruff", "uv"],
 }
 
 setuptools.setup(
@@ -85,7 +85,7 @@ setuptools.setup(
     python_requires=">=3.10,<3.13",
     # configs/, pipelines/ and scripts/ are linked into style_transfer/: one name is claimed.
     packages=setuptools.find_packages(include=["style_transfer*"]),
-    package_data={"style_transfer": ["weights/**/*", "serving/app/web/*",
+    package_data={"style_transfer": ["*.pyi", "py.typed", "weights/**/*", "serving/app/web/*",
                                      "serving/app/examples/*"]},
     install_requires=LIBRARY,
     extras_require=EXTRAS,

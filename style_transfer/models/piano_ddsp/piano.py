@@ -45,7 +45,19 @@ class Piano:
     name: str = "piano"
     weights: str = ""
 
-    def save(self, path):
+    def plot(self):
+        """Tuning and stiffness of each key, a matplotlib `Figure`."""
+        from style_transfer.models.piano_ddsp import picture
+
+        return picture.piano_figure(self)
+
+    def _repr_png_(self) -> bytes:
+        """The plot, in a notebook."""
+        buffer = io.BytesIO()
+        self.plot().savefig(buffer, format="png", dpi=90)
+        return buffer.getvalue()
+
+    def save(self, path: str | os.PathLike) -> None:
         """Writes the piano as a `.piano` file (arrays and JSON in a zip), whole or not at all."""
         path = pathlib.Path(path)
         if path.suffix != SUFFIX:
@@ -64,7 +76,7 @@ class Piano:
                 archive.writestr(f"{name}.npy", buffer.getvalue())
 
     @classmethod
-    def load(cls, path):
+    def load(cls, path: str | os.PathLike) -> "Piano":
         """Reads a `.piano` file; one of unknown origin can do no more than be refused.
 
         Raises:
