@@ -26,8 +26,8 @@ flags.DEFINE_string("model_name", None, "The model's name on the server; by defa
                     "with --transcribe onsets_frames_small.")
 flags.DEFINE_integer("model_version", None, "The model's version; by default the newest.",
                      lower_bound=1)
-flags.DEFINE_bool("status", False, "Only tell which versions of --model_name, several separated by "
-                  "commas, the server has.")
+flags.DEFINE_bool("status", False, "Only tell what the server has of --model_name (several "
+                  "separated by commas), or of all names of the package's weights.")
 flags.DEFINE_string("token_file", None, "File with the server's bearer token; by default the "
                     f"environment's {TOKEN_VARIABLE}.")
 flags.DEFINE_float("deadline_secs", 120.0, "How long a call may take, tries included, seconds.",
@@ -76,10 +76,7 @@ def main(argv):
 
     name = FLAGS.model_name or _default_name()
     if FLAGS.status:
-        for one in name.split(","):
-            with connected(one) as client:
-                for version, state in sorted(client.status().items()):
-                    print(f"{one} version {version}: {state}")
+        _status(connected)
         return
     with connected(name) as client:
         if FLAGS.transcribe:
@@ -97,6 +94,27 @@ def main(argv):
             _save(piano, name)
         if FLAGS.content:
             _for_each(FLAGS.content, ".wav", lambda path: _played(client, piano, path))
+
+
+def _status(connected):
+    """Says what the server has of --model_name, or of all names of the package's weights."""
+    from style_transfer import weights
+    from style_transfer.serving.client import ServingError
+
+    said = False
+    for name in FLAGS.model_name.split(",") if FLAGS.model_name else weights.names():
+        try:
+            with connected(name) as client:
+                versions = client.status()
+        except ServingError as error:
+            if FLAGS.model_name or error.code != "NOT_FOUND":
+                raise
+            continue
+        for version, state in sorted(versions.items()):
+            print(f"{name} version {version}: {state}")
+            said = True
+    if not said:
+        raise ValueError("The server has no model of the package's names: give --model_name.")
 
 
 def _default_name():

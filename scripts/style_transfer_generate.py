@@ -102,11 +102,11 @@ def why_unknown(names, argv):
     from style_transfer import configs
 
     of_config = _config_name(argv)
-    flags_of = {other: options_lib.flag_names(configs.get(other).generator().options)
+    flags_by = {other: options_lib.flag_names(configs.get(other).generator().options)
                 for other in configs.having("generator")}
-    elsewhere = [name for name in names if any(name in known for known in flags_of.values())]
+    elsewhere = [name for name in names if any(name in known for known in flags_by.values())]
     if elsewhere:
-        having = [other for other, known in flags_of.items() if elsewhere[0] in known]
+        having = [other for other, known in flags_by.items() if elsewhere[0] in known]
         return (f"{', '.join(f'--{name}' for name in elsewhere)} cannot be used with "
                 f"--config={of_config}; --{elsewhere[0]} is for {', '.join(having)}")
     values = flags_of(argv)

@@ -326,3 +326,23 @@ def test_the_demo_uses_files_that_are_there_and_small():
     assert len(named) == 3 and all((ROOT / name).is_file() for name in named)
     assert sum(path.stat().st_size for path in (ROOT / "examples").iterdir()
                if path.is_file()) < 1_000_000
+
+
+# --- What else names a version, or the steps ------------------------------------------------------
+
+
+def test_the_version_is_the_same_wherever_it_stands(setup_arguments):
+    import style_transfer
+
+    cited = re.search(r"^version: (\S+)$", (ROOT / "CITATION.cff").read_text(), re.MULTILINE)
+    assert setup_arguments["version"] == style_transfer.__version__ == cited[1]
+
+
+def test_the_docker_image_is_set_up_as_the_tests_are():
+    text = (ROOT / "Dockerfile").read_text()
+    for function in ("want_fluidsynth", "set_up"):
+        assert function in text and f"\n{function}() {{" in (ROOT / "scripts/_setup.sh").read_text()
+    version = re.search(r"^FROM python:3\.(\d+)", text, re.MULTILINE)
+    assert 10 <= int(version[1]) <= 12
+    ignored = (ROOT / ".dockerignore").read_text().split()
+    assert ".venv" in ignored and not {"scripts", "requirements.lock"} & set(ignored)

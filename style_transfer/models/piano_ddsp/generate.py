@@ -113,7 +113,8 @@ def _notes(path, options, report, summary):
         path, tracks=options.tracks, transcriber=options.transcriber,
         thresholds=options.thresholds, say=summary.remark(report),
         progress=lambda what, done, total: report(
-            f"{what} {os.path.basename(path)}: {done:.0f} of {total:.0f} s", again=True))
+            f"{what} {os.path.basename(path)}: {done:.0f} of {total:.0f} s, "
+            f"{files.pace(begun, done, total)}", again=True))
     if content_lib.is_recording(path):
         report(f"transcribed {path}: {len(table)} notes in {time.monotonic() - begun:.1f} s")
     return table
@@ -188,8 +189,8 @@ def play_to_file(target, piano, table, model, options, report=files.say, progres
         now = time.monotonic()
         if now - shown > PROGRESS_EVERY_SECS:
             shown = now
-            report(f"{target.name}: {what} {done:.0f} of {total:.0f} s, real-time factor "
-                   f"{(now - begun) / done:.3f}", again=True)
+            report(f"{target.name}: {what} {done:.0f} of {total:.0f} s, "
+                   f"{files.pace(begun, done, total)}", again=True)
 
     loudness = piano.loudness_db if options.loudness is None else options.loudness
     # The gain is known only at the end, so the samples wait in a file.
