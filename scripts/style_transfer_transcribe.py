@@ -27,7 +27,7 @@ def main(argv):
 
     found = files.find(options.audio, recordings.SUFFIXES, "a recording")
     files.check_folder(options.output_dir)
-    _flags.report(f"{len(found)} recordings; loading the transcriber")
+    _flags.report(f"recordings: {len(found)}; loading the transcriber")
     from style_transfer.transcription import batch
 
     begun = time.monotonic()
