@@ -107,6 +107,7 @@ def _main(lines, folder=None):
                 status = 1 - is_up
             else:
                 status = os.waitstatus_to_exitcode(os.waitpid(process, 0)[1])
+            print(f"{status}: {' '.join(line)}", file=sys.stderr, flush=True)
             results.append([status, output])
         for process in servers:
             os.kill(process, signal.SIGTERM)
