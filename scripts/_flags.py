@@ -8,6 +8,7 @@ import textwrap
 import time
 import types
 import typing
+import weakref
 
 from absl import flags
 
@@ -43,30 +44,29 @@ ALIASES = {
                 "bundle_file", "warm_start_from"),
 }
 PROGRESS_SECS = 10.0  # between lines of progress where there is no terminal
-_GROUPS, _REQUIRED = "__style_transfer_groups", "__style_transfer_required"
+# Of each `flags.FlagValues`: how many flags there were when a group began, with its title; and the
+# names of the flags that are required.
+_GROUPS: weakref.WeakKeyDictionary = weakref.WeakKeyDictionary()
+_REQUIRED: weakref.WeakKeyDictionary = weakref.WeakKeyDictionary()
 
 
 def group(title, flag_values=flags.FLAGS):
     """Lists the flags that are defined next under a title of their own in `--help`."""
-    flag_values.__dict__.setdefault(_GROUPS, []).append((len(flag_values), title))
+    _GROUPS.setdefault(flag_values, []).append((len(flag_values), title))
 
 
 def require(*names, flag_values=flags.FLAGS):
     """Makes flags required, see `check_required`."""
-    flag_values.__dict__.setdefault(_REQUIRED, []).extend(names)
+    _REQUIRED.setdefault(flag_values, []).extend(names)
 
 
 def check_required(flag_values=flags.FLAGS):
     """Raises ValueError, which names them, unless all required flags have been given."""
-    missing = [f"--{name}" for name in _required(flag_values)
+    missing = [f"--{name}" for name in _REQUIRED.get(flag_values, ())
                if flag_values[name].value in (None, "", [])]
     if missing:
         raise ValueError(f"{', '.join(missing)} {'is' if len(missing) == 1 else 'are'} required; "
                          "see --help.")
-
-
-def _required(flag_values):
-    return flag_values.__dict__.get(_REQUIRED, [])
 
 
 def own(module_name):
@@ -162,8 +162,7 @@ def described(names, flag_values=flags.FLAGS):
         names: Their names, in the order in which they were defined.
         flag_values: The flags.
     """
-    required = _required(flag_values)
-    groups = flag_values.__dict__.get(_GROUPS, [])
+    required, groups = _REQUIRED.get(flag_values, ()), _GROUPS.get(flag_values, ())
     places = {name: place for place, name in enumerate(flag_values)}
     sections = {}
     for name in names:
