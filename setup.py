@@ -26,6 +26,19 @@ COMMANDS = (
     "style_transfer_client",
 )
 
+# Magenta's commands of these names, done by ours (scripts/magenta.py); installed last, they take
+# the place of Magenta's own, which do not run on Keras 3.
+MAGENTA_COMMANDS = (
+    "drums_rnn_create_dataset",
+    "drums_rnn_train",
+    "drums_rnn_generate",
+    "music_vae_train",
+    "music_vae_generate",
+    "onsets_frames_transcription_create_tfrecords",
+    "onsets_frames_transcription_train",
+    "onsets_frames_transcription_transcribe",
+)
+
 # What the library imports at run time, to generate and to train.
 LIBRARY = [
     "absl-py",
@@ -57,8 +70,8 @@ EXTRAS = {
     "transcriber": ["onnxruntime", "resampy>=0.4", "scikit-learn"],
     "metrics": ["mir_eval"],
     "serving": ["fastapi", "grpcio", "prometheus-client", "tensorflow-serving-api", "uvicorn"],
-    "dev": ["httpx2", "ipykernel", "mypy", "nbclient", "nbformat", "playwright", "pytest>=8",
-            "pytest-xdist", "ruff", "uv"],
+    "dev": ["httpx2", "ipykernel", "mypy", "nbclient", "nbformat", "pdoc", "playwright",
+            "pytest>=8", "pytest-xdist", "ruff", "uv"],
 }
 
 setuptools.setup(
@@ -72,10 +85,11 @@ setuptools.setup(
     python_requires=">=3.10,<3.13",
     # configs/, pipelines/ and scripts/ are linked into style_transfer/: one name is claimed.
     packages=setuptools.find_packages(include=["style_transfer*"]),
-    package_data={"style_transfer": ["weights/**/*", "serving/app/web/*",
+    package_data={"style_transfer": ["*.pyi", "py.typed", "weights/**/*", "serving/app/web/*",
                                      "serving/app/examples/*"]},
     install_requires=LIBRARY,
     extras_require=EXTRAS,
-    entry_points={"console_scripts": [f"{name} = style_transfer.scripts.{name}:run"
-                                      for name in COMMANDS]},
+    entry_points={"console_scripts": [
+        *(f"{name} = style_transfer.scripts.{name}:run" for name in COMMANDS),
+        *(f"{name} = style_transfer.scripts.magenta:{name}" for name in MAGENTA_COMMANDS)]},
 )

@@ -3,9 +3,11 @@
 import dataclasses
 import importlib
 import inspect
+import json
 import types
 import typing
 from collections.abc import Callable
+from typing import ClassVar
 
 
 @dataclasses.dataclass(frozen=True)
@@ -21,7 +23,12 @@ class Hparams:
         final_fraction: See `decay_steps`.
         clip_norm: Largest global norm of the gradients; 0 for any.
         ema_momentum: Momentum of the weights' moving average; 0 for none.
+
+    `FOREIGN` says where another program's JSON config has them: by section and field the name of
+    the hparam, or that and a function of the field's value.
     """
+
+    FOREIGN: ClassVar[dict[str, dict]] = {}
 
     batch_size: int = 8
     learning_rate: float = 1e-3
@@ -72,24 +79,30 @@ def parse_hparams(text: str, defaults):
 
     Args:
         text: `name=value` pairs separated by commas, such as `a=1,b=[2,3],c=cosine`. Lists are in
-            brackets; text may be quoted; `none` is the empty value of an optional one.
+            brackets; text may be quoted; `none` is the empty value of an optional one. Instead of
+            a pair, the name of a JSON config that `FOREIGN` of the defaults knows fields of.
         defaults: A frozen dataclass instance; its field types are the values' types.
 
     Returns:
         A copy of `defaults` with the values given.
 
     Raises:
-        ValueError: A name is unknown or given twice, or a value has another type.
+        ValueError: A name is unknown or given twice, or a value has another type; or a JSON config
+            cannot be read, or has no field that is known.
     """
-    values = {}
+    values, from_files = {}, {}
     for item in _split(text):
         name, equals, value = item.partition("=")
         name = name.strip()
+        if not equals and item.endswith(".json"):
+            from_files |= _foreign(item, defaults.FOREIGN)
+            continue
         if not equals:
             raise ValueError(f"{item!r} is no hparam, expected name=value.")
         if name in values:
             raise ValueError(f"The hparam {name!r} is given twice.")
         values[name] = value.strip()
+    values = from_files | values
     kinds = _kinds(defaults, values)
     return dataclasses.replace(
         defaults, **{name: _parse(name, value, kinds[name]) for name, value in values.items()})
@@ -108,6 +121,23 @@ def from_dict(values: dict, defaults):
     _kinds(defaults, values)
     tuples = {name: tuple(v) if isinstance(v, list) else v for name, v in values.items()}
     return dataclasses.replace(defaults, **tuples)
+
+
+def _foreign(path, sections):
+    """Hparams, as text, of the fields of a JSON config that have a counterpart."""
+    try:
+        with open(path, encoding="utf-8") as file:
+            content = json.load(file)
+        fields = [(known[field], value) for section, known in sections.items()
+                  for field, value in content.get(section, {}).items() if field in known]
+    except (OSError, ValueError, AttributeError) as error:
+        raise ValueError(f"{path} is no JSON config: {error}") from error
+    if not fields:
+        raise ValueError(f"{path} has no field that this configuration knows; sections known: "
+                         f"{', '.join(sections) or 'none'}.")
+    named = [(name, value) if isinstance(name, str) else (name[0], name[1](value))
+             for name, value in fields]
+    return {name: str(value) for name, value in named}
 
 
 def _kinds(defaults, given):

@@ -89,6 +89,25 @@ class WaveNetHparams(CropHparams):
     usage_weight: float = 0.1
     skip_samples: int = 0
 
+    # The config files of midi2wave's PyTorch code; a cycle ends with the greatest dilation.
+    FOREIGN = {
+        "train_config": {
+            "learning_rate": "learning_rate", "batch_size": "batch_size",
+            "n_mixtures": "num_mixtures",
+            "use_logistic_mixtures": ("output", lambda is_so: "mixture" if is_so else "mulaw"),
+            "use_variational_autoencoder": ("bottleneck",
+                                            lambda is_so: "argmax" if is_so else "none")},
+        "data_config": {"segment_length": "crop_secs", "audio_hz": "sample_rate",
+                        "midi_hz": "roll_rate"},
+        "wavenet_config": {
+            "n_layers": "num_layers", "max_dilation": ("dilation_cycle", int.bit_length),
+            "n_residual_channels": "residual_channels", "n_skip_channels": "skip_channels",
+            "n_skip_to_out_channels": "hidden_channels"},
+        "cond_wavenet_config": {
+            "n_layers": "context_layers", "max_dilation": ("context_cycle", int.bit_length),
+            "n_residual_channels": "context_channels"},
+    }
+
 
 @dataclasses.dataclass(frozen=True)
 class SpectralHparams(CropHparams):

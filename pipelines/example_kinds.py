@@ -9,6 +9,7 @@ from typing import Any
 
 DRUM_TRACK_FILES = {"train": "training_drum_tracks.tfrecord",
                     "eval": "eval_drum_tracks.tfrecord"}  # Magenta's names
+SEQUENCE_FILES = {"train": "train.tfrecord", "eval": "eval.tfrecord"}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -74,8 +75,8 @@ class NoteSequences:
 
     converter: str
     layout: Any
-    train: str = "train.tfrecord"
-    eval: str = "eval.tfrecord"
+    train: str = SEQUENCE_FILES["train"]
+    eval: str = SEQUENCE_FILES["eval"]
 
     FLAGS = ("eval_pieces",)
 

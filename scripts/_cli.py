@@ -7,7 +7,10 @@ import os
 import sys
 import warnings
 
-from absl import app, flags
+from absl import flags
+
+import style_transfer
+from style_transfer.scripts import _flags
 
 HELP_FLAGS = frozenset({"--help", "-help", "-h", "-?", "--helpshort", "-helpshort"})
 
@@ -22,9 +25,6 @@ _USER_ERRORS = (
     ModuleNotFoundError,
 )
 
-_DEBUG_HELP = "Show the traceback of an error, and TensorFlow's logs."
-_DEBUG = flags.DEFINE_bool("debug", False, _DEBUG_HELP)
-
 
 def run(main):
     """Runs a command: parses its flags, calls `main(argv)`, exits with the status it returns.
@@ -34,12 +34,14 @@ def run(main):
 
     Args:
         main: The command, a function of `argv`: the program's name and what is left of the
-            command line after the flags. It returns an exit status; None means 0.
+            command line after the flags. It returns an exit status; None means 0. The flags of
+            its module are the command's.
     """
-    app.run(
-        lambda argv: _call(main, argv),
-        flags_parser=lambda argv: _parse(argv, main.__module__),
-    )
+    module = main.__module__
+    names = _flags.own(module)
+    sys.exit(call(lambda argv, _: main(argv), sys.argv, lambda _: flags.FLAGS,
+                  lambda _: help_text(sys.modules[module].__doc__, _flags.described(names)),
+                  lambda unknown, _: _flags.suggestion(unknown[0], flags.FLAGS, names), names))
 
 
 def run_with(main, flags_of, help_of, why_unknown):
@@ -51,21 +53,41 @@ def run_with(main, flags_of, help_of, why_unknown):
         help_of: Gives the help text for a command line.
         why_unknown: Gives what to say of unknown flags by their names and the command line.
     """
-    sys.exit(call_with(main, flags_of, help_of, why_unknown, sys.argv))
+    sys.exit(call(main, sys.argv, flags_of, help_of, why_unknown))
 
 
-def call_with(main, flags_of, help_of, why_unknown, argv):
-    """`run_with` without the exit: gives the exit status."""
+def call(main, argv, flags_of, help_of, why_unknown, names=None):
+    """`run_with` without the exit: gives the exit status.
+
+    Args:
+        main: As for `run_with`; so `flags_of`, `help_of` and `why_unknown`.
+        argv: The command line.
+        flags_of: See `main`.
+        help_of: See `main`.
+        why_unknown: See `main`.
+        names: Names of the flags that are the command's own, None for all.
+    """
+    given = argv[1 : argv.index("--")] if "--" in argv else argv[1:]
     try:
-        if HELP_FLAGS.intersection(argv[1:]):
+        if HELP_FLAGS.intersection(given):
             print(help_of(argv), end="")
             return 0
+        if given == ["--version"]:
+            print(f"style-transfer {style_transfer.__version__}")
+            return 0
         values = flags_of(argv)
-        flags.DEFINE_bool("debug", False, _DEBUG_HELP, flag_values=values)
-        left = values(argv)
-    except flags.UnrecognizedFlagError:
-        _report(f"{why_unknown(_unknown(argv, values), argv)} (--help lists the flags)")
-        return 1
+        _flags.define_aliases(list(values) if names is None else names, values)
+        if "debug" not in values:
+            flags.DEFINE_bool("debug", False, "Show the traceback of an error, and TensorFlow's "
+                              "logs.", flag_values=values)
+        try:
+            left = values(argv)
+        except flags.UnrecognizedFlagError as error:
+            unknown = [word.lstrip("-").partition("=")[0] for word in given if word[:1] == "-"]
+            unknown = sorted({name for name in unknown if name not in values
+                              and name.removeprefix("no") not in values}) or [error.flagname]
+            raise ValueError(f"{why_unknown(unknown, argv)} (--help lists the flags)") from error
+        _flags.check_required(values)
     except flags.Error as error:
         _report(f"{_one_line(error)} (--help lists the flags)")
         return 1
@@ -75,11 +97,10 @@ def call_with(main, flags_of, help_of, why_unknown, argv):
     return _call(lambda rest: main(rest, values), left, values["debug"].value) or 0
 
 
-def _unknown(argv, values):
-    """Names of the flags on a command line that are not among those defined, in order."""
-    names = [word.lstrip("-").partition("=")[0] for word in argv[1:] if word.startswith("-")]
-    return sorted({name for name in names
-                   if name not in values and name.removeprefix("no") not in values})
+def help_text(doc, described):
+    """What `--help` prints: the command's docstring, then its flags."""
+    return (f"{(doc or '').strip()}\n\n{described}\n\n"
+            "  --version, --debug (tracebacks and TensorFlow's logs), --flagfile=<file of flags>\n")
 
 
 def prepare_environment(debug=False):
@@ -95,37 +116,7 @@ def prepare_environment(debug=False):
         warnings.filterwarnings("ignore", "Couldn't find ffmpeg", RuntimeWarning)
 
 
-def help_text(module_name):
-    """What `--help` prints: the command's docstring, then its flags.
-
-    Args:
-        module_name: Name of the command's module, which has been imported.
-    """
-    doc = (sys.modules[module_name].__doc__ or "").strip()
-    described = (_flags_of(module_name) + "\n" + _flags_of(__name__)).strip("\n")
-    return f"{doc}\n\nFlags:\n{described}\n\n--helpfull lists the flags of the libraries too.\n"
-
-
-def _flags_of(module_name):
-    # The first line of absl's help names the module, which is no news to a user.
-    return flags.FLAGS.module_help(module_name).strip("\n").partition("\n")[2]
-
-
-def _parse(argv, module_name):
-    own = argv[1 : argv.index("--")] if "--" in argv else argv[1:]
-    if HELP_FLAGS.intersection(own):
-        # absl's own help exits with 1, and under a console script does not find the flags.
-        print(help_text(module_name), end="")
-        sys.exit(0)
-    try:
-        return flags.FLAGS(argv)
-    except flags.Error as error:
-        _report(f"{_one_line(error)} (--help lists the flags)")
-        sys.exit(1)
-
-
-def _call(main, argv, debug=None):
-    debug = _DEBUG.value if debug is None else debug
+def _call(main, argv, debug=False):
     prepare_environment(debug=debug)
     try:
         return main(argv)

@@ -1,10 +1,14 @@
-"""Flags made of options dataclasses, see `style_transfer.options`, and what is done with them."""
+"""Flags: one vocabulary in all commands, made of options dataclasses or by absl, and their help."""
 
+import difflib
 import os
+import re
 import sys
 import textwrap
+import time
 import types
 import typing
+import weakref
 
 from absl import flags
 
@@ -12,6 +16,84 @@ from style_transfer import options as options_lib
 
 # Flags defined here are listed by --help as those of the calling command.
 flags.disclaim_key_flags()
+
+# Other names of a flag, understood by every command that has it and no other flag of that name:
+# Magenta's, TensorFlow Serving's and those of earlier versions.
+ALIASES = {
+    "content": ("contents",),
+    "eval_batches": ("eval_num_batches", "eval_num_steps"),
+    "examples_path": ("sequence_example_file",),
+    "format": ("formats",),
+    "grpc_port": ("port",),
+    "input": ("audio", "content"),
+    "input_dir": ("input",),
+    "input_midi": ("input_midi_1", "input_midi_2"),
+    "keep_checkpoints": ("num_checkpoints", "checkpoints_to_keep", "keep_checkpoint_max"),
+    "length_secs": ("seconds",),
+    "log_interval": ("summary_frequency",),
+    "model_version": ("version",),
+    "num_training_steps": ("num_steps",),
+    "output_dir": ("output_directory",),
+    "primer_secs": ("primer_seconds",),
+    "rest_port": ("rest_api_port",),
+    "run_dir": ("model_dir",),
+    "save_piano": ("save_parameters",),
+    "shards": ("num_shards",),
+    "style": ("parameters",),
+    "weights": ("checkpoint", "checkpoint_file", "run_dir", "model_dir", "checkpoint_path",
+                "bundle_file", "warm_start_from"),
+}
+PROGRESS_SECS = 10.0  # between lines of progress where there is no terminal
+# Of each `flags.FlagValues`: how many flags there were when a group began, with its title; and the
+# names of the flags that are required.
+_GROUPS: weakref.WeakKeyDictionary = weakref.WeakKeyDictionary()
+_REQUIRED: weakref.WeakKeyDictionary = weakref.WeakKeyDictionary()
+
+
+def group(title, flag_values=flags.FLAGS):
+    """Lists the flags that are defined next under a title of their own in `--help`."""
+    _GROUPS.setdefault(flag_values, []).append((len(flag_values), title))
+
+
+def require(*names, flag_values=flags.FLAGS):
+    """Makes flags required, see `check_required`."""
+    _REQUIRED.setdefault(flag_values, []).extend(names)
+
+
+def check_required(flag_values=flags.FLAGS):
+    """Raises ValueError, which names them, unless all required flags have been given."""
+    missing = [f"--{name}" for name in _REQUIRED.get(flag_values, ())
+               if flag_values[name].value in (None, "", [])]
+    if missing:
+        raise ValueError(f"{', '.join(missing)} {'is' if len(missing) == 1 else 'are'} required; "
+                         "see --help.")
+
+
+def own(module_name):
+    """Names of the flags that a command's module defines, in order."""
+    return [flag.name for flag in flags.FLAGS.get_key_flags_for_module(module_name)]
+
+
+def define_aliases(names, flag_values=flags.FLAGS):
+    """Defines the other names, see `ALIASES`, of flags."""
+    for name in names:
+        for alias in ALIASES.get(name, ()):
+            if alias not in flag_values:
+                flags.DEFINE_alias(alias, name, flag_values=flag_values)
+
+
+def suggestion(name, flag_values, names):
+    """What to say of an unknown flag.
+
+    Args:
+        name: Its name.
+        flag_values: The command's flags.
+        names: Those of them that are its own.
+    """
+    known = {other: other for other in names}
+    known |= {alias: n for n in names for alias in ALIASES.get(n, ()) if alias in flag_values}
+    near = difflib.get_close_matches(name, known, 1)
+    return f"unknown flag --{name}" + (f"; did you mean --{known[near[0]]}?" if near else "")
 
 
 def define(options, flag_values=flags.FLAGS):
@@ -21,14 +103,14 @@ def define(options, flag_values=flags.FLAGS):
         options: The dataclass.
         flag_values: Where to.
     """
-    hints = _hints(options)
     for name, field in options_lib.fields_of(options).items():
         about = field.metadata
+        if about["group"]:
+            group(about["group"], flag_values)
         default = None if options_lib.is_required(field) else field.default
-        text = about["help"] + (" Required." if options_lib.is_required(field) else "")
-        _define(hints[name], name, default, text, about, flag_values)
-        for alias in about["aliases"]:
-            flags.DEFINE_alias(alias, name, flag_values=flag_values)
+        _define(field.type, name, default, about["help"], about, flag_values)
+        if options_lib.is_required(field):
+            require(name, flag_values=flag_values)
 
 
 def _define(kind, name, default, text, about, flag_values):
@@ -51,26 +133,17 @@ def _define(kind, name, default, text, about, flag_values):
         flags.DEFINE_string(name, default, text, **shared)
 
 
-def _hints(options):
-    found = {}
-    for field in options_lib.fields_of(options).values():
-        found[field.metadata.get("flag") or field.name] = field.type
-    return found
-
-
 def parsed(options, flag_values=flags.FLAGS):
     """An options dataclass from the values of its flags.
 
     Raises:
-        ValueError: A required flag is missing, or `options` finds a fault.
+        ValueError: `options` finds a fault.
     """
     values = {}
-    for name, field in options_lib.fields_of(options).items():
+    for name in options_lib.flag_names(options):
         value = flag_values[name].value
         if isinstance(value, list):
             value = tuple(part for text in value for part in split_files(text))
-        if options_lib.is_required(field) and not value:
-            raise ValueError(f"--{name} is required; see --help.")
         values[name] = value
     return options_lib.from_flags(options, values)
 
@@ -82,23 +155,40 @@ def split_files(text):
     return [part for part in text.split(",") if part]
 
 
-def described(options, leaving_out=()):
-    """The flags of an options dataclass as `--help` shows them, without those of another."""
-    lines = []
-    fields = sorted(options_lib.fields_of(options).items(),
-                    key=lambda item: not options_lib.is_required(item[1]))
-    for name, field in fields:
-        if name in leaving_out:
-            continue
-        text = field.metadata["help"]
-        if options_lib.is_required(field):
-            text += " (required)"
-        elif field.default is not None and field.default != ():
-            text += f" (default: {field.default!r})"
-        switch = "[no]" if isinstance(field.default, bool) else ""
-        lines += [f"  --{switch}{name}: {', '.join(field.metadata['choices'] or ())}".rstrip(": "),
-                  *textwrap.wrap(text, 92, initial_indent="    ", subsequent_indent="    ")]
-    return "\n".join(lines)
+def described(names, flag_values=flags.FLAGS):
+    """Flags as `--help` shows them: by groups, and in each those that are required first.
+
+    Args:
+        names: Their names, in the order in which they were defined.
+        flag_values: The flags.
+    """
+    required, groups = _REQUIRED.get(flag_values, ()), _GROUPS.get(flag_values, ())
+    places = {name: place for place, name in enumerate(flag_values)}
+    sections = {}
+    for name in names:
+        title = next((title for first, title in reversed(groups) if places[name] >= first), "")
+        sections.setdefault(title, []).append(name)
+    texts = []
+    for title, members in sorted(sections.items(),
+                                 key=lambda item: not set(required).intersection(item[1])):
+        members.sort(key=lambda name: name not in required)
+        texts.append("\n".join([*([f"{title}:"] if title else []),
+                                *(_described(flag_values[n], n in required) for n in members)]))
+    return "\n\n".join(texts)
+
+
+def _described(flag, required):
+    # absl adds to what was said where it was defined.
+    text = " ".join(flag.help.split()).partition("; repeat this option")[0]
+    text = re.sub(r"^<[^>]*\|[^>]*>: ", "", text)
+    if required:
+        text += " (required)"
+    elif flag.default not in (None, "", []):
+        text += f" (default: {flag.default_as_str.strip(chr(39))})"
+    choices = getattr(flag.parser, "enum_values", None) or ()
+    head = f"  --{'[no]' if flag.boolean else ''}{flag.name}"
+    return "\n".join([head + (f"=<{'|'.join(choices)}>" if choices else ""), *textwrap.wrap(
+        text, 92, initial_indent="    ", subsequent_indent="    ")])
 
 
 def refuse(names, where, flag_values=flags.FLAGS):
@@ -120,16 +210,29 @@ def values(names, flag_values=flags.FLAGS):
     return {name: flag_values[name].value for name in names}
 
 
-def report(line, again=False):
-    """Prints a line; on a terminal, progress (`again`) overwrites itself."""
-    if again and not sys.stdout.isatty():
-        return
-    print(f"\r\033[K{line}" if again else line, end="" if again else "\n", flush=True)
+class _Report:
+    """Prints lines; progress overwrites itself, or is a line now and then without a terminal."""
+
+    def __init__(self):
+        self._last = time.monotonic()
+
+    def __call__(self, line, again=False):
+        is_terminal = sys.stdout.isatty()
+        if again and not is_terminal:
+            if time.monotonic() - self._last < PROGRESS_SECS:
+                return
+        self._last = time.monotonic()
+        overwritten = again and is_terminal
+        print(f"\r\033[K{line}" if is_terminal else line, end="" if overwritten else "\n",
+              flush=True)
+
+
+report = _Report()
 
 
 def finish(summary, took_secs=None):
     """Prints how a batch went; raises ValueError if nothing came of it."""
     took = "" if took_secs is None else f" ({took_secs:.1f} s)"
-    print(f"{summary}{took}")
+    report(f"{summary}{took}")
     if not summary.written and not summary.kept:
         raise ValueError("Nothing was written.")

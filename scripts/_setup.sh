@@ -81,7 +81,17 @@ is_stamped() { [ -f "$1" ] && cmp -s - "$1"; }
 
 # What an installation depends on: a moved .venv has the wrong paths in its commands.
 lock_state() { pwd; cat requirements.lock; }
-project_state() { pwd; cat setup.py; }
+project_state() { lock_state; cat setup.py; }
+
+# The rest of Magenta's commands ends in a traceback on Keras 3; ours of its names come afterwards.
+remove_magenta_commands() {
+  .venv/bin/python - <<'PYTHON'
+import importlib.metadata, pathlib, sys
+for entry in importlib.metadata.entry_points(group="console_scripts"):
+    if entry.dist.name == "magenta":
+        pathlib.Path(sys.prefix, "bin", entry.name).unlink(missing_ok=True)
+PYTHON
+}
 
 install_lock() {
   lock_state | is_stamped .venv/lock.stamp && return 0
@@ -91,6 +101,7 @@ install_lock() {
   # system would not take.
   .venv/bin/python -m pip install -qq --disable-pip-version-check --no-deps --use-pep517 \
     -r requirements.lock || return 1
+  remove_magenta_commands || return 1
   lock_state >.venv/lock.stamp
 }
 

@@ -18,12 +18,13 @@ import time
 
 from absl import flags
 
-from style_transfer.scripts import _cli
+from style_transfer.scripts import _cli, _flags
 
 _FORMATS = ("midi", "musicxml", "abc")
 _MEBIBYTE = 1 << 20
 _PROGRESS_SECS = 5.0
 
+_flags.group("Files")
 _INPUT_DIR = flags.DEFINE_string(
     "input_dir", None, "Directory of files to convert; its name becomes the collection's."
 )
@@ -36,6 +37,7 @@ _FORMATS_FLAG = flags.DEFINE_multi_enum(
 _AS_PLAYED = flags.DEFINE_bool(
     "as_played", False, "Read files as they are played, where Magenta's reader does otherwise."
 )
+_flags.group("Limits")
 _NUM_WORKERS = flags.DEFINE_integer(
     "num_workers", 0, "Processes that convert; 0 for one on each CPU core.", lower_bound=0
 )
@@ -54,7 +56,7 @@ _MAX_SECS_PER_FILE = flags.DEFINE_float(
 )
 _MAX_MEMORY_MB = flags.DEFINE_float("max_memory_mb", 2048.0, "Most memory for one file, MiB.")
 
-flags.mark_flags_as_required(["input_dir", "output_file"])
+_flags.require("input_dir", "output_file")
 
 
 class _Progress:

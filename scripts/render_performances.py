@@ -12,14 +12,16 @@ import time
 
 from absl import flags
 
-from style_transfer.scripts import _cli
+from style_transfer.scripts import _cli, _flags
 
 _PROGRESS_SECS = 10.0
 _LOWEST_RATE, _HIGHEST_RATE = 8_000, 96_000
 
+_flags.group("Performances")
 _INPUT = flags.DEFINE_string(
     "input", None, "Folder of MIDI files, a file, a glob pattern, or NoteSequence TFRecords."
 )
+_flags.group("Pianos")
 _SOUNDFONTS = flags.DEFINE_list(
     "soundfonts",
     None,
@@ -54,7 +56,7 @@ _LICENCE = flags.DEFINE_string(
     "licence", "", "Remark for the manifest instead of what the soundfonts themselves say."
 )
 
-flags.mark_flags_as_required(["input", "soundfonts", "output_dir"])
+_flags.require("input", "soundfonts", "output_dir")
 
 
 class _Progress:

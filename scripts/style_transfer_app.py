@@ -10,20 +10,26 @@ import time
 
 from absl import flags
 
+from style_transfer.scripts import _cli, _flags
+
 FLAGS = flags.FLAGS
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
 SWEEP_SECS = 30.0
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
+_flags.group("Network")
 flags.DEFINE_string("host", "127.0.0.1", "Address to listen on. Anything but loopback lets others "
                     "in, whoever they are.")
 flags.DEFINE_integer("port", 8080, "Port; 0 takes any free one.", lower_bound=0, upper_bound=65535)
 flags.DEFINE_list("allowed_hosts", [], "Names, besides IP addresses and localhost, under which "
                   "browsers may reach the page.")
-flags.DEFINE_string("checkpoint", None, "Weights: a name in the package or a folder; by default "
-                    "those of the package.")
+flags.DEFINE_bool("open_browser", False, "Open the page in a browser.")
+_flags.group("Models")
+flags.DEFINE_string("weights", None, "A name in the package, a folder of weights or the run_dir of "
+                    "a training; by default the package's.")
 flags.DEFINE_string("transcriber", None, "Weights of the transcriber: a name in the package or a "
-                    "folder; by default those of the package.")
+                    "folder; by default the package's.")
+_flags.group("Limits")
 flags.DEFINE_integer("queue", 4, "Jobs that may wait; the next is refused.", lower_bound=0)
 flags.DEFINE_integer("max_body_mb", 64, "Largest file, MiB.", lower_bound=1, upper_bound=1024)
 flags.DEFINE_float("max_clip_secs", 600.0, "Longest recording of a piano, seconds.",
@@ -34,7 +40,6 @@ flags.DEFINE_integer("max_adapt_steps", 400, "Most gradient steps of a fit.", lo
 flags.DEFINE_integer("max_results", 12, "Results kept; older ones are deleted.", lower_bound=2)
 flags.DEFINE_float("keep_mins", 60.0, "How long results and files are kept unused, minutes.",
                    lower_bound=0.1)
-flags.DEFINE_bool("open_browser", False, "Whether the page is opened in a browser.")
 
 
 def main(argv):
@@ -45,10 +50,13 @@ def main(argv):
         raise ValueError("--max_results must be greater than --queue.")
     from absl import logging
 
+    from style_transfer.serving.server import http
+
+    http.check_port(FLAGS.host, FLAGS.port, "page")
+    _flags.report(f"loading {FLAGS.weights or 'piano_ddsp'} and the transcriber")
     logging.set_verbosity(logging.ERROR)
     from style_transfer.models.piano_ddsp import one_shot
     from style_transfer.serving.app import api, service, settings
-    from style_transfer.serving.server.http import HttpThread
     from style_transfer.transcription import transcriber
 
     begun = time.monotonic()
@@ -57,11 +65,11 @@ def main(argv):
         content_secs=FLAGS.max_content_secs, notes=FLAGS.max_notes,
         adapt_steps=FLAGS.max_adapt_steps, queue=FLAGS.queue, results=FLAGS.max_results,
         keep_secs=60 * FLAGS.keep_mins)
-    model = one_shot.load(FLAGS.checkpoint)
+    model = one_shot.load(FLAGS.weights)
     served = service.Service(model, limits, transcriber.load(FLAGS.transcriber))
     try:
-        _serve(HttpThread(api.make_app(served, FLAGS.allowed_hosts), FLAGS.host, FLAGS.port,
-                          "page"), served, begun)
+        _serve(http.HttpThread(api.make_app(served, FLAGS.allowed_hosts), FLAGS.host, FLAGS.port,
+                               "page"), served, begun)
     finally:
         ended = served.close()
     if not ended:
@@ -91,8 +99,6 @@ def _serve(http, served, begun):
 
 def run():
     """Console entry point."""
-    from style_transfer.scripts import _cli
-
     _cli.run(main)
 
 

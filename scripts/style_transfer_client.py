@@ -1,7 +1,7 @@
 """Asks a server (style_transfer_serve or TensorFlow Serving) to play pieces on a piano.
 
 The piano is estimated once; with --adapt it is fitted to the recording, which only
-style_transfer_serve can do. --save_parameters keeps it for later, --parameters takes it.
+style_transfer_serve can do. --save_piano keeps it for later, --style takes it.
 --transcribe asks a transcription model for the notes of recordings instead; --model_name names any
 other model that plays pieces, such as midi2wave_small: the server says what it takes.
 """
@@ -11,43 +11,53 @@ import time
 
 from absl import flags
 
-from style_transfer import files
+from style_transfer.scripts import _cli, _flags
 
 FLAGS = flags.FLAGS
 TOKEN_VARIABLE = "STYLE_TRANSFER_TOKEN"
 PORTS = {"rest": 8501, "grpc": 8500}
+PIANO_SUFFIX = ".piano"
 
+_flags.group("Server")
 flags.DEFINE_string("server", None, "host:port; by default this machine and the protocol's usual "
                     "port.")
 flags.DEFINE_enum("protocol", "rest", list(PORTS), "How to talk to it.")
 flags.DEFINE_string("model_name", None, "The model's name on the server; by default piano_ddsp, "
                     "with --transcribe onsets_frames_small.")
-flags.DEFINE_integer("model_version", None, "Its version; by default the newest.", lower_bound=1)
-flags.DEFINE_list("content", None, "The pieces: MIDI files or serialized NoteSequences, separated "
-                  "by commas.")
-flags.DEFINE_string("style", None, "The piano: a recording of it (WAV, FLAC, MP3, OGG, M4A).")
-flags.DEFINE_list("transcribe", None, "Instead: recordings whose notes are written as MIDI files, "
-                  "separated by commas.")
-flags.DEFINE_bool("adapt", False, "Whether the piano is fitted to the recording.")
-flags.DEFINE_string("style_midi", None, "Notes of the recording, in its time, for --adapt; by "
-                    "default the server transcribes it.")
-flags.DEFINE_integer("adapt_steps", None, "Gradient steps of that fit.", lower_bound=0)
-flags.DEFINE_integer("seed", 0, "For models that draw samples: of the draws.")
-flags.DEFINE_float("temperature", 1.0, "Likewise; 0 takes the likeliest.", lower_bound=0.0)
-flags.DEFINE_float("sustain_temperature", None, "Likewise, while notes ring; by default 0.65 of "
-                   "--temperature.", lower_bound=0.0)
-flags.DEFINE_integer("piano_id", None, "For models that were trained on pianos by number: which.",
-                     lower_bound=0)
-flags.DEFINE_string("parameters", None, "Instead of --style: what --save_parameters wrote.")
-flags.DEFINE_string("save_parameters", None, "Where to keep the piano's parameters, *.npz.")
-flags.DEFINE_string("output_dir", None, "Where the WAV or MIDI files go.")
-flags.DEFINE_bool("status", False, "Only tell which versions the server has.")
+flags.DEFINE_integer("model_version", None, "The model's version; by default the newest.",
+                     lower_bound=1)
+flags.DEFINE_bool("status", False, "Only tell what the server has of --model_name (several "
+                  "separated by commas), or of all names of the package's weights.")
 flags.DEFINE_string("token_file", None, "File with the server's bearer token; by default the "
                     f"environment's {TOKEN_VARIABLE}.")
-flags.DEFINE_float("deadline_secs", 120.0, "How long a call may take, tries included.",
+flags.DEFINE_float("deadline_secs", 120.0, "How long a call may take, tries included, seconds.",
                    lower_bound=0.1)
 flags.DEFINE_integer("retries", 4, "Tries after the first, when the server is busy or starting.",
                      lower_bound=0)
+_flags.group("Play")
+flags.DEFINE_list("content", None, "The pieces: MIDI files or serialized NoteSequences, separated "
+                  "by commas.")
+flags.DEFINE_string("style", None, "The piano: a recording of it (WAV, FLAC, MP3, OGG, M4A), or a "
+                    ".piano file that has been fitted to one.")
+flags.DEFINE_bool("adapt", False, "Fit the piano to the recording.")
+flags.DEFINE_string("style_midi", None, "Notes of the recording, in its time, for --adapt; by "
+                    "default the server transcribes it.")
+flags.DEFINE_integer("adapt_steps", None, "Gradient steps of the fit to the recording.",
+                     lower_bound=0)
+flags.DEFINE_string("save_piano", None, "Where to keep the piano, *.piano; give it as --style "
+                    "later, here or in style_transfer_generate.")
+flags.DEFINE_string("output_dir", None, "Folder of the WAV or MIDI files.")
+_flags.group("Play with a model that draws samples")
+flags.DEFINE_integer("seed", 0, "Seed of the draws.")
+flags.DEFINE_float("temperature", 1.0, "Of the draws: less is less noisy, 0 takes the likeliest.",
+                   lower_bound=0.0)
+flags.DEFINE_float("sustain_temperature", None, "Of the draws while notes ring; by default 0.65 of "
+                   "--temperature.", lower_bound=0.0)
+flags.DEFINE_integer("piano_id", None, "Which piano, for models that were trained on several by "
+                     "number.", lower_bound=0)
+_flags.group("Transcribe")
+flags.DEFINE_list("transcribe", None, "Instead of --content: recordings whose notes are written as "
+                  "MIDI files, separated by commas.")
 
 
 def main(argv):
@@ -58,16 +68,17 @@ def main(argv):
         _check_flags()
     from style_transfer.serving import client as client_lib
 
-    address = FLAGS.server or f"127.0.0.1:{PORTS[FLAGS.protocol]}"
+    def connected(name):
+        return client_lib.connect(
+            FLAGS.protocol, FLAGS.server or f"127.0.0.1:{PORTS[FLAGS.protocol]}", model=name,
+            version=FLAGS.model_version, token=_token(), deadline_secs=FLAGS.deadline_secs,
+            retries=client_lib.Retries(FLAGS.retries))
+
     name = FLAGS.model_name or _default_name()
-    with client_lib.connect(
-            FLAGS.protocol, address, model=name, version=FLAGS.model_version,
-            token=_token(), deadline_secs=FLAGS.deadline_secs,
-            retries=client_lib.Retries(FLAGS.retries)) as client:
-        if FLAGS.status:
-            for version, state in sorted(client.status().items()):
-                print(f"{name} version {version}: {state}")
-            return
+    if FLAGS.status:
+        _status(connected)
+        return
+    with connected(name) as client:
         if FLAGS.transcribe:
             _for_each(FLAGS.transcribe, ".mid", lambda path: _transcribed(client, path))
             return
@@ -78,11 +89,32 @@ def main(argv):
             _for_each(FLAGS.content, ".wav",
                       lambda path: _sounding(_at_once(client, inputs, path)))
             return
-        piano = _piano(client, client_lib)
-        if FLAGS.save_parameters:
-            _save(FLAGS.save_parameters, piano)
+        piano = _piano(client, name)
+        if FLAGS.save_piano:
+            _save(piano, name)
         if FLAGS.content:
             _for_each(FLAGS.content, ".wav", lambda path: _played(client, piano, path))
+
+
+def _status(connected):
+    """Says what the server has of --model_name, or of all names of the package's weights."""
+    from style_transfer import weights
+    from style_transfer.serving.client import ServingError
+
+    said = False
+    for name in FLAGS.model_name.split(",") if FLAGS.model_name else weights.names():
+        try:
+            with connected(name) as client:
+                versions = client.status()
+        except ServingError as error:
+            if FLAGS.model_name or error.code != "NOT_FOUND":
+                raise
+            continue
+        for version, state in sorted(versions.items()):
+            print(f"{name} version {version}: {state}")
+            said = True
+    if not said:
+        raise ValueError("The server has no model of the package's names: give --model_name.")
 
 
 def _default_name():
@@ -93,22 +125,23 @@ def _check_flags():
     if FLAGS.transcribe:
         _check_transcribe_flags()
         return
-    if not FLAGS.content and not FLAGS.save_parameters:
+    if not FLAGS.content and not FLAGS.save_piano:
         raise ValueError("--content is required; see --help.")
     if FLAGS.content and not FLAGS.output_dir:
         raise ValueError("--output_dir is required; see --help.")
-    if FLAGS.style and FLAGS.parameters:
-        raise ValueError("Give --style or --parameters, one of them.")
     if (FLAGS.adapt_steps is not None or FLAGS.style_midi) and not FLAGS.adapt:
         raise ValueError("--style_midi and --adapt_steps belong to --adapt; give it too.")
-    if FLAGS.parameters and FLAGS.adapt:
-        raise ValueError("--adapt needs a recording: give --style, not --parameters.")
-    for path in filter(None, (FLAGS.style, FLAGS.style_midi, FLAGS.parameters,
-                              *(FLAGS.content or ()))):
+    if _is_piano() and FLAGS.adapt:
+        raise ValueError("--adapt needs a recording, and --style is a .piano file.")
+    for path in filter(None, (FLAGS.style, FLAGS.style_midi, *(FLAGS.content or ()))):
         if not pathlib.Path(path).is_file():
             raise FileNotFoundError(f"There is no file {path!r}.")
-    if FLAGS.save_parameters and not FLAGS.save_parameters.endswith(".npz"):
-        raise ValueError(f"--save_parameters must end in .npz, got {FLAGS.save_parameters!r}.")
+    if FLAGS.save_piano and not FLAGS.save_piano.endswith(PIANO_SUFFIX):
+        raise ValueError(f"--save_piano must end in {PIANO_SUFFIX}, got {FLAGS.save_piano!r}.")
+
+
+def _is_piano():
+    return bool(FLAGS.style) and FLAGS.style.endswith(PIANO_SUFFIX)
 
 
 def _check_fit(name, signatures):
@@ -119,13 +152,12 @@ def _check_fit(name, signatures):
                          f"{', '.join(sorted(inputs))}. Name another with --model_name, or give "
                          "recordings with --transcribe.")
     if "play" in signatures:
-        if not FLAGS.style and not FLAGS.parameters:
-            raise ValueError("Give --style or --parameters, one of them.")
+        if not FLAGS.style:
+            raise ValueError("--style is required: a recording of the piano, or a .piano file.")
         return
-    for flag in ("parameters", "save_parameters", "adapt"):
+    for flag in ("save_piano", "adapt"):
         if getattr(FLAGS, flag):
-            raise ValueError(f"--{flag} has nothing to do with {name}, whose piano has no "
-                             "parameters.")
+            raise ValueError(f"--{flag} has nothing to do with {name}, whose piano cannot be kept.")
     for flag, wanted in (("style", "style_bytes"), ("piano_id", "piano_id")):
         is_given = getattr(FLAGS, flag) is not None
         if is_given != (wanted in inputs):
@@ -133,7 +165,7 @@ def _check_fit(name, signatures):
 
 
 def _check_transcribe_flags():
-    for name in ("content", "style", "parameters", "save_parameters", "adapt"):
+    for name in ("content", "style", "save_piano", "adapt"):
         if getattr(FLAGS, name):
             raise ValueError(f"--{name} has nothing to do with --transcribe; give one of them.")
     if not FLAGS.output_dir:
@@ -143,10 +175,10 @@ def _check_transcribe_flags():
             raise FileNotFoundError(f"There is no file {path!r}.")
 
 
-def _piano(client, client_lib):
+def _piano(client, name):
     begun = time.monotonic()
-    if FLAGS.parameters:
-        return _load(FLAGS.parameters, client_lib.PIANO_NAMES)
+    if _is_piano():
+        return _load(FLAGS.style, name)
     if FLAGS.adapt:
         piano = client.adapt(FLAGS.style, FLAGS.style_midi, FLAGS.adapt_steps)
     else:
@@ -206,25 +238,40 @@ def _transcribed(client, path):
             f"{len(sequence.notes)} notes")
 
 
-def _save(path, piano):
-    import numpy as np
+def _save(piano, name):
+    from style_transfer.models.piano_ddsp import piano as piano_lib
 
-    with files.written_whole(path) as partial, open(partial, "wb") as file:
-        np.savez_compressed(file, **piano)
-    print(f"wrote {path}", flush=True)
+    piano_lib.Piano(
+        **{key: piano[key] for key in ("style", "f0_hz", "inharmonicity")},
+        loudness_db=float(piano["loudness_db"]),
+        corrections={key: piano[key] for key in piano_lib.CORRECTIONS},
+        name=pathlib.Path(FLAGS.style).stem, weights=_weights_name(name)).save(FLAGS.save_piano)
+    print(f"wrote {FLAGS.save_piano}", flush=True)
 
 
-def _load(path, names):
-    import zipfile
+def _load(path, name):
+    from style_transfer.models.piano_ddsp import piano as piano_lib
 
-    import numpy as np
+    piano = piano_lib.Piano.load(path)
+    if piano.weights != _weights_name(name):
+        raise ValueError(f"The piano {path} was estimated with the weights {piano.weights!r}, but "
+                         f"{name} has {_weights_name(name)!r}. Estimate it again from its clip.")
+    if piano.corrections is None:
+        raise ValueError(f"The piano {path} has not been fitted to a recording: give that "
+                         "as --style.")
+    return {"style": piano.style, "f0_hz": piano.f0_hz, "inharmonicity": piano.inharmonicity,
+            "loudness_db": piano.loudness_db, **piano.corrections}
 
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            return {name: file[name] for name in names}
-    except (KeyError, OSError, ValueError, AttributeError, zipfile.BadZipFile) as error:
-        raise ValueError(f"{path} holds no parameters of a piano ({error}). Make them with "
-                         "--save_parameters.") from error
+
+def _weights_name(name):
+    """What the package's weights of a name are called; a server's of that name are taken for it."""
+    import json
+
+    from style_transfer import weights
+
+    if name not in weights.names():
+        return name
+    return json.loads((weights.folder(name) / weights.CONFIG_FILE).read_text())["name"]
 
 
 def _token():
@@ -237,8 +284,6 @@ def _token():
 
 def run():
     """Console entry point."""
-    from style_transfer.scripts import _cli
-
     _cli.run(main)
 
 

@@ -17,10 +17,14 @@ from style_transfer.scripts import _cli, _flags
 
 FLAGS = flags.FLAGS
 
+_flags.group("Data set")
 flags.DEFINE_string("config", None, "Name of the configuration that the examples are for.")
 flags.DEFINE_string("input", None, "Folder with pairs of audio and MIDI files; for drums_rnn and "
                     "music_vae TFRecords of NoteSequences, one file or a pattern.")
 flags.DEFINE_string("output_dir", None, "Folder to make: records of each split, and dataset.json.")
+flags.DEFINE_bool("overwrite", False, "Replace an existing output.")
+_flags.require("config", "input", "output_dir")
+_flags.group("Split")
 flags.DEFINE_float("eval_ratio", 0.1, "Share of the pieces kept for evaluation; 0 for none.")
 flags.DEFINE_enum("split", "auto", ["auto", "own", "piece"],
                   "How to split: the data set's own split, by a hash of the piece, or the first "
@@ -29,6 +33,7 @@ flags.DEFINE_list("eval_timbres", [],
                   "Patterns (fnmatch) of pianos that are kept for evaluation.")
 flags.DEFINE_list("eval_pieces", [], "Of drums_rnn and music_vae: patterns (fnmatch) of files that "
                   "are kept for evaluation, beside those that --eval_ratio chooses.")
+_flags.group("Recordings")
 flags.DEFINE_enum("layout", "auto", ["auto", "rendered", "maestro", "smd", "folder"],
                   "Layout of the input; auto recognises it.")
 flags.DEFINE_string("timbre_id", None, "Name of the one piano of all recordings.")
@@ -40,6 +45,7 @@ flags.DEFINE_integer("sample_rate", None, "Rate of the examples in Hz; the confi
 flags.DEFINE_list("segment_secs", None, "Shortest and longest part that performances are cut into "
                   "where they are silent, whole seconds such as 5,20; 0 for none. The "
                   "configuration's own by default.")
+_flags.group("Apache Beam")
 flags.DEFINE_integer("shards", None, "Number of record files; chosen by size by default.",
                      lower_bound=1)
 flags.DEFINE_string("runner", "DirectRunner", "Apache Beam runner.")
@@ -47,8 +53,6 @@ flags.DEFINE_string("pipeline_options", "", "Further options of Apache Beam, as 
                     "'--project=x --region=y'.")
 flags.DEFINE_integer("num_workers", 0, "Processes of the DirectRunner; 0 for one per core.",
                      lower_bound=0)
-flags.DEFINE_bool("overwrite", False, "Replace an existing output.")
-flags.mark_flags_as_required(["config", "input", "output_dir"])
 SHARED_FLAGS = ("config", "input", "output_dir", "eval_ratio", "overwrite", "runner",
                 "pipeline_options")
 
@@ -71,6 +75,7 @@ def main(argv):
 
 def _quiet_beam():
     """Imports Apache Beam, which warns of cloud clients that are not there."""
+    _flags.report("loading Apache Beam")
     logging.getLogger("apache_beam").setLevel(logging.ERROR)
     logging.disable(logging.WARNING)
     import apache_beam  # noqa: F401

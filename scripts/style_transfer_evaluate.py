@@ -3,7 +3,7 @@ r"""Measures the style transfer against baselines on pairs whose true rendering 
 Plays excerpts of the contents on each piano, gives the style transfer the notes and a clip of
 another piece on the same piano, and compares what comes out with the true rendering:
 
-  style_transfer_evaluate --contents=midi_folder --pianos=TimGM6mb.sf2 \
+  style_transfer_evaluate --content=midi_folder --pianos=TimGM6mb.sf2 \
       --baseline_pianos=FluidR3_GM.sf2,splendid_grand --output_dir=evaluation
 
 Writes evaluation.json, evaluation.txt, evaluation.png and all audio. A second run with the same
@@ -15,11 +15,14 @@ import sys
 
 from absl import flags
 
+from style_transfer.scripts import _cli, _flags
+
 _DEBIAN_SOUNDFONTS = "/usr/share/sounds/sf2"
 _FILES_PER_CONTENT = 4
 
+_flags.group("Pairs")
 _CONTENTS = flags.DEFINE_list(
-    "contents", [], "MIDI files, folders of them (searched to any depth) or globs. Two pieces or "
+    "content", [], "MIDI files, folders of them (searched to any depth) or globs. Two pieces or "
     "more; use pieces that the weights were not trained on.")
 _PIANOS = flags.DEFINE_list(
     "pianos", [f"{_DEBIAN_SOUNDFONTS}/TimGM6mb.sf2"],
@@ -31,26 +34,30 @@ _BASELINE_PIANOS = flags.DEFINE_list(
     "plays where the style is ignored.")
 _PAIRS = flags.DEFINE_string(
     "pairs", None, "Folder of <piano>/<content>/ folders with truth.flac, content.mid, style.flac "
-    "and style.mid to use instead of --contents and --pianos: recordings, for example.")
-_OUTPUT_DIR = flags.DEFINE_string("output_dir", None, "Where the results go.")
+    "and style.mid to use instead of --content and --pianos: recordings, for example.")
+_CONTENT_SECS = flags.DEFINE_float("content_secs", 30.0, "Length of the excerpts that are played, "
+                                   "seconds.", lower_bound=1.0)
+_STYLE_SECS = flags.DEFINE_float("style_secs", 10.0, "Length of style clips, seconds.",
+                                 lower_bound=2.0)
+_MAX_CONTENTS = flags.DEFINE_integer(
+    "max_contents", 4, "How many of --content to play, chosen by --seed; 0 for all.",
+    lower_bound=0)
+_flags.group("Model")
 _CONFIG = flags.DEFINE_string(
     "config", "piano_ddsp", "The configuration that is measured, package.module:ATTRIBUTE for one "
     "of your own.")
 _WEIGHTS = flags.DEFINE_string(
     "weights", None, "Weights: a name in the package or a folder; by default those of the "
     "package.")
-flags.DEFINE_alias("checkpoint", "weights")
 _ADAPT_STEPS = flags.DEFINE_integer(
     "adapt_steps", None, "Gradient steps on the style clip; 0 is none.", lower_bound=0)
 _WITH_STYLE_MIDI = flags.DEFINE_bool(
     "with_style_midi", True, "Give the model and the choice of the nearest piano the style clip's "
     "notes.")
-_CONTENT_SECS = flags.DEFINE_float("content_secs", 30.0, "Length of contents.", lower_bound=1.0)
-_STYLE_SECS = flags.DEFINE_float("style_secs", 10.0, "Length of style clips.", lower_bound=2.0)
-_MAX_CONTENTS = flags.DEFINE_integer(
-    "max_contents", 4, "How many of --contents to play, chosen by --seed; 0 for all.",
-    lower_bound=0)
-_SAMPLE_RATE = flags.DEFINE_integer("sample_rate", 24_000, "Of renderings and outputs.",
+_flags.group("Measures")
+_OUTPUT_DIR = flags.DEFINE_string("output_dir", None, "Folder of the results.")
+_flags.require("output_dir")
+_SAMPLE_RATE = flags.DEFINE_integer("sample_rate", 24_000, "Of renderings and outputs, Hz.",
                                     lower_bound=16_000)
 _SEED = flags.DEFINE_integer("seed", 0, "Seed of everything random.", lower_bound=0)
 _MODEL = flags.DEFINE_bool("model", True, "Measure the style transfer.")
@@ -66,6 +73,7 @@ _OVERWRITE = flags.DEFINE_bool("overwrite", False, "Measure again what is there.
 def main(argv):
     """Checks the flags, renders, runs the model, measures, reports."""
     _check_flags(argv)
+    _say("loading models and soundfonts")
     from style_transfer.evaluation import runner, transcriber
 
     with_onsets = transcriber.available() if _ONSETS.value is None else _ONSETS.value
@@ -94,11 +102,9 @@ def main(argv):
 
 def _check_flags(argv):
     if len(argv) > 1:
-        raise ValueError(f"Unexpected arguments {argv[1:]}: give --contents and --pianos.")
-    if not _OUTPUT_DIR.value:
-        raise ValueError("--output_dir is required: say where the results go.")
+        raise ValueError(f"Unexpected arguments {argv[1:]}: give --content and --pianos.")
     if not _PAIRS.value and not _CONTENTS.value:
-        raise ValueError("--contents is required (MIDI files to play), or --pairs (pairs that "
+        raise ValueError("--content is required (MIDI files to play), or --pairs (pairs that "
                          "are rendered already).")
     if not _MODEL.value and not _BASELINES.value:
         raise ValueError("--nomodel and --nobaselines leave nothing to measure.")
@@ -141,7 +147,7 @@ def _pairs(folder):
 
 
 def _contents():
-    """Name -> NoteSequence of what --contents names; bad files are named and left out."""
+    """Name -> NoteSequence of what --content names; bad files are named and left out."""
     import random
 
     from style_transfer import piano_roll
@@ -179,12 +185,12 @@ def _content_files():
         else:
             matches = [pathlib.Path(name) for name in glob.glob(given, recursive=True)]
             if not matches:
-                raise FileNotFoundError(f"--contents: there is no file, folder or glob match "
+                raise FileNotFoundError(f"--content: there is no file, folder or glob match "
                                         f"{given!r}.")
             found += matches
     found = sorted({path.resolve() for path in found})
     if len(found) < 2:
-        raise ValueError(f"--contents names {len(found)} MIDI files; at least two pieces are "
+        raise ValueError(f"--content names {len(found)} MIDI files; at least two pieces are "
                          "needed, since a style clip plays other notes than the content.")
     root = os.path.commonpath([path.parent for path in found])
     return {path.relative_to(root).with_suffix("").as_posix(): path for path in found}
@@ -252,8 +258,6 @@ def _say(line):
 
 def run():
     """Console-script entry."""
-    from style_transfer.scripts import _cli
-
     _cli.run(main)
 
 

@@ -11,18 +11,23 @@ import time
 
 from absl import flags
 
+from style_transfer.scripts import _cli, _flags
+
 FLAGS = flags.FLAGS
 
+_flags.group("Model")
 flags.DEFINE_string("config", None, "The configuration, package.module:ATTRIBUTE for one of your "
                     "own; by default the one that the weights are of.")
 flags.DEFINE_string("weights", None, "A name in the package, a folder of weights, or a training's "
                     "run_dir or one of its checkpoints; by default piano_ddsp.")
-flags.DEFINE_alias("run_dir", "weights")
+_flags.group("Export")
 flags.DEFINE_string("export_dir", None, "The model's base folder, named as requests shall name the "
                     "model. Each export is its next version.")
-flags.DEFINE_integer("version", None, "Number of the version, instead of the next.", lower_bound=1)
-flags.DEFINE_bool("warm_up", True, "Whether requests are included that a server runs before it is "
-                  "ready.")
+flags.DEFINE_integer("model_version", None, "Number of the version, instead of the next.",
+                     lower_bound=1)
+flags.DEFINE_bool("warm_up", True, "Include requests that a server runs before it is ready.")
+_flags.require("export_dir")
+_flags.group("Limits of requests")
 flags.DEFINE_float("max_content_secs", None, "Longest piece that is played or recording that is "
                    "transcribed, seconds; by default what its signatures can take: 1200, of "
                    "wavenet_spectral 300, of WaveNet as long as 240,000 samples last.",
@@ -34,8 +39,6 @@ def main(argv):
     """Checks the flags, then exports."""
     if len(argv) > 1:
         raise ValueError(f"Unexpected argument {argv[1]!r}; name the model with --weights.")
-    if not FLAGS.export_dir:
-        raise ValueError("--export_dir is required; see --help.")
     from absl import logging
 
     from style_transfer import configs
@@ -43,13 +46,14 @@ def main(argv):
 
     config = configs.get(FLAGS.config) if FLAGS.config else configs.of_weights(FLAGS.weights)
     config.require("serving")
+    _flags.report(f"loading {FLAGS.weights or config.name}")
     from style_transfer.serving import export
 
     logging.set_verbosity(logging.WARNING)  # TensorFlow tells of each name that it changes
     begun = time.monotonic()
     model = base.load_weights(config, FLAGS.weights)
-    path = export.export(model, FLAGS.export_dir, config.serving(), version=FLAGS.version,
-                         warm_up=FLAGS.warm_up, report=lambda line: print(line, flush=True),
+    path = export.export(model, FLAGS.export_dir, config.serving(), version=FLAGS.model_version,
+                         warm_up=FLAGS.warm_up, report=_flags.report,
                          max_content_secs=FLAGS.max_content_secs, max_notes=FLAGS.max_notes)
     size = sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
     print(f"wrote {path}: {size / 1e6:.1f} MB, {len(export.graph_ops(path))} kinds of ops, all "
@@ -58,8 +62,6 @@ def main(argv):
 
 def run():
     """Console entry point."""
-    from style_transfer.scripts import _cli
-
     _cli.run(main)
 
 

@@ -5,12 +5,11 @@ r"""Plays pieces on the piano of a recording, the main job, or makes files with 
   style_transfer_generate --config=cat-mel_2bar_small --mode=interpolate --input_midi=a.mid,b.mid \
       --output_dir=out
   style_transfer_generate --config=midi2wave_small --content=piece.mid --output_dir=out \
-      --primer_audio=piece.wav --primer_seconds=2 --seconds=4
+      --primer_audio=piece.wav --primer_secs=2 --length_secs=4
 
 --config=NAME --help shows the flags of a model.
 """
 
-import difflib
 import textwrap
 import time
 
@@ -28,7 +27,6 @@ CONFIG_HELP = ("The model: plays on the piano of --style by default; drum_kit, c
 def main(argv, flag_values):
     """Does what the model of `--config` does."""
     from style_transfer import configs
-    from style_transfer.models import base
 
     if len(argv) > 1:
         raise ValueError(f"Unexpected argument {argv[1]!r}; give files with --content and --style.")
@@ -36,10 +34,17 @@ def main(argv, flag_values):
     config = configs.get(flag_values["config"].value)
     generator = config.generator()
     options = _flags.parsed(generator.options, flag_values)
+    _flags.report(f"{config.name}: looking at what was given")
     generator.check(options)
+    # Faults show before Keras is loaded.
+    hparams = configs.parse_hparams(getattr(options, "hparams", ""), config.hparams)
+
+    _flags.report("loading the model")
 
     def load():
-        return base.load_weights(config, options.weights, generator.check_model)
+        from style_transfer.checkpoints import imports
+
+        return imports.load_any(config, options.weights, hparams, generator.check_model)
 
     summary = generator.generate(load, options, _flags.report)
     _flags.finish(summary, time.monotonic() - begun)
@@ -71,19 +76,25 @@ def help_text(argv):
 
     name = _config_name(argv)
     first = configs.get(name).require("generator").generator().options
-    sections = [f"Flags of --config={name}:\n{_flags.described(first)}"]
+    sections = [f"Flags of --config={name}:\n\n{_described(first)}"]
     if name == MAIN_JOB:
         shared = options_lib.flag_names(options_lib.Options)
         families = {}
         for other in configs.having("generator"):
             families.setdefault(configs.get(other).generator().options, []).append(other)
         families.pop(first)
-        sections += [f"Flags of --config={', '.join(names)}, beside --output_dir, --weights, "
-                     f"--seed and --overwrite:\n{_flags.described(options, shared)}"
+        sections += [f"Flags of --config={', '.join(names)}, beside --output_dir, --overwrite, "
+                     f"--weights and --seed:\n\n{_described(options, shared)}"
                      for options, names in families.items()]
     config = "\n".join(textwrap.wrap(f"--config: {CONFIG_HELP}", 92, initial_indent="  ",
                                      subsequent_indent="    "))
-    return f"{__doc__.strip()}\n\n{config}\n\n" + "\n\n".join(sections) + "\n"
+    return _cli.help_text(__doc__, f"{config}\n\n" + "\n\n".join(sections))
+
+
+def _described(options, leaving_out=()):
+    values = flags.FlagValues()
+    _flags.define(options, values)
+    return _flags.described([name for name in values if name not in leaving_out], values)
 
 
 def why_unknown(names, argv):
@@ -91,16 +102,15 @@ def why_unknown(names, argv):
     from style_transfer import configs
 
     of_config = _config_name(argv)
-    flags_of = {other: options_lib.flag_names(configs.get(other).generator().options)
+    flags_by = {other: options_lib.flag_names(configs.get(other).generator().options)
                 for other in configs.having("generator")}
-    elsewhere = [name for name in names if any(name in known for known in flags_of.values())]
+    elsewhere = [name for name in names if any(name in known for known in flags_by.values())]
     if elsewhere:
-        having = [other for other, known in flags_of.items() if elsewhere[0] in known]
+        having = [other for other, known in flags_by.items() if elsewhere[0] in known]
         return (f"{', '.join(f'--{name}' for name in elsewhere)} cannot be used with "
                 f"--config={of_config}; --{elsewhere[0]} is for {', '.join(having)}")
-    known = options_lib.flag_names(configs.get(of_config).generator().options)
-    near = difflib.get_close_matches(names[0], known, 1)
-    return f"unknown flag --{names[0]}" + (f"; did you mean --{near[0]}?" if near else "")
+    values = flags_of(argv)
+    return _flags.suggestion(names[0], values, list(values))
 
 
 def _config_name(argv):

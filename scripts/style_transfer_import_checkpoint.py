@@ -9,7 +9,7 @@ Training goes on from it with: style_transfer_train --config=onsets_frames --run
 
 from absl import flags
 
-from style_transfer.scripts import _cli
+from style_transfer.scripts import _cli, _flags
 
 FLAGS = flags.FLAGS
 
@@ -19,7 +19,7 @@ flags.DEFINE_string("checkpoint", None, "Prefix of a TensorFlow checkpoint, a fo
 flags.DEFINE_string("run_dir", None, "Folder for the imported checkpoint; it must not have any.")
 flags.DEFINE_string("hparams", "", "Hyperparameters the checkpoint was trained with, where they "
                     "are not the configuration's, such as fc_size=512,num_filters=[32,32,64].")
-flags.mark_flags_as_required(["config", "checkpoint", "run_dir"])
+_flags.require("config", "checkpoint", "run_dir")
 
 
 def main(argv):
@@ -31,6 +31,7 @@ def main(argv):
 
     config = configs.get(FLAGS.config).require("importer")
     hparams = configs.parse_hparams(FLAGS.hparams, config.hparams)
+    _flags.report(f"reading {FLAGS.checkpoint}")
     path, count = imports.import_checkpoint(config, hparams, FLAGS.checkpoint, FLAGS.run_dir)
     print(f"{FLAGS.checkpoint}: {count:,} parameters -> {path}")
 

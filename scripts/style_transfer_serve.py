@@ -11,26 +11,31 @@ import time
 
 from absl import flags
 
+from style_transfer.scripts import _cli, _flags
+
 FLAGS = flags.FLAGS
 TOKEN_VARIABLE = "STYLE_TRANSFER_TOKEN"
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
+_flags.group("Models")
 flags.DEFINE_list("export_dir", None, "A model's base folder, written by style_transfer_export; "
                   "its newest version is served. Several are separated by commas.")
-flags.DEFINE_list("weights", None, "Instead: a name in the package, a folder of weights or a "
-                  "training's run_dir. Several are separated by commas.")
+flags.DEFINE_list("weights", None, "Instead of --export_dir: a name in the package, a folder "
+                  "of weights or a training's run_dir. Several are separated by commas.")
 flags.DEFINE_string("config", None, "The configuration of --weights, package.module:ATTRIBUTE for "
                     "one of your own; by default the one that they are of.")
 flags.DEFINE_string("model_name", None, "The model's name in requests; by default the name of "
                     "--export_dir or, in the package, of the weights, else of the configuration.")
+_flags.group("Network")
 flags.DEFINE_string("host", "127.0.0.1", "Address to listen on. Anything but loopback lets others "
                     "in: set a token then.")
-flags.DEFINE_integer("port", 8500, "Port of gRPC; 0 takes any free one, -1 is none.",
+flags.DEFINE_integer("grpc_port", 8500, "Port of gRPC; 0 takes any free one, -1 is none.",
                      lower_bound=-1, upper_bound=65535)
 flags.DEFINE_integer("rest_port", 8501, "Port of REST; 0 takes any free one, -1 is none.",
                      lower_bound=-1, upper_bound=65535)
 flags.DEFINE_string("token_file", None, "File with a bearer token that every request must carry; "
                     f"by default the environment's {TOKEN_VARIABLE}, if it is set.")
+_flags.group("Limits")
 flags.DEFINE_integer("workers", 1, "Requests computed at the same time.", lower_bound=1)
 flags.DEFINE_integer("queue", 16, "Requests that may wait; the next is refused with 429.",
                      lower_bound=0)
@@ -53,13 +58,23 @@ def main(argv):
         raise ValueError("Give --export_dir or --weights, not both.")
     if FLAGS.model_name and len(FLAGS.export_dir or FLAGS.weights or ()) > 1:
         raise ValueError("--model_name names one model; several have their folders' names.")
-    if FLAGS.port == FLAGS.rest_port == -1:
-        raise ValueError("Both --port and --rest_port are -1: there is nothing to listen on.")
-    if FLAGS.port == FLAGS.rest_port and FLAGS.port > 0:
-        raise ValueError(f"--port and --rest_port are both {FLAGS.port}; they must differ.")
+    if FLAGS.grpc_port == FLAGS.rest_port == -1:
+        raise ValueError("Both --grpc_port and --rest_port are -1: there is nothing to listen on.")
+    if FLAGS.grpc_port == FLAGS.rest_port and FLAGS.grpc_port > 0:
+        raise ValueError(f"--grpc_port and --rest_port are both {FLAGS.grpc_port}; they must "
+                         "differ.")
     token = _token()
     from absl import logging
 
+    from style_transfer.serving.server import http
+
+    for port, what, flag in ((FLAGS.rest_port, "REST", "--rest_port"),
+                             (FLAGS.grpc_port, "gRPC", "--grpc_port")):
+        if port > 0:
+            http.check_port(FLAGS.host, port, what, flag)
+    names = FLAGS.weights or [None]
+    configs = [] if FLAGS.export_dir else _configs(names)
+    _flags.report(f"loading {', '.join(FLAGS.export_dir or FLAGS.weights or ['piano_ddsp'])}")
     logging.set_verbosity(logging.ERROR)  # TensorFlow warns of gradients, which serving has not
     from style_transfer.serving.server import limits as limits_lib
     from style_transfer.serving.server import models as models_lib
@@ -71,20 +86,20 @@ def main(argv):
         notes=FLAGS.max_notes, adapt_steps=FLAGS.max_adapt_steps, workers=FLAGS.workers,
         queue=FLAGS.queue)
     begun = time.monotonic()
-    names = FLAGS.weights or [None]
     if FLAGS.export_dir:
         served = [model for folder in FLAGS.export_dir
                   for model in models_lib.from_export(folder, limits, FLAGS.model_name)]
     else:
         served = [_from_weights(name, config, limits)
-                  for name, config in zip(names, _configs(names), strict=True)]
+                  for name, config in zip(names, configs, strict=True)]
     for model in served:
+        _flags.report(f"warming up {model.name}")
         model.warm_up()
     stop = threading.Event()
     for number in STOP_SIGNALS:
         signal.signal(number, lambda *_: stop.set())
     server = run_lib.Server(models_lib.Models(served), limits, FLAGS.host,
-                            _port(FLAGS.rest_port), _port(FLAGS.port), token)
+                            _port(FLAGS.rest_port), _port(FLAGS.grpc_port), token)
     server.start()
     for kind, port in (("REST", server.rest_port), ("gRPC", server.grpc_port)):
         if port is not None:
@@ -138,8 +153,6 @@ def _token():
 
 def run():
     """Console entry point."""
-    from style_transfer.scripts import _cli
-
     _cli.run(main)
 
 

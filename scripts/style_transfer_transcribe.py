@@ -23,6 +23,11 @@ def main(argv):
     if len(argv) > 1:
         raise ValueError(f"Unexpected argument {argv[1]!r}; give recordings with --audio.")
     options = _flags.parsed(Options)
+    from style_transfer import files, recordings
+
+    found = files.find(options.audio, recordings.SUFFIXES, "a recording")
+    files.check_folder(options.output_dir)
+    _flags.report(f"recordings: {len(found)}; loading the transcriber")
     from style_transfer.transcription import batch
 
     begun = time.monotonic()

@@ -1,5 +1,6 @@
 """Reading, writing, resampling and measuring audio. One type, mono float32."""
 
+import base64
 import dataclasses
 import io
 import os
@@ -30,7 +31,7 @@ class Audio:
     samples: np.ndarray
     sample_rate: int
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         samples = np.asarray(self.samples, np.float32)
         if samples.ndim != 1:
             raise ValueError(
@@ -42,12 +43,21 @@ class Audio:
         object.__setattr__(self, "samples", samples)
 
     @property
-    def duration_secs(self):
+    def duration_secs(self) -> float:
         """Length in seconds."""
         return len(self.samples) / self.sample_rate
 
+    def save(self, path: str | os.PathLike) -> None:
+        """Writes a file, see the function `save`."""
+        save(path, self)
+
+    def _repr_html_(self) -> str:
+        """A player, in a notebook."""
+        data = base64.b64encode(encode_flac(self)).decode()
+        return f'<audio controls src="data:audio/flac;base64,{data}"></audio>'
+
     @property
-    def rms_db(self):
+    def rms_db(self) -> float:
         """RMS level in dB relative to full scale, never below `LOUDNESS_FLOOR_DB`."""
         return float(level_db(self.samples)) if len(self.samples) else LOUDNESS_FLOOR_DB
 

@@ -7,6 +7,7 @@ import os
 import pathlib
 import secrets
 import shutil
+import time
 
 
 @dataclasses.dataclass
@@ -38,6 +39,19 @@ class Summary:
             report(line)
 
         return say
+
+
+def pace(begun, done, total):
+    """How fast work goes that began at `begun` (`time.monotonic`), and what is left of it.
+
+    Args:
+        begun: When it began.
+        done: Seconds of audio, or steps, that are done.
+        total: How many there are.
+    """
+    took = time.monotonic() - begun
+    done = max(done, 1e-9)
+    return f"real-time factor {took / done:.3f}, {took * (total / done - 1):.0f} s left"
 
 
 def say(line, again=False):

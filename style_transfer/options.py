@@ -11,8 +11,13 @@ import typing
 from style_transfer.midi import tracks as tracks_lib
 
 REQUIRED = dataclasses.MISSING
+MAGENTA_HPARAMS = ("Hyperparameters that a checkpoint of Magenta's was trained with, where they "
+                   "are not the configuration's, such as rnn_layer_sizes=[64,64]. A run_dir knows "
+                   "its own.")
 
-def option(default, text, *, low=None, high=None, choices=None, aliases=(), nested=False):
+
+def option(default, text, *, low=None, high=None, choices=None, flag=None, group=None,
+           nested=False):
     """A field of an options dataclass that is a flag as well.
 
     Args:
@@ -21,24 +26,26 @@ def option(default, text, *, low=None, high=None, choices=None, aliases=(), nest
         low: Least value.
         high: Greatest value.
         choices: What it may be, strings.
-        aliases: Other names of the flag.
+        flag: Name of the flag, where it is not the field's.
+        group: Title under which `--help` lists this flag and those that follow.
         nested: Whether the field is a dataclass of options whose fields are the flags.
     """
     return dataclasses.field(default=default, metadata={
-        "help": text, "low": low, "high": high, "choices": choices, "aliases": tuple(aliases),
-        "nested": nested})
+        "help": text, "low": low, "high": high, "choices": choices, "flag": flag,
+        "group": group, "nested": nested})
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Options:
     """What every generator can be asked."""
 
-    output_dir: str = option(REQUIRED, "Where the results go.")
+    output_dir: str = option(REQUIRED, "Folder of the results.", group="Results")
+    overwrite: bool = option(False, "Make outputs that exist again.")
     weights: str | None = option(
-        None, "Weights: a name in the package, a folder of weights, or the run_dir of a training; "
-        "by default those of the package.", aliases=("checkpoint", "run_dir"))
+        None, "A name in the package, a folder of weights, the run_dir of a training, or a "
+        "checkpoint of Magenta's for the models that read it; by default the package's.",
+        group="Model")
     seed: int = option(0, "Seed of everything random.", low=0)
-    overwrite: bool = option(False, "Whether outputs that exist are made again.")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -47,12 +54,13 @@ class ContentOptions(Options):
 
     content: tuple[str, ...] = option(
         REQUIRED, "The piece: MIDI files, scores (MusicXML, ABC), serialized NoteSequences, "
-        "recordings, folders or globs of them. Several make a batch. Recordings are transcribed.")
+        "recordings, folders or globs of them. Several make a batch. Recordings are transcribed.",
+        group="Piece")
     tracks: str = option(
         tracks_lib.ALL, "Which instruments of a piece are played: all pitched ones; piano; or "
         "tracks by number, such as 1,3 (a MIDI file's first is 0; of a file with one track, "
         "channels 1 to 16; of a score, its parts).")
-    picture: bool = option(True, "Whether a PNG is written.")
+    picture: bool = option(True, "Write a PNG of what was played.")
 
     def __post_init__(self):
         tracks_lib.parse(self.tracks)

@@ -46,6 +46,8 @@ def test_every_command_has_its_module_with_main_and_run(setup_arguments):
     for entry in setup_arguments["entry_points"]["console_scripts"]:
         name, module, function = re.fullmatch(
             r"(\w+) = style_transfer\.scripts\.(\w+):(\w+)", entry).groups()
+        if module == "magenta":  # tests/scripts/test_magenta_commands.py
+            continue
         source = (ROOT / "scripts" / f"{module}.py").read_text()
         assert name == module and function == "run"
         assert "\ndef main(argv" in source and "\ndef run(" in source
@@ -272,7 +274,9 @@ def test_an_installation_is_repeated_only_when_what_it_rests_on_changed(tmp_path
     assert installed("set_up") == ["requirements.lock", "."]
     assert installed("set_up") == []
     (tmp_path / changed).write_text("two\n")
-    assert installed("set_up") == ["requirements.lock" if changed.endswith("lock") else "."]
+    # The packages of the lock bring commands that ours take the place of.
+    assert installed("set_up") == (["requirements.lock", "."] if changed.endswith("lock")
+                                   else ["."])
 
 
 # --- Examples ---------------------------------------------------------------------------------
@@ -322,3 +326,23 @@ def test_the_demo_uses_files_that_are_there_and_small():
     assert len(named) == 3 and all((ROOT / name).is_file() for name in named)
     assert sum(path.stat().st_size for path in (ROOT / "examples").iterdir()
                if path.is_file()) < 1_000_000
+
+
+# --- What else names a version, or the steps ------------------------------------------------------
+
+
+def test_the_version_is_the_same_wherever_it_stands(setup_arguments):
+    import style_transfer
+
+    cited = re.search(r"^version: (\S+)$", (ROOT / "CITATION.cff").read_text(), re.MULTILINE)
+    assert setup_arguments["version"] == style_transfer.__version__ == cited[1]
+
+
+def test_the_docker_image_is_set_up_as_the_tests_are():
+    text = (ROOT / "Dockerfile").read_text()
+    for function in ("want_fluidsynth", "set_up"):
+        assert function in text and f"\n{function}() {{" in (ROOT / "scripts/_setup.sh").read_text()
+    version = re.search(r"^FROM python:3\.(\d+)", text, re.MULTILINE)
+    assert 10 <= int(version[1]) <= 12
+    ignored = (ROOT / ".dockerignore").read_text().split()
+    assert ".venv" in ignored and not {"scripts", "requirements.lock"} & set(ignored)

@@ -48,7 +48,8 @@ def split_pairs(
     Args:
         pairs: As listed.
         eval_ratio: Share of the pieces for evaluation, in [0, 1). Pieces are chosen by
-            `piece_position`, so adding some moves none of the others. Not used by `own`.
+            `piece_position`, so adding some moves none of the others; where that takes none, the
+            one that comes first is taken. Not used by `own`.
         method: `piece`; `own`, the data set's; or `auto`, its own if it has one.
         eval_timbres: Shell patterns of pianos for evaluation only. With a split by piece too,
             a pair is used only if its piano and its piece are on the same side.
@@ -69,8 +70,11 @@ def split_pairs(
                          "own. Use --split=piece.")
     method = "own" if pairs and len(own) == len(pairs) and method != "piece" else "piece"
     if method == "piece":
-        pairs = [dataclasses.replace(pair, split=_side(piece_position(pair.piece_id) < eval_ratio))
-                 for pair in pairs]
+        positions = {pair.piece_id: piece_position(pair.piece_id) for pair in pairs}
+        taken = {piece for piece, position in positions.items() if position < eval_ratio}
+        if eval_ratio and not taken and len(positions) > 1:
+            taken = {min(positions, key=positions.__getitem__)}
+        pairs = [dataclasses.replace(pair, split=_side(pair.piece_id in taken)) for pair in pairs]
         method = "piece" if eval_ratio else "none"
     used, left_out = _by_timbre(pairs, tuple(eval_timbres), method)
     plan = SplitPlan(used, left_out, method)
@@ -128,20 +132,15 @@ def _check_sides(plan, pairs, eval_ratio, patterns):
         raise ValueError("No pair is left for training. Lower --eval_ratio, or give fewer pianos "
                          "in --eval_timbres.")
     if (eval_ratio or patterns) and not any(pair.split == "eval" for pair in plan.pairs):
-        raise ValueError("No pair is left for evaluation. " + _advice(plan, pairs, eval_ratio))
+        raise ValueError("No pair is left for evaluation. " + _advice(plan, pairs))
 
 
-def _advice(plan, pairs, eval_ratio):
+def _advice(plan, pairs):
     pieces = {pair.piece_id for pair in pairs}
     if plan.method == "own":
         return ("The data set's own split has none that fits: use --split=piece, or "
                 "--eval_ratio=0 without --eval_timbres for no evaluation split.")
-    least = min(piece_position(piece) for piece in pieces)
-    if len(pieces) == 1 or least > 0.9:
-        return (f"There are only {len(pieces)} pieces to choose from: add pieces, or use "
-                "--eval_ratio=0 for no evaluation split.")
-    if least >= eval_ratio:
-        return (f"Of {len(pieces)} pieces none is chosen by --eval_ratio={eval_ratio:g}: use "
-                f"--eval_ratio={least + 0.01:.2f} or more, or 0 for no evaluation split.")
+    if len(pieces) == 1:
+        return "There is only one piece: add pieces, or use --eval_ratio=0 for no evaluation split."
     return ("The pieces for evaluation are not played on the pianos of --eval_timbres: raise "
             "--eval_ratio, or use --eval_ratio=0 to split by piano only.")

@@ -9,7 +9,7 @@ import os
 
 import numpy as np
 
-from style_transfer.pipelines.example_kinds import DRUM_TRACK_FILES
+from style_transfer.pipelines.example_kinds import DRUM_TRACK_FILES, SEQUENCE_FILES
 from style_transfer.symbolic import encodings
 
 
@@ -61,7 +61,8 @@ def music_vae_batches(examples_path, layout, split, *, batch_size, seed, transpo
     """Batches for `MusicVae`.
 
     Args:
-        examples_path: Folder of a data set.
+        examples_path: Folder of a data set, or one of its files. Or a file or pattern of
+            NoteSequence TFRecords, as Magenta trains on; both splits are all of them then.
         layout: The `encodings.Layout`.
         split: `train` or `eval`.
         batch_size: Examples of a batch, over all replicas.
@@ -77,7 +78,7 @@ def music_vae_batches(examples_path, layout, split, *, batch_size, seed, transpo
     Raises:
         ValueError: There are no examples.
     """
-    labels = _read_labels(_path(examples_path, f"{split}.tfrecord"), layout)
+    labels = _read_labels(_path(examples_path, SEQUENCE_FILES, split), layout)
     is_training = split == "train"
 
     def make(indices, rng):
@@ -99,7 +100,7 @@ def drums_rnn_batches(examples_path, input_size, split, *, batch_size, seed, max
     """Batches for `DrumsRnn`, padded with zeros to `max_steps`.
 
     Args:
-        examples_path: Folder of a data set.
+        examples_path: Folder of a data set, or a file or pattern of SequenceExamples.
         input_size: Features of a step.
         split: `train` or `eval`.
         batch_size: Examples of a batch, over all replicas.
@@ -118,7 +119,7 @@ def drums_rnn_batches(examples_path, input_size, split, *, batch_size, seed, max
     Raises:
         ValueError: There are no examples.
     """
-    tracks = _read_tracks(_path(examples_path, DRUM_TRACK_FILES[split]), input_size)
+    tracks = _read_tracks(_path(examples_path, DRUM_TRACK_FILES, split), input_size)
     is_training = split == "train"
 
     def make(indices, rng):
@@ -159,47 +160,81 @@ def _shared(batch_size, seed, is_training, skip_batches, context):
             (context.input_pipeline_id, context.num_input_pipelines))
 
 
-def _path(examples_path, name):
-    found = sorted(glob.glob(os.path.join(glob.escape(os.fspath(examples_path)), name)))
+def _path(examples_path, names, split):
+    """Files of a split: those of a data set's folder, or what is named itself."""
+    path = os.fspath(examples_path)
+    if os.path.isdir(path):
+        path = os.path.join(glob.escape(path), names[split])
+    elif split == "eval" and os.path.basename(path) == names["train"]:
+        path = os.path.join(os.path.dirname(path), names["eval"])  # the one beside it
+    found = sorted(glob.glob(path))
     if not found:
-        raise ValueError(f"{examples_path} has no {name}: give a folder made by "
-                         "style_transfer_create_dataset with the same --config.")
-    return found[0]
+        raise ValueError(f"There is no {path}: give a folder made by style_transfer_create_dataset "
+                         "with the same --config, or files.")
+    return found
 
 
-def _records(path):
+def _records(paths):
     from style_transfer.pipelines.records import tfrecords
 
-    records = sorted(tfrecords.read_records(path))  # Beam's order is any
+    # Beam's order is any.
+    records = sorted(record for path in paths for record in tfrecords.read_records(path))
     if not records:
-        raise ValueError(f"{path} holds no examples.")
+        raise ValueError(f"{paths[0]} holds no examples.")
     return records
 
 
-def _read_labels(path, layout):
+def _read_labels(paths, layout):
     import tensorflow as tf
 
     shape = (layout.steps, len(layout.tracks))
     feature = {"labels": tf.io.FixedLenFeature(shape, tf.int64)}
     try:
-        return tf.io.parse_example(_records(path), feature)["labels"].numpy().astype(np.int16)
+        return tf.io.parse_example(_records(paths), feature)["labels"].numpy().astype(np.int16)
     except tf.errors.InvalidArgumentError as error:
-        raise ValueError(f"{path} is of another configuration: expected sequences of {shape[0]} "
-                         f"steps and {shape[1]} tracks.") from error
+        labels = _labels_of_sequences(paths, layout)
+        if not len(labels):
+            raise ValueError(f"{paths[0]} is of another configuration: expected sequences of "
+                             f"{shape[0]} steps and {shape[1]} tracks, or NoteSequences that have "
+                             "some.") from error
+        return labels
 
 
-def _read_tracks(path, input_size):
+def _labels_of_sequences(paths, layout):
+    """What a data set of these NoteSequences would hold; those that Magenta fails on have none."""
+    from google.protobuf import message
+    from note_seq.protobuf import music_pb2
+
+    from style_transfer.pipelines import note_sequences
+
+    found = [np.zeros((0, layout.steps, len(layout.tracks)), np.int16)]
+    failed = 0
+    for path in paths:
+        for record in note_sequences.read_as_played(path):
+            try:
+                found.append(encodings.to_labels(music_pb2.NoteSequence.FromString(record), layout))
+            except message.DecodeError:
+                return found[0]
+            # Magenta raises anything on odd pieces, and one of them must not stop the others.
+            except Exception:
+                failed += 1
+    labels = np.concatenate(found)
+    print(f"{len(labels)} sequences of {len(found) - 1} pieces, {failed} skipped", flush=True)
+    return labels
+
+
+def _read_tracks(paths, input_size):
     import tensorflow as tf
 
     features = {"inputs": tf.io.FixedLenSequenceFeature([input_size], tf.float32),
                 "labels": tf.io.FixedLenSequenceFeature([], tf.int64)}
     found = []
-    for record in _records(path):
+    for record in _records(paths):
         try:
             _, track = tf.io.parse_single_sequence_example(record, sequence_features=features)
         except tf.errors.InvalidArgumentError as error:
-            raise ValueError(f"{path} is of another configuration: expected {input_size} features "
-                             "a step.") from error
+            raise ValueError(f"{paths[0]} is of another configuration: expected {input_size} "
+                             "features a step.") from error
         # All features are -1, 0 or 1.
         found.append((track["inputs"].numpy().astype(np.int8), track["labels"].numpy()))
     return found

@@ -96,7 +96,7 @@ def sequences(layout, eval_ratio):
     import tensorflow as tf
 
     def convert(sequence):
-        split = "eval" if random.Random(_number(sequence)).random() < eval_ratio else "train"
+        split = "eval" if position(sequence) < eval_ratio else "train"
         labels = encodings.to_labels(sequence, layout)
         records = [tf.train.Example(features=tf.train.Features(feature={
             "id": tf.train.Feature(bytes_list=tf.train.BytesList(value=[_name(sequence)])),
@@ -105,6 +105,11 @@ def sequences(layout, eval_ratio):
         return {split: records}, collections.Counter({f"sequences for {split}": len(records)})
 
     return convert
+
+
+def position(sequence):
+    """Where a piece lies in [0, 1): it is for evaluation where that is below the ratio."""
+    return random.Random(_number(sequence)).random()
 
 
 def _name(sequence):

@@ -66,6 +66,12 @@ def create_dataset(settings, report=print):
         paths = {split: files.join(partial, name)
                  for split, name in settings.examples.files.items()}
         counts = _run(settings, paths)
+        least = _least_ratio(settings, counts)
+        if least:
+            report(f"--eval_ratio={settings.eval_ratio:g} takes none of so few pieces for "
+                   f"evaluation, so {least:g} is used")
+            settings = dataclasses.replace(settings, eval_ratio=least)
+            counts = _run(settings, paths)
         description = _describe(settings, counts)
         for name, count in description["statistics"].items():
             report(f"{name}: {count}")
@@ -91,6 +97,14 @@ def _run(settings, paths):
     if not files.is_remote(path):
         os.remove(path)
     return found
+
+
+def _least_ratio(settings, counts):
+    """The ratio that takes pieces for evaluation where the one given takes none, or None."""
+    positions = sorted(float(name) for kind, name in counts if kind == "position")
+    if counts["records", "eval"] or not settings.eval_ratio or len(positions) < 2:
+        return None
+    return positions[0]
 
 
 def _describe(settings, counts):

@@ -3,6 +3,7 @@
 import collections
 import glob
 import json
+import math
 import shlex
 
 import apache_beam as beam
@@ -15,11 +16,14 @@ from style_transfer.pipelines.records import tfrecords
 from style_transfer.pipelines.symbolic import conversion
 from style_transfer.symbolic import reasons
 
-FACTS = "facts"
+FACTS, POSITION = "facts", "position"
 
 
 class Convert(beam.DoFn):
-    """Serialized NoteSequences to records, tagged by split, and facts to count."""
+    """Serialized NoteSequences to records, tagged by split, and facts to count.
+
+    Among the facts is the hundredth in which the position of each piece lies.
+    """
 
     def __init__(self, examples, eval_ratio, eval_pieces):
         """For the `NoteSequences` of a configuration."""
@@ -36,7 +40,9 @@ class Convert(beam.DoFn):
         try:
             sequence = note_seq.NoteSequence.FromString(serialized)
             records, statistics = self._convert(sequence)
-            if not any(records.values()):
+            if any(records.values()):
+                facts[POSITION, f"{math.ceil(100 * conversion.position(sequence)) / 100}"] += 1
+            else:
                 facts["skipped", reasons.why_nothing(sequence, self._examples.layout)] += 1
         # Magenta raises anything on odd pieces, and one of them must not stop the others.
         except Exception as error:

@@ -9,9 +9,9 @@ An importer is a module `magenta.py` of a model family with a function `entries(
 
 from style_transfer.checkpoints.layouts import lstm_entries
 from style_transfer.checkpoints.mapping import Entry, assign
-from style_transfer.checkpoints.reader import read
+from style_transfer.checkpoints.reader import is_magentas, read
 
-__all__ = ["Entry", "assign", "load", "lstm_entries", "read"]
+__all__ = ["Entry", "assign", "is_magentas", "load", "lstm_entries", "read"]
 
 
 def load(model, arrays, entries):

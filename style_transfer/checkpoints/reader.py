@@ -40,6 +40,19 @@ def read(path):
     return _read_tensorflow(_prefix(path))
 
 
+def is_magentas(path):
+    """Whether a path is of a checkpoint that `read` takes, rather than of a run or its weights."""
+    path = pathlib.Path(path)
+    if path.is_file() and (path.suffix in (".npz", ".mag") or zipfile.is_zipfile(path)
+                           or tarfile.is_tarfile(path)):
+        return True
+    try:
+        _prefix(path)
+    except FileNotFoundError:
+        return False
+    return path.suffix != ".h5"
+
+
 def _existing(path):
     if not path.is_file():
         raise FileNotFoundError(f"There is no file {str(path)!r}.")

@@ -124,7 +124,7 @@ def choose_tasks(contents, content_secs=CONTENT_SECS, style_secs=STYLE_SECS, max
     tables = {name: piano_roll.note_table(sequence) for name, sequence in contents.items()}
     for name, table in tables.items():
         if not len(table):
-            raise ValueError(f"{name} has no piano notes. Leave it out of --contents.")
+            raise ValueError(f"{name} has no piano notes. Leave it out of --content.")
     rng = np.random.default_rng(seed)
     names = sorted(tables)
     if max_contents is not None and max_contents < len(names):

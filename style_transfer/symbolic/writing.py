@@ -7,14 +7,16 @@ import pathlib
 from style_transfer import files, piano_roll
 from style_transfer import options as options_lib
 from style_transfer.options import option
+from style_transfer.symbolic import accents
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Options(options_lib.Options):
     """What every symbolic model is asked."""
 
-    num_outputs: int = option(10, "How many are written, the ends of an interpolation included.",
-                              low=1)
+    hparams: str = option("", options_lib.MAGENTA_HPARAMS)
+    num_outputs: int = option(10, "How many MIDI files are written, the ends of an interpolation "
+                              "included.", low=1, group="Music")
     qpm: float = option(120.0, "Tempo, quarters per minute.")
 
 
@@ -54,7 +56,11 @@ def paths(options, stem, count):
 
 
 def write(path, sequence):
-    """Writes a NoteSequence as a MIDI file, whole or not at all, and makes its folder."""
+    """Writes a NoteSequence as a MIDI file, whole or not at all, and makes its folder.
+
+    Its drums are struck as usual in their places, see `accents`.
+    """
+    accents.apply(sequence)
     path.parent.mkdir(parents=True, exist_ok=True)
     piano_roll.save_midi(path, sequence)
 

@@ -60,9 +60,8 @@ def _one(path, outputs, model, options, report):
     begun = time.monotonic()
 
     def progress(done, total):
-        took = time.monotonic() - begun
-        report(f"{os.path.basename(path)}: {done:.0f} of {total:.0f} s, real-time factor "
-               f"{took / max(done, 1e-9):.3f}", again=True)
+        report(f"{os.path.basename(path)}: {done:.0f} of {total:.0f} s, "
+               f"{files.pace(begun, done, total)}", again=True)
 
     audio = audio_lib.load(path, model.sample_rate)
     with warnings.catch_warnings(record=True) as caught:

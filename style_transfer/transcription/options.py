@@ -2,6 +2,7 @@
 
 import dataclasses
 
+from style_transfer import options as options_lib
 from style_transfer.models import base
 from style_transfer.options import REQUIRED, option
 from style_transfer.transcription.thresholds import Thresholds
@@ -14,19 +15,20 @@ WINDOW_SECS = 20.0
 class Options:
     """What recordings are transcribed with."""
 
-    audio: tuple[str, ...] = option(REQUIRED, "Recordings: files, folders or globs.",
-                                    aliases=("content",))
-    output_dir: str = option(REQUIRED, "Where the results go.")
+    audio: tuple[str, ...] = option(REQUIRED, "Recordings: files, folders or globs.", flag="input",
+                                    group="Recordings")
+    output_dir: str = option(REQUIRED, "Folder of the results.", group="Results")
     formats: tuple[str, ...] = option(
         ("midi",), "What to write of each recording: midi; notesequence, a serialized "
-        "NoteSequence; csv, a line a note; png, a picture.")
+        "NoteSequence; csv, a line a note; png, a picture.", flag="format")
+    overwrite: bool = option(False, "Make outputs that exist again.")
     weights: str | None = option(
         None, "A name in the package, a run_dir or a checkpoint of a transcriber; by default the "
-        "package's.", aliases=("checkpoint", "run_dir"))
+        "package's.", group="Transcriber")
+    hparams: str = option("", options_lib.MAGENTA_HPARAMS)
     thresholds: Thresholds = option(Thresholds(), "", nested=True)
     window_secs: float = option(WINDOW_SECS, "Length of the windows the recording is heard in; "
                                 "decides memory and speed, not the result.", low=1.0)
-    overwrite: bool = option(False, "Whether outputs that exist are made again.")
 
     def __post_init__(self):
         unknown = [name for name in self.formats if name not in FORMATS]

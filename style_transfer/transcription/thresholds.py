@@ -6,9 +6,7 @@ from style_transfer.options import option
 
 
 def _threshold(name, default, text):
-    field = option(default, text, low=0.0, high=1.1)
-    return dataclasses.field(default=default,
-                             metadata={**field.metadata, "flag": f"{name}_threshold"})
+    return option(default, text, low=0.0, high=1.1, flag=f"{name}_threshold")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -26,12 +24,12 @@ class Thresholds:
 
     onset: float = _threshold("onset", 0.35, "How sure the transcriber must be that a note begins; "
                               "higher finds fewer.")
-    frame: float = _threshold("frame", 0.5, "How sure that a string goes on sounding; higher makes "
-                              "notes shorter.")
-    offset: float = _threshold("offset", 0.5, "How sure that a sounding note ends; above 1, only "
-                               "silence ends notes.")
-    key: float = _threshold("key", 0.5, "How sure that a key is still held while the pedal is "
-                            "down.")
-    pedal: float = _threshold("pedal", 0.5, "How sure that the sustain pedal is down; above 1, it "
-                              "never is.")
+    frame: float = _threshold("frame", 0.5, "How sure the transcriber must be that a string goes "
+                              "on sounding; higher makes notes shorter.")
+    offset: float = _threshold("offset", 0.5, "How sure the transcriber must be that a sounding "
+                               "note ends; above 1, only silence ends notes.")
+    key: float = _threshold("key", 0.5, "How sure the transcriber must be that a key is still held "
+                            "while the pedal is down.")
+    pedal: float = _threshold("pedal", 0.5, "How sure the transcriber must be that the sustain "
+                              "pedal is down; above 1, it never is.")
     min_note_secs: float = option(0.03, "Shorter notes are left out of a transcription.", low=0.0)

@@ -4,6 +4,8 @@ import dataclasses
 import functools
 import os
 import warnings
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
@@ -75,8 +77,9 @@ class HeardVelocities:
     shift_std: float = VELOCITY_SHIFT_STD
 
 
-def transcribe(source, model=None, thresholds=None, window_secs=windows.WINDOW_SECS,
-               progress=None):
+def transcribe(source: str | os.PathLike | Audio, model: Any = None,
+               thresholds: Thresholds | None = None, window_secs: float = windows.WINDOW_SECS,
+               progress: Callable[[float, float], None] | None = None) -> Any:
     """The notes and the sustain pedal of a piano recording.
 
     Args:

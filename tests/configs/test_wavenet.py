@@ -1,3 +1,4 @@
+import dataclasses
 import json
 
 import keras
@@ -130,3 +131,21 @@ def test_the_spectral_model_trains_and_measures_the_gain(folder, tmp_path):
     training.train(config, hparams, options, lambda line: None)
     [scores] = json.loads((tmp_path / "eval" / "metrics.json").read_text())
     assert np.isfinite([scores["loss"], scores["conditioning_gain"]]).all()
+
+
+def test_a_config_file_of_midi2wave_gives_the_hparams_it_has_a_counterpart_for(tmp_path):
+    path = tmp_path / "config_train.json"
+    path.write_text(json.dumps({
+        "train_config": {"device": "cuda:1", "learning_rate": 1e-4, "batch_size": 2,
+                         "use_logistic_mixtures": False, "use_variational_autoencoder": True},
+        "data_config": {"segment_length": 7.5, "audio_hz": 8000, "midi_hz": 125},
+        "wavenet_config": {"n_layers": 16, "max_dilation": 128, "n_residual_channels": 64},
+        "cond_wavenet_config": {"n_layers": 12, "max_dilation": 64}}))
+    defaults = configs.get("midi2wave").hparams
+    found = configs.parse_hparams(f"{path},batch_size=3", defaults)
+    assert found == dataclasses.replace(
+        defaults, learning_rate=1e-4, batch_size=3, output="mulaw", bottleneck="argmax",
+        crop_secs=7.5, sample_rate=8000, roll_rate=125, num_layers=16, dilation_cycle=8,
+        residual_channels=64, context_layers=12, context_cycle=7)
+    with pytest.raises(ValueError, match="has no field that this configuration knows"):
+        configs.parse_hparams(str(path), configs.get("drum_kit").hparams)

@@ -54,7 +54,7 @@ def run(**values):
 
 def test_everything_is_rendered_measured_and_written(contents, model, tmp_path, capsys):
     out = tmp_path / "out"
-    assert not run(contents=[str(contents)], output_dir=str(out), pianos=["1.0", "2.0"],
+    assert not run(content=[str(contents)], output_dir=str(out), pianos=["1.0", "2.0"],
                    adapt_steps=5, seed=2)
     printed = capsys.readouterr()
     assert "skipped" in printed.err and "broken.mid" in printed.err
@@ -72,7 +72,7 @@ def test_everything_is_rendered_measured_and_written(contents, model, tmp_path, 
 
 
 def test_a_second_run_measures_nothing_again(contents, model, tmp_path, capsys):
-    settings = {"contents": [str(contents)], "output_dir": str(tmp_path / "out")}
+    settings = {"content": [str(contents)], "output_dir": str(tmp_path / "out")}
     run(**settings)
     first = capsys.readouterr()
     run(**settings)
@@ -84,11 +84,11 @@ def test_a_second_run_measures_nothing_again(contents, model, tmp_path, capsys):
 
 def test_parts_can_be_left_out(contents, model, tmp_path):
     out = tmp_path / "out"
-    run(contents=[str(contents)], output_dir=str(out), baselines=False, with_style_midi=False)
+    run(content=[str(contents)], output_dir=str(out), baselines=False, with_style_midi=False)
     kept = json.loads((out / "evaluation.json").read_text())
     assert set(kept["summary"]["mean"]) == {benchmark.MODEL}
     assert model[0]["style_midi"] is None
-    run(contents=[str(contents)], output_dir=str(out), model=False)
+    run(content=[str(contents)], output_dir=str(out), model=False)
     kept = json.loads((out / "evaluation.json").read_text())
     assert set(kept["summary"]["mean"]) == {benchmark.NOISY, *benchmark.RIVALS}
     assert len(model) == 1
@@ -101,11 +101,10 @@ def test_prepared_pairs_need_no_contents(model, tmp_path):
 
 
 @pytest.mark.parametrize("values, message", [
-    ({}, "--output_dir is required"),
-    ({"output_dir": "out"}, "--contents is required"),
-    ({"output_dir": "out", "contents": ["x"], "model": False, "baselines": False},
+    ({"output_dir": "out"}, "--content is required"),
+    ({"output_dir": "out", "content": ["x"], "model": False, "baselines": False},
      "nothing to measure"),
-    ({"output_dir": "out", "contents": ["no/such/*.mid"]}, "no file, folder or glob match"),
+    ({"output_dir": "out", "content": ["no/such/*.mid"]}, "no file, folder or glob match"),
 ])
 def test_flags_that_make_no_sense_are_refused_before_any_work(values, message, model):
     with pytest.raises((ValueError, FileNotFoundError), match=message):
@@ -116,5 +115,5 @@ def test_the_command_ends_with_one_line_and_status_one():
     done = subprocess.run([sys.executable, "-m", "style_transfer.scripts.style_transfer_evaluate",
                            "--output_dir=x"], capture_output=True, text=True, check=False)
     assert done.returncode == 1
-    assert done.stderr.startswith("error: --contents is required")
+    assert done.stderr.startswith("error: --content is required")
     assert len(done.stderr.splitlines()) == 1

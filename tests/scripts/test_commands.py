@@ -10,6 +10,8 @@ import sys
 import pytest
 import setuptools
 
+import style_transfer
+
 ROOT = pathlib.Path(__file__).parents[2]
 SLOW_TO_IMPORT = {
     "tensorflow", "keras", "note_seq", "librosa", "magenta", "ddsp", "apache_beam", "tcn", "scipy",
@@ -48,6 +50,10 @@ def test_help_describes_the_command_and_each_of_its_flags(help_of):
     assert result.returncode == 0, result.stderr
     source = (ROOT / "scripts" / f"{name}.py").read_text()
     defined = re.findall(r"DEFINE_\w+\(\s*\"(\w+)\"", source)
+    for line in re.findall(r"_flags.require\((.*)\)", source):
+        for required in re.findall(r"\"(\w+)\"", line):
+            section = result.stdout.partition(f"  --{required}\n")[2].partition("\n  --")[0]
+            assert "(required)" in section, required
     shown = re.findall(r"^ +--(?:\[no\])?(\w+)", result.stdout, flags=re.MULTILINE)
     assert shown and set(defined) <= set(shown)
     assert result.stdout.splitlines()[0] == ast.get_docstring(ast.parse(source)).splitlines()[0]
@@ -57,7 +63,8 @@ def test_help_describes_the_command_and_each_of_its_flags(help_of):
 def test_an_unknown_flag_is_named_and_fails(name):
     result = _python("-m", f"style_transfer.scripts.{name}", "--no_such_flag=1")
     assert result.returncode == 1
-    assert result.stderr.startswith("error: ") and "no_such_flag" in result.stderr
+    assert result.stderr.startswith("error: unknown flag --no_such_flag")
+    assert "run_with_pdb" not in result.stderr
     assert "Traceback" not in result.stderr
 
 
@@ -68,9 +75,9 @@ More about dividing.
 import os
 import warnings
 from absl import flags
-from style_transfer.scripts import _cli
+from style_transfer.scripts import _cli, _flags
 _BY = flags.DEFINE_integer("by", None, "Divisor.")
-flags.mark_flag_as_required("by")
+_flags.require("by")
 
 def main(argv):
     if _BY.value == 0:
@@ -146,4 +153,9 @@ def test_a_library_missing_ffmpeg_is_no_news_to_a_user_but_to_a_developer(comman
 
 def test_help_is_for_flags_only_before_the_double_dash(command):
     assert command("--by=4", "--", "--help").stdout == "tensorflow ['--help']\n"
-    assert command("--help").stdout.startswith("Divides.\n\nMore about dividing.\n\nFlags:\n")
+    assert command("--help").stdout.startswith(
+        "Divides.\n\nMore about dividing.\n\n  --by\n    Divisor. (required)\n")
+
+
+def test_the_version_is_the_packages(command):
+    assert command("--version").stdout == f"style-transfer {style_transfer.__version__}\n"

@@ -25,7 +25,9 @@ class Example(options_lib.ContentOptions):
 def parsed(*arguments):
     values = flags.FlagValues()
     _flags.define(Example, values)
+    _flags.define_aliases(list(values), values)
     values(["command", "--output_dir=out", *arguments])
+    _flags.check_required(values)
     return _flags.parsed(Example, values)
 
 
@@ -35,6 +37,42 @@ def test_fields_become_flags_with_their_types_and_defaults():
                    "--checkpoint=run")
     assert found == Example(content=("a",), output_dir="out", strikes=3, kind="gong",
                             nested=Nested(0.7), picture=False, weights="run")
+
+
+def test_no_alias_is_another_name_of_two_flags_of_a_command():
+    """Where two flags could claim a name, the first in the table has it, in every command."""
+    names = [name for aliases in _flags.ALIASES.values() for name in aliases]
+    shared = {name for name in names if names.count(name) > 1}
+    assert shared <= {"model_dir", "content", "input"}
+
+
+def test_an_unknown_flag_suggests_ours_by_any_of_its_names():
+    values = flags.FlagValues()
+    _flags.define(Example, values)
+    _flags.define_aliases(list(values), values)
+    names = ["content", "weights", "strikes"]
+    assert _flags.suggestion("chekpoint_file", values, names).endswith("did you mean --weights?")
+    assert _flags.suggestion("zzz", values, names) == "unknown flag --zzz"
+
+
+def test_help_lists_groups_those_with_required_flags_first():
+    values = flags.FlagValues()
+    _flags.define(Example, values)
+    text = _flags.described(list(values), values)
+    titles = [line for line in text.splitlines() if line and not line.startswith(" ")]
+    assert titles == ["Results:", "Piece:", "Model:"]
+    assert "  --kind=<bell|gong>\n    Which. (default: bell)" in text
+    assert "(required)" in text[text.index("--output_dir"):text.index("--[no]overwrite")]
+
+
+def test_progress_is_a_line_now_and_then_where_there_is_no_terminal(monkeypatch, capsys):
+    report = _flags._Report()
+    report("playing 1 of 9 s", again=True)
+    assert capsys.readouterr().out == ""
+    monkeypatch.setattr(_flags, "PROGRESS_SECS", 0.0)
+    report("playing 2 of 9 s", again=True)
+    report("wrote")
+    assert capsys.readouterr().out == "playing 2 of 9 s\nwrote\n"
 
 
 @pytest.mark.parametrize("wrong", ["--strikes=0", "--kind=drum", "--loud=-1", "--seed=x"])
@@ -63,8 +101,8 @@ def test_lists_of_files_add_up_and_names_may_hold_commas(tmp_path, monkeypatch):
     (["--config=drum_kit", "--num_steps=0"], "flag --num_steps=0"),
 ])
 def test_flags_that_do_not_fit_are_one_line_errors(arguments, message, capsys):
-    status = _cli.call_with(generate.main, generate.flags_of, generate.help_text,
-                            generate.why_unknown, ["generate", *arguments])
+    status = _cli.call(generate.main, ["generate", *arguments], generate.flags_of,
+                       generate.help_text, generate.why_unknown)
     error = capsys.readouterr().err
     assert status == 1 and error.startswith(f"error: {message}") and error.count("\n") == 1
 

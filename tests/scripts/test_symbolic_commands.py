@@ -31,7 +31,7 @@ def command(name, *arguments, forbid_keras=False):
      "--onset_threshold, --primer_drums cannot be used with --config=cat-mel_2bar_small"),
     ("generate", ["--content=a.mid", "--style=a.wav", "--temperature=1"],
      "--temperature cannot be used with --config=piano_ddsp"),
-    ("generate", ["--config=onsets_frames"], "--audio is required"),
+    ("generate", ["--config=onsets_frames"], "--input is required"),
     ("generate", ["--config=cat-mel_2bar_small", "--mode=interpolate", "--input_midi=a.mid"],
      "An interpolation is between two MIDI files, got 1"),
     ("generate", ["--config=drum_kit", "--primer_drums=36"], "'36' is no primer"),

@@ -61,14 +61,14 @@ def runs(tmp_path_factory):
     """Results of all runs, and the folder in which each wrote into a folder of its name."""
     root = tmp_path_factory.mktemp("transcribe")
     recordings(root / "in")
-    arguments = {name: [f"--audio={root}/in", f"--output_dir={root}/{name}", *more]
+    arguments = {name: [f"--input={root}/in", f"--output_dir={root}/{name}", *more]
                  for name, more in {
-                     "plain": [], "formats": ["--formats=midi,csv,notesequence,png"],
-                     "again": [], "anew": ["--overwrite"], "unknown": ["--formats=xml"],
+                     "plain": [], "formats": ["--format=midi,csv,notesequence,png"],
+                     "again": [], "anew": ["--overwrite"], "unknown": ["--format=xml"],
                      **EFFECTS}.items()}
     for name in ("again", "anew"):
         arguments[name][1] = f"--output_dir={root}/plain"
-    arguments["nothing"] = [f"--audio={root}/in/broken.mp3", f"--output_dir={root}/nothing"]
+    arguments["nothing"] = [f"--input={root}/in/broken.mp3", f"--output_dir={root}/nothing"]
     arguments["stray"] = ["tones.wav"]
     done = subprocess.run([sys.executable, "-c", RUNS], cwd=ROOT, input=json.dumps(arguments),
                           capture_output=True, text=True, check=False)

@@ -21,8 +21,8 @@ class Options(writing.Options):
     primer_midi: str | None = option(None, "MIDI file that tracks begin with.")
     temperature: float = option(1.0, "More is less predictable.", low=0.0)
     beam_size: int = option(1, "Beginnings pursued for each track.", low=1)
-    branch_factor: int = option(1, "Continuations tried for each of them.", low=1)
-    steps_per_iteration: int = option(1, "Steps between choosing the likeliest.", low=1)
+    branch_factor: int = option(1, "Continuations tried for each beginning.", low=1)
+    steps_per_iteration: int = option(1, "Steps between choosing the likeliest beginnings.", low=1)
 
 
 @dataclasses.dataclass(frozen=True)

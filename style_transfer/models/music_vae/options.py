@@ -16,15 +16,16 @@ _ONLY_OF = {"input_midi": ("reconstruct", "interpolate", "attribute"),
 class Options(writing.Options):
     """What is done with latent vectors."""
 
-    mode: str = option("sample", "sample; reconstruct each of --input_midi; interpolate between "
-                       "two; attribute, which is added to them.", choices=MODES)
+    mode: str = option("sample", "Sample from the prior; reconstruct each of --input_midi; "
+                       "interpolate between two of them; or add an attribute to each.",
+                       choices=MODES)
     input_midi: tuple[str, ...] = option((), "MIDI files to reconstruct, to interpolate between or "
                                          "that get the attribute.")
     attribute_with: tuple[str, ...] = option((), "MIDI files that have the attribute.")
-    attribute_without: tuple[str, ...] = option((), "MIDI files that do not.")
-    attribute_amount: float = option(1.0, "How much of it is added.")
+    attribute_without: tuple[str, ...] = option((), "MIDI files that do not have the attribute.")
+    attribute_amount: float = option(1.0, "How much of the attribute is added.")
     temperature: float = option(0.5, "More is less predictable; 0 takes the likeliest.", low=0.0)
-    picture: bool = option(True, "Whether a PNG is written.")
+    picture: bool = option(True, "Write a PNG of the piano rolls.")
 
 
 @dataclasses.dataclass(frozen=True)

@@ -4,21 +4,31 @@ import dataclasses
 import os
 import pathlib
 import warnings
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from style_transfer import audio as audio_lib
 from style_transfer import content as content_lib
 from style_transfer import piano_roll
+from style_transfer.audio import Audio
 from style_transfer.models.piano_ddsp.piano import SUFFIX, Piano
+
+if TYPE_CHECKING:
+    import keras
 
 TRAINING_RMS_DB = -25.0
 MAX_STYLE_SECS = 60
 MIN_STYLE_NOTES = 4
 
 
-def estimate_piano(style, *, style_midi=None, adapt_steps=None, seed=0, model=None, progress=None,
-                   name=None, transcriber=None, transcribe_style=True):
+def estimate_piano(style: str | os.PathLike | Audio | Piano, *, style_midi: Any = None,
+                   adapt_steps: int | None = None, seed: int = 0,
+                   model: "keras.Model | None" = None,
+                   progress: Callable[[str, float, float], None] | None = None,
+                   name: str | None = None, transcriber: Any = None,
+                   transcribe_style: bool = True) -> Piano:
     """Estimates a piano from a clip of it.
 
     Args:
@@ -67,8 +77,7 @@ def estimate_piano(style, *, style_midi=None, adapt_steps=None, seed=0, model=No
         raise ValueError("The style clip's MIDI holds no note within the clip; check that both "
                          "start at the same time, or leave it out.")
     if name is None:
-        named = isinstance(style, (str, os.PathLike))
-        name = pathlib.Path(style).stem if named else "piano"
+        name = pathlib.Path(style).stem if isinstance(style, (str, os.PathLike)) else "piano"
     return _estimated(model, clip, notes, steps, seed, progress, name=name,
                       loudness_db=loudness_db)
 

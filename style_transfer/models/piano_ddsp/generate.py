@@ -12,6 +12,7 @@ from style_transfer import content as content_lib
 from style_transfer import files, piano_roll, recordings
 from style_transfer.audio import Audio
 from style_transfer.files import Summary
+from style_transfer.models.piano_ddsp import piano as piano_lib
 
 PICTURE_SECS = 60.0
 PROGRESS_EVERY_SECS = 1.0
@@ -68,12 +69,33 @@ def generate(options, load, report=files.say):
     return summary
 
 
+def check(options):
+    """Raises what can be said before Keras is imported: of paths, and of the piano's recording.
+
+    Args:
+        options: `Options`.
+
+    Raises:
+        FileNotFoundError: Content, style or its MIDI are missing.
+        ValueError: An option or the style cannot be used.
+    """
+    from style_transfer.measure import analysis
+
+    _checked(options)
+    if options.style.endswith(piano_lib.SUFFIX):
+        piano_lib.Piano.load(options.style)
+    else:
+        analysis.check_style_clip(audio_lib.load(options.style))
+
+
 def _checked(options):
     """Paths of the contents, if all that can be checked before any work is as it should be."""
     audio_lib.check_sample_rate(options.sample_rate)
     files.check_folder(options.output_dir)
     paths = files.find(options.content, (*content_lib.SUFFIXES, *recordings.SUFFIXES),
                        "a MIDI file, a score or a recording", options.output_dir)
+    if options.save_piano and not options.save_piano.endswith(piano_lib.SUFFIX):
+        raise ValueError(f"--save_piano is a *{piano_lib.SUFFIX} file, got {options.save_piano}.")
     for path in filter(None, (options.style, options.style_midi)):
         if not os.path.isfile(path):
             raise FileNotFoundError(f"There is no style file {path!r}.")
@@ -91,7 +113,8 @@ def _notes(path, options, report, summary):
         path, tracks=options.tracks, transcriber=options.transcriber,
         thresholds=options.thresholds, say=summary.remark(report),
         progress=lambda what, done, total: report(
-            f"{what} {os.path.basename(path)}: {done:.0f} of {total:.0f} s", again=True))
+            f"{what} {os.path.basename(path)}: {done:.0f} of {total:.0f} s, "
+            f"{files.pace(begun, done, total)}", again=True))
     if content_lib.is_recording(path):
         report(f"transcribed {path}: {len(table)} notes in {time.monotonic() - begun:.1f} s")
     return table
@@ -111,9 +134,11 @@ def _estimate(options, model, report):
     for warning in caught:
         if issubclass(warning.category, UserWarning):
             report(f"warning: {warning.message}")
-    how = "fitted to" if piano.corrections else "estimated from"
+    is_loaded = options.style.endswith(piano_lib.SUFFIX)
+    how = ("loaded from" if is_loaded else
+           "fitted to" if piano.corrections else "estimated from")
     report(f"piano {piano.name!r} {how} {options.style} in {time.monotonic() - begun:.1f} s")
-    if not piano.corrections and not options.style.endswith(".piano"):
+    if not piano.corrections and not is_loaded:
         report("(with --style_midi, the notes of the clip, it would be fitted to it)")
     if options.save_piano:
         piano.save(options.save_piano)
@@ -130,7 +155,7 @@ def _generate_one(target, table, piano, model, options, report):
     piano_roll.save_midi(target.with_suffix(".mid"), piano_roll.to_sequence(table))
     if options.picture:
         style = None
-        if not options.style.endswith(".piano"):
+        if not options.style.endswith(piano_lib.SUFFIX):
             style = audio_lib.load(options.style)
         picture.save_picture(target.with_suffix(".png"), piano, table, beginning, style, model,
                              title=f"{target.stem} played on {piano.name}")
@@ -164,8 +189,8 @@ def play_to_file(target, piano, table, model, options, report=files.say, progres
         now = time.monotonic()
         if now - shown > PROGRESS_EVERY_SECS:
             shown = now
-            report(f"{target.name}: {what} {done:.0f} of {total:.0f} s, real-time factor "
-                   f"{(now - begun) / done:.3f}", again=True)
+            report(f"{target.name}: {what} {done:.0f} of {total:.0f} s, "
+                   f"{files.pace(begun, done, total)}", again=True)
 
     loudness = piano.loudness_db if options.loudness is None else options.loudness
     # The gain is known only at the end, so the samples wait in a file.

@@ -1,17 +1,30 @@
 """The main job in one call: a piece, played on the piano of a recording."""
 
+import os
+import time
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
 import numpy as np
 
 from style_transfer import audio as audio_lib
 from style_transfer.audio import DEFAULT_SAMPLE_RATE, Audio
 from style_transfer.content import content_notes
 from style_transfer.models.piano_ddsp.estimate import estimate_piano
+from style_transfer.models.piano_ddsp.piano import Piano
 from style_transfer.synthesis import una_corda
 
 __all__ = ["estimate_piano", "load", "transfer"]
 
 
-def load(name_or_path=None):
+if TYPE_CHECKING:
+    import keras
+
+PRINT_SECS = 1.0
+Progress = Callable[[str, float, float], None]
+
+
+def load(name_or_path: str | os.PathLike | None = None) -> "keras.Model":
     """A `PianoDDSP` with its trained weights.
 
     Args:
@@ -27,9 +40,12 @@ def load(name_or_path=None):
     return weights.load(name_or_path)
 
 
-def transfer(content, style, *, style_midi=None, adapt_steps=None, sample_rate=DEFAULT_SAMPLE_RATE,
-             loudness=None, seed=0, model=None, progress=None, transcriber=None,
-             transcribe_style=True, soft_pedal_db=una_corda.DEFAULT_DB, tracks="all"):
+def transfer(content: Any, style: str | os.PathLike | Audio | Piano, *, style_midi: Any = None,
+             adapt_steps: int | None = None, sample_rate: int = DEFAULT_SAMPLE_RATE,
+             loudness: float | None = None, seed: int = 0, model: "keras.Model | None" = None,
+             progress: Progress | bool | None = None, transcriber: Any = None,
+             transcribe_style: bool = True, soft_pedal_db: float = una_corda.DEFAULT_DB,
+             tracks: str | Sequence[int] = "all") -> Audio:
     """Plays `content` on the piano heard in `style`.
 
     Args:
@@ -45,7 +61,7 @@ def transfer(content, style, *, style_midi=None, adapt_steps=None, sample_rate=D
         loudness: RMS of the result in dB full scale; None gives it that of the clip.
         seed: Seed of everything random; one seed gives one waveform.
         model: From `load`; None loads the package's weights.
-        progress: Called with (what, done, total) now and then.
+        progress: Called with (what, done, total) now and then; True prints them, a line a second.
         transcriber: Model, name or folder of weights that transcribes; None for the package's.
         transcribe_style: Whether the style clip is transcribed where `style_midi` is None;
             otherwise the piano is estimated without its notes, faster and less well.
@@ -63,6 +79,8 @@ def transfer(content, style, *, style_midi=None, adapt_steps=None, sample_rate=D
     """
     audio_lib.check_sample_rate(sample_rate)
     una_corda.check(soft_pedal_db)
+    if isinstance(progress, bool):
+        progress = _Printed() if progress else None
     table = content_notes(content, tracks=tracks, transcriber=transcriber, progress=progress)
     model = load() if model is None else model
     piano = estimate_piano(style, style_midi=style_midi, adapt_steps=adapt_steps, seed=seed,
@@ -74,3 +92,16 @@ def transfer(content, style, *, style_midi=None, adapt_steps=None, sample_rate=D
     chunks = list(audio_lib.resampled(played, model.sample_rate, sample_rate))
     result = Audio(np.concatenate(chunks), sample_rate)
     return audio_lib.at_loudness(result, piano.loudness_db if loudness is None else loudness)
+
+
+class _Printed:
+    """Prints progress, a line a second at most, and the last of each kind of work."""
+
+    def __init__(self):
+        self._printed = 0.0
+
+    def __call__(self, what, done, total):
+        now = time.monotonic()
+        if now - self._printed >= PRINT_SECS or done >= total:
+            self._printed = now
+            print(f"{what} {done:.0f}/{total:.0f}", flush=True)

@@ -16,33 +16,41 @@ class Options(options_lib.ContentOptions):
     """What a batch of pieces is played with."""
 
     style: str = option(REQUIRED, "The piano: a recording of it (WAV, MP3, M4A ...; 2 s or more) "
-                        "or a .piano file.")
+                        "or a .piano file.", group="Piano")
     style_midi: str | None = option(
         None, "Notes of the recording, in its time, if you have them: the piano is fitted to the "
         "recording with them.")
-    adapt_steps: int | None = option(None, "Gradient steps of that fit; 0 is none.", low=0)
-    sample_rate: int = option(24_000, "Of the audio written, 8000 to 48000 Hz. Above 24000 nothing "
-                              "is added.")
-    format: str = option("wav", "Format of the audio written.", choices=AUDIO_FORMATS)
-    loudness: float | None = option(None, "RMS of the audio written, dB full scale; by default "
-                                    "that of the style clip.")
+    adapt_steps: int | None = option(None, "Gradient steps of the fit to the recording; 0 is "
+                                     "none.", low=0)
     save_piano: str | None = option(None, "Where to keep what was estimated, *.piano; give it as "
                                     "--style later.")
-    transcribe_style: bool = option(True, "Whether the recording is transcribed where --style_midi "
-                                    "is not given, so that the piano can be fitted to it.")
-    transcriber: str | None = option(None, "Weights of the transcriber: a name in the package or a "
-                                     "folder; by default those of the package.")
-    thresholds: Thresholds = option(Thresholds(), "", nested=True)
     soft_pedal_db: float = option(
         una_corda.DEFAULT_DB, "How much weaker the soft pedal makes what is struck while it is "
         "down, in level and, more so, in its higher partials; 0 turns it off.", low=0.0,
         high=una_corda.MAX_DB)
+    sample_rate: int = option(24_000, "Rate of the audio written, 8000 to 48000 Hz. Above 24000 "
+                              "nothing is added.", group="Audio")
+    format: str = option("wav", "Format of the audio written.", choices=AUDIO_FORMATS)
+    loudness: float | None = option(None, "RMS of the audio written, dB full scale; by default "
+                                    "that of the style clip.")
+    transcribe_style: bool = option(True, "Transcribe the piano's recording where --style_midi is "
+                                    "not given, so that the piano can be fitted to it.",
+                                    group="Transcription")
+    transcriber: str | None = option(None, "Weights of the transcriber: a name in the package or a "
+                                     "folder; by default the package's.")
+    thresholds: Thresholds = option(Thresholds(), "", nested=True)
 
 
 class PianoGenerator(base.Generator):
     """Plays pieces on the piano of a recording."""
 
     options = Options
+
+    def check(self, options):
+        """See `generate.check`."""
+        from style_transfer.models.piano_ddsp import generate
+
+        generate.check(options)
 
     def check_model(self, model):
         """Only a `PianoDDSP` will do."""

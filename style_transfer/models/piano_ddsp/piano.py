@@ -15,7 +15,7 @@ from style_transfer.piano_roll import NUM_KEYS
 FORMAT = "style_transfer.piano/1"
 SUFFIX = ".piano"
 _ARRAYS = ("style", "f0_hz", "inharmonicity", "noise_floor_db")
-_CORRECTIONS = ("by_key", "by_velocity", "room")
+CORRECTIONS = ("by_key", "by_velocity", "room")
 _CONTENT_BYTES = 1 << 24  # a real one holds some 50 kB
 _LOUDNESS_DB = (-200.0, 20.0)
 
@@ -45,7 +45,19 @@ class Piano:
     name: str = "piano"
     weights: str = ""
 
-    def save(self, path):
+    def plot(self):
+        """Tuning and stiffness of each key, a matplotlib `Figure`."""
+        from style_transfer.models.piano_ddsp import picture
+
+        return picture.piano_figure(self)
+
+    def _repr_png_(self) -> bytes:
+        """The plot, in a notebook."""
+        buffer = io.BytesIO()
+        self.plot().savefig(buffer, format="png", dpi=90)
+        return buffer.getvalue()
+
+    def save(self, path: str | os.PathLike) -> None:
         """Writes the piano as a `.piano` file (arrays and JSON in a zip), whole or not at all."""
         path = pathlib.Path(path)
         if path.suffix != SUFFIX:
@@ -64,7 +76,7 @@ class Piano:
                 archive.writestr(f"{name}.npy", buffer.getvalue())
 
     @classmethod
-    def load(cls, path):
+    def load(cls, path: str | os.PathLike) -> "Piano":
         """Reads a `.piano` file; one of unknown origin can do no more than be refused.
 
         Raises:
@@ -83,7 +95,7 @@ class Piano:
                           for name in archive.namelist() if name.endswith(".npy")}
             if about.get("format") != FORMAT:
                 raise KeyError(f"format {about.get('format')!r}")
-            corrections = {k: arrays[f"corrections.{k}"] for k in _CORRECTIONS
+            corrections = {k: arrays[f"corrections.{k}"] for k in CORRECTIONS
                            if f"corrections.{k}" in arrays}
             piano = cls(**{name: arrays[name] for name in _ARRAYS}, corrections=corrections or None,
                         loudness_db=float(about["loudness_db"]), name=str(about["name"]),

@@ -39,6 +39,19 @@ def save_picture(path, piano, table, output, style=None, model=None, title=""):
         figure.savefig(partial, format="png", dpi=90)
 
 
+def piano_figure(piano):
+    """A matplotlib `Figure` of what is known of a `Piano` without its model."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(9, 3), layout="constrained")
+    tuning, stiffness = figure.subplots(1, 2)
+    figure.suptitle(f"{piano.name} ({piano.loudness_db:.1f} dB, "
+                    f"{'fitted' if piano.corrections else 'not fitted'})")
+    _plot_tuning(tuning, piano)
+    _plot_stiffness(stiffness, piano)
+    return figure
+
+
 def _plot_roll(axes, table, seconds):
     shown = table.onset_secs < seconds
     start, pitch = table.onset_secs[shown], table.key[shown] + piano_roll.LOWEST_PITCH

@@ -1,6 +1,6 @@
 """Pieces played by a WaveNet, written to files.
 
-generate(model, Options(content=("piece.mid",), output_dir="out", seconds=4))
+generate(model, Options(content=("piece.mid",), output_dir="out", length_secs=4))
 """
 
 import contextlib
@@ -151,18 +151,18 @@ def played(model, content, style, options, sample_rate, seed=0):
 
 def _read(model, path, target, recording, options, say=None):
     table = content_lib.content_notes(path, tracks=options.tracks, say=say)
-    secs = options.seconds or table.end_secs + TAIL_SECS
+    secs = options.length_secs or table.end_secs + TAIL_SECS
     samples = None
     if recording is not None:
         samples = inputs.at_level(audio_lib.load(recording, model.sample_rate)).samples
         if options.teacher_forced:
             secs = min(secs, len(samples) / model.sample_rate)
-        elif len(samples) < options.primer_seconds * model.sample_rate:
+        elif len(samples) < options.primer_secs * model.sample_rate:
             raise ValueError(f"{recording} lasts {len(samples) / model.sample_rate:.2f} s, shorter "
-                             f"than the primer of {options.primer_seconds:g} s")
-        elif secs <= options.primer_seconds:
+                             f"than the primer of {options.primer_secs:g} s")
+        elif secs <= options.primer_secs:
             raise ValueError(f"the piece lasts {secs:.2f} s, which the primer of "
-                             f"{options.primer_seconds:g} s fills")
+                             f"{options.primer_secs:g} s fills")
     hop = model.sample_rate // model.roll_rate
     frames = max(1, inputs.num_frames(round(secs * model.sample_rate), hop))
     return _Piece(target, table, frames, samples)
@@ -241,7 +241,7 @@ def _sampled(model, rolls, pieces, pianos, options, report):
     primer = None
     if pieces[0].recording is not None:
         length = (rolls.shape[1] * hop if options.teacher_forced
-                  else round(options.primer_seconds * model.sample_rate))
+                  else round(options.primer_secs * model.sample_rate))
         primer = np.stack([np.pad(piece.recording[:length],
                                   (0, max(0, length - len(piece.recording)))) for piece in pieces])
     sustain = options_lib.sustain_temperature(options.temperature, options.sustain_temperature)
@@ -263,7 +263,7 @@ def _write(model, piece, roll, samples, options, report):
     if options.picture:
         primer_secs = 0.0
         if piece.recording is not None and not options.teacher_forced:
-            primer_secs = options.primer_seconds
+            primer_secs = options.primer_secs
         pictures.save_picture(piece.target.with_suffix(".png"), roll, model.roll_rate,
                               audio, primer_secs, piece.target.stem)
     report(f"wrote {piece.target}: {audio.duration_secs:.1f} s")

@@ -18,9 +18,9 @@ class SpectralOptions(options_lib.ContentOptions):
     """What pieces are played with by a model that makes all samples at once."""
 
     style: str | None = option(None, "Recording of the piano, for models that are told of theirs "
-                               "by a clip or a style vector.")
-    seconds: float | None = option(None, "Length of the audio, a primer included; by default the "
-                                   "whole piece.", low=0.0)
+                               "by a clip or a style vector.", group="Piano")
+    length_secs: float | None = option(None, "Length of the audio in seconds, a primer included; "
+                                       "by default the whole piece.", low=0.0, group="Audio")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -32,14 +32,15 @@ class Options(SpectralOptions):
     primer_audio: tuple[str, ...] = option(
         (), "Recordings of the pieces, one each or one for all, on the same clock as the MIDI: "
         "what the audio begins with.")
-    primer_seconds: float = option(DEFAULT_PRIMER_SECS, "How much of them is given; the rest is "
-                                   "free-running.", low=0.0)
-    teacher_forced: bool = option(False, "Whether each sample is predicted from the past of "
-                                  "--primer_audio, to its end.")
+    primer_secs: float = option(DEFAULT_PRIMER_SECS, "How much of --primer_audio is given, "
+                                "seconds; the rest is free-running.", low=0.0)
+    teacher_forced: bool = option(False, "Predict each sample from the past of --primer_audio, to "
+                                  "its end.")
     temperature: float = option(1.0, "Of the sampling: less is less noisy, 0 takes the likeliest.",
                                 low=0.0)
     sustain_temperature: float | None = option(
-        None, f"The same while notes ring; by default {SUSTAIN_SHARE} of --temperature.", low=0.0)
+        None, f"Of the sampling while notes ring; by default {SUSTAIN_SHARE} of --temperature.",
+        low=0.0)
 
 
 class _Generator(base.Generator):
@@ -103,8 +104,8 @@ def check(options):
         if not os.path.isfile(path):
             raise FileNotFoundError(f"There is no recording {path!r}.")
     files.check_folder(options.output_dir)
-    if options.seconds is not None and not 0 < options.seconds < math.inf:
-        raise ValueError(f"seconds is {options.seconds:g}, expected more than 0.")
+    if options.length_secs is not None and not 0 < options.length_secs < math.inf:
+        raise ValueError(f"length_secs is {options.length_secs:g}, expected more than 0.")
     if options.seed < 0:
         raise ValueError(f"seed is {options.seed}, expected at least 0.")
     if isinstance(options, Options):
@@ -112,8 +113,8 @@ def check(options):
 
 
 def _check_sampling(options):
-    if not 0 < options.primer_seconds < math.inf:
-        raise ValueError(f"primer_seconds is {options.primer_seconds:g}, expected more than 0; "
+    if not 0 < options.primer_secs < math.inf:
+        raise ValueError(f"primer_secs is {options.primer_secs:g}, expected more than 0; "
                          "without primer_audio nothing is given.")
     for name in ("temperature", "sustain_temperature"):
         value = getattr(options, name)
@@ -123,7 +124,7 @@ def _check_sampling(options):
         raise ValueError("teacher_forced predicts the samples of a recording of the piece: give it "
                          "with primer_audio.")
     is_primed = options.primer_audio and not options.teacher_forced
-    if is_primed and options.seconds is not None and options.primer_seconds >= options.seconds:
-        raise ValueError(f"The primer of {options.primer_seconds:g} s leaves nothing of "
-                         f"{options.seconds:g} s to make: give more seconds or less "
-                         "primer_seconds.")
+    if is_primed and options.length_secs is not None and options.primer_secs >= options.length_secs:
+        raise ValueError(f"The primer of {options.primer_secs:g} s leaves nothing of "
+                         f"{options.length_secs:g} s to make: raise length_secs or lower "
+                         "primer_secs.")

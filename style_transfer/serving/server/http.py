@@ -14,6 +14,23 @@ KEEP_ALIVE_SECS = 15
 MAX_CONNECTIONS = 256
 
 
+def check_port(host, port, what, flag="--port"):
+    """Raises ValueError if a port cannot be listened on; best before anything slow is loaded."""
+    _bound(host, port, what, flag).close()
+
+
+def _bound(host, port, what, flag):
+    bound = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
+    bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        bound.bind((host, port))
+    except OSError as error:
+        bound.close()
+        raise ValueError(f"Cannot serve {what} on {host} port {port}: {error.strerror}. "
+                         f"Choose another {flag}.") from error
+    return bound
+
+
 class HttpThread:
     """An ASGI application served by uvicorn in a thread.
 
@@ -35,14 +52,7 @@ class HttpThread:
     def __init__(self, app, host, port, what="HTTP", flag="--port"):
         import uvicorn
 
-        self._socket = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
-        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            self._socket.bind((host, port))
-        except OSError as error:
-            self._socket.close()
-            raise ValueError(f"Cannot serve {what} on {host} port {port}: {error.strerror}. "
-                             f"Choose another {flag}.") from error
+        self._socket = _bound(host, port, what, flag)
         self.host, self.port = self._socket.getsockname()[:2]
         self._server = uvicorn.Server(uvicorn.Config(
             app, http="h11", ws="none", lifespan="off", log_config=None, access_log=False,

@@ -90,6 +90,6 @@ class Server:
             bound = 0
         if not bound:
             raise ValueError(f"Cannot serve gRPC on {self.host} port {self.grpc_port}: it is taken "
-                             "or not allowed. Choose another --port.")
+                             "or not allowed. Choose another --grpc_port.")
         self.grpc_port = bound
         self._grpc.start()

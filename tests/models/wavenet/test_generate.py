@@ -49,7 +49,7 @@ def pieces(tmp_path):
 def made(model, contents, folder, lines=None, **changes):
     kind = options.SpectralOptions if isinstance(model, SpectralWaveNet) else options.Options
     given = kind(content=tuple(map(str, contents)), output_dir=str(folder),
-                 **{"seconds": 0.6, "picture": False, **changes})
+                 **{"length_secs": 0.6, "picture": False, **changes})
     report = lambda line, again=False: None if lines is None or again else lines.append(line)  # noqa: E731
     summary = run.generate(model, given, report)
     return summary, {path.stem: audio_lib.load(path).samples
@@ -72,9 +72,9 @@ def test_a_piece_sounds_the_same_whatever_is_made_with_it(pieces, tmp_path):
     for variable in model.context.trainable_variables:  # without biases silence is no input at all
         variable.assign(np.asarray(variable) + rng.normal(0, 0.5, variable.shape))
     contents = [pieces / "a.mid", pieces / "b.mid"]  # of 1 and 1.5 s
-    _, together = made(model, contents, tmp_path / "all", seconds=None)
+    _, together = made(model, contents, tmp_path / "all", length_secs=None)
     for path in contents:
-        _, alone = made(model, [path], tmp_path / path.stem, seconds=None)
+        _, alone = made(model, [path], tmp_path / path.stem, length_secs=None)
         np.testing.assert_array_equal(alone[path.stem], together[path.stem])
 
 
@@ -99,7 +99,7 @@ def test_wav_midi_and_picture_are_written_and_speed_is_said(model, pieces, tmp_p
 
 
 def test_whole_pieces_last_as_long_as_their_notes(model, pieces, tmp_path):
-    _, found = made(model, [pieces / "a.mid", pieces / "b.mid"], tmp_path / "out", seconds=None)
+    _, found = made(model, [pieces / "a.mid", pieces / "b.mid"], tmp_path / "out", length_secs=None)
     for name, seed, secs in (("a", 0, 1.0), ("b", 1, 1.5)):
         end = tiny_pairs.table(secs, seed=seed, step_secs=0.1).end_secs + run.TAIL_SECS
         assert abs(len(found[name]) / RATE - end) < 0.01
@@ -107,7 +107,7 @@ def test_whole_pieces_last_as_long_as_their_notes(model, pieces, tmp_path):
 
 def test_the_primer_begins_the_audio_and_the_rest_runs_freely(model, pieces, tmp_path):
     recording = inputs.at_level(audio_lib.load(pieces / "a.wav")).samples
-    primer = {"primer_audio": (str(pieces / "a.wav"),), "primer_seconds": 0.4}
+    primer = {"primer_audio": (str(pieces / "a.wav"),), "primer_secs": 0.4}
     _, found = made(model, [pieces / "a.mid"], tmp_path / "out", **primer)
     np.testing.assert_allclose(found["a"][:int(0.4 * RATE)], recording[:int(0.4 * RATE)],
                                atol=1e-4)
@@ -118,8 +118,8 @@ def test_the_primer_begins_the_audio_and_the_rest_runs_freely(model, pieces, tmp
 
 
 def test_teacher_forced_audio_is_as_long_as_the_recording_and_drawn(model, pieces, tmp_path):
-    _, found = made(model, [pieces / "a.mid"], tmp_path / "out", seconds=None, teacher_forced=True,
-                    primer_audio=(str(pieces / "a.wav"),))
+    _, found = made(model, [pieces / "a.mid"], tmp_path / "out", length_secs=None,
+                    teacher_forced=True, primer_audio=(str(pieces / "a.wav"),))
     recording = inputs.at_level(audio_lib.load(pieces / "a.wav")).samples
     assert len(found["a"]) == len(recording) == RATE
     assert np.abs(found["a"] - recording).max() > 0.01
@@ -149,7 +149,7 @@ def test_what_somebody_else_wrote_is_not_replaced(model, pieces, tmp_path):
     assert any("a.png is there already, but no a.wav: use --overwrite" in line for line in lines)
     recording = (pieces / "a.wav").read_bytes()
     made(model, [pieces / "a.mid"], pieces, overwrite=True, primer_audio=(str(pieces / "a.wav"),),
-         primer_seconds=0.3)
+         primer_secs=0.3)
     assert (pieces / "a.wav").read_bytes() == recording and (pieces / "a-2.wav").exists()
 
 
@@ -164,28 +164,28 @@ def test_a_piece_that_cannot_be_written_leaves_the_others(model, pieces, tmp_pat
 
 
 def test_less_than_a_frame_is_a_frame(model, pieces, tmp_path):
-    _, found = made(model, [pieces / "a.mid"], tmp_path / "out", seconds=1e-5)
+    _, found = made(model, [pieces / "a.mid"], tmp_path / "out", length_secs=1e-5)
     assert len(found["a"]) == RATE // 250
 
 
 @pytest.mark.parametrize(("given", "message"), [
-    ({"seconds": float("inf")}, "seconds is inf"),
-    ({"seconds": float("nan")}, "seconds is nan"),
+    ({"length_secs": float("inf")}, "length_secs is inf"),
+    ({"length_secs": float("nan")}, "length_secs is nan"),
     ({"temperature": float("nan")}, "temperature is nan"),
     ({"seed": -1}, "seed is -1"),
-    ({"seconds": -1.0}, "seconds is -1"),
+    ({"length_secs": -1.0}, "length_secs is -1"),
     ({"temperature": -0.1}, "temperature is -0.1"),
     ({"sustain_temperature": -0.2}, "sustain_temperature is -0.2"),
     ({"teacher_forced": True}, "give it with primer_audio"),
-    ({"primer_audio": ("{a}",), "primer_seconds": 0.6}, "leaves nothing of 0.6 s"),
-    ({"primer_audio": ("{a}",), "primer_seconds": 0.0}, "primer_seconds is 0"),
+    ({"primer_audio": ("{a}",), "primer_secs": 0.6}, "leaves nothing of 0.6 s"),
+    ({"primer_audio": ("{a}",), "primer_secs": 0.0}, "primer_secs is 0"),
     ({"primer_audio": ("{a}", "{a}")}, "2 recordings for 1 pieces"),
     ({"style": "{a}"}, "trained without a recording"),
     ({"piano_id": 0}, "trained without numbers"),
 ])
 def test_wrong_options_are_errors(model, pieces, tmp_path, given, message):
     path = str(pieces / "a.wav")
-    given = {"primer_seconds": 0.3, **given}
+    given = {"primer_secs": 0.3, **given}
     given = {name: path if value == "{a}" else (path,) * len(value) if isinstance(value, tuple)
              else value for name, value in given.items()}
     with pytest.raises(ValueError, match=message):
@@ -198,8 +198,8 @@ def test_missing_recordings_and_short_primers_are_told(model, pieces, tmp_path):
         options.check(options.Options(content=(), output_dir="x",
                                       primer_audio=("nowhere.wav",)))
     lines = []
-    summary, _ = made(model, [pieces / "a.mid"], tmp_path / "out", lines, seconds=3.0,
-                      primer_audio=(str(pieces / "a.wav"),), primer_seconds=2.0)
+    summary, _ = made(model, [pieces / "a.mid"], tmp_path / "out", lines, length_secs=3.0,
+                      primer_audio=(str(pieces / "a.wav"),), primer_secs=2.0)
     assert summary.skipped == 1 and "shorter than the primer of 2 s" in lines[0]
 
 

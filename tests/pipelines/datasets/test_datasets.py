@@ -162,12 +162,11 @@ def test_split_by_piece_and_piano_shares_neither():
         split_pairs(_pairs(5, 2), 0.1, eval_timbres=("x*",))
 
 
-def test_empty_evaluation_split_is_an_error_whose_advice_works():
-    least = min(piece_position(f"p{i}") for i in range(4))
-    with pytest.raises(ValueError, match=f"--eval_ratio={least + 0.01:.2f}"):
-        split_pairs(_pairs(4, 2), least / 2)
-    assert split_pairs(_pairs(4, 2), round(least + 0.01, 2)).count("eval") == 2
-    with pytest.raises(ValueError, match="only 1 piece"):
+def test_where_the_ratio_takes_no_piece_the_first_one_is_for_evaluation():
+    first = min((f"p{i}" for i in range(4)), key=piece_position)
+    plan = split_pairs(_pairs(4, 2), piece_position(first) / 2)
+    assert {pair.piece_id for pair in plan.pairs if pair.split == "eval"} == {first}
+    with pytest.raises(ValueError, match="only one piece"):
         split_pairs(_pairs(1, 2), 0.0001)
 
 

@@ -1,0 +1,61 @@
+"""What the package shows in Python: help, types, notebooks, the reference."""
+
+import pathlib
+import pydoc
+
+import numpy as np
+import pdoc
+import pytest
+
+import style_transfer
+from style_transfer import audio as audio_lib
+from style_transfer import strings
+
+PACKAGE = pathlib.Path(style_transfer.__file__).parent
+NAMES = ("Audio", "Piano", "estimate_piano", "load", "transcribe", "transfer")
+
+
+@pytest.fixture(scope="module")
+def audio():
+    tone = 0.1 * np.sin(2 * np.pi * 440 * np.arange(2400) / 24_000)
+    return style_transfer.Audio(tone.astype(np.float32), 24_000)
+
+
+@pytest.fixture(scope="module")
+def piano():
+    return style_transfer.Piano(
+        style=np.zeros(4, np.float32), f0_hz=strings.equal_temperament_hz().astype(np.float32),
+        inharmonicity=np.full(88, 1e-4, np.float32), loudness_db=-20.0, name="an upright")
+
+
+def test_help_shows_the_api_with_its_types():
+    text = pydoc.plain(pydoc.render_doc(style_transfer))
+    assert all(name in text for name in NAMES)
+    assert "transfer(content: Any, style: " in text and "-> style_transfer.audio.Audio" in text
+    assert sorted(style_transfer.__all__) == sorted(NAMES)
+
+
+def test_types_are_published():
+    assert (PACKAGE / "py.typed").is_file() and (PACKAGE / "__init__.pyi").is_file()
+
+
+def test_audio_saves_itself(audio, tmp_path):
+    audio.save(tmp_path / "tone.wav")
+    again = audio_lib.load(tmp_path / "tone.wav")
+    np.testing.assert_allclose(again.samples, audio.samples, atol=1e-6)
+
+
+def test_a_notebook_plays_audio_and_shows_a_piano(audio, piano):
+    html = audio._repr_html_()
+    assert html.startswith('<audio controls src="data:audio/flac;base64,Zkx')  # fLaC
+    assert piano._repr_png_().startswith(b"\x89PNG")
+    cents = piano.plot().axes[0].lines[1].get_ydata()
+    assert np.abs(cents).max() < 30 and cents[87] > cents[40], "stiff strings sound sharp"
+
+
+def test_the_reference_is_built_and_says_all_of_it(tmp_path):
+    # As CONTRIBUTING.md says.
+    pdoc.pdoc("style_transfer", "!style_transfer[.].*", output_directory=tmp_path)
+    page = (tmp_path / "style_transfer.html").read_text()
+    assert all(f'id="{name}"' in page for name in NAMES)
+    assert "soft_pedal_db" in page and "Raises" in page
