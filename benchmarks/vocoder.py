@@ -66,7 +66,9 @@ def main():
 
     clips = []
     for path in args.recordings:
-        clip = audio_lib.load(path, log_mel.SAMPLE_RATE, max_secs=args.secs)
+        clip = audio_lib.load(path, log_mel.SAMPLE_RATE)
+        clip = audio_lib.Audio(clip.samples[:round(args.secs * clip.sample_rate)],
+                               clip.sample_rate)
         gain = 10 ** ((log_mel.LEVEL_DB - audio_lib.sounding_rms_db(clip)) / 20)
         clips.append(audio_lib.Audio(gain * clip.samples, clip.sample_rate))
     print(f"{len(clips)} recordings, {sum(clip.duration_secs for clip in clips):.0f} s, "
