@@ -24,11 +24,11 @@ class Fusion(layers.Layer):
         self.hidden = layers.Dense(width, activation="gelu", name="hidden")
         self.projection = layers.Dense(width, name="projection")
 
-    def build(self, input_shape, style_shape=None):
-        """Makes the weights; `input_shape` counts the channels of content and style together."""
+    def build(self, content_shape, style_shape=None):
+        """Makes the weights for so many channels of both."""
         if self.built:
             return
-        channels = input_shape[-1] + (0 if style_shape is None else style_shape[-1])
+        channels = content_shape[-1] + (0 if style_shape is None else style_shape[-1])
         self.hidden.build((None, None, channels + self.separator_size))
         self.projection.build((None, None, self.width))
         self.built = True

@@ -14,6 +14,7 @@ from style_transfer.signal import log_mel as log_mel_lib
 STYLES = ("vector", "spectrogram")
 ROLL_RATE = 250
 ROLL_FRAMES = round(ROLL_RATE / log_mel_lib.FRAMES_PER_SECOND)  # in one of the spectrogram
+FOLDED_ROLL = ROLL_FRAMES * piano_roll.KEYS_DEPTH
 
 
 @keras.saving.register_keras_serializable(package="style_transfer")
@@ -123,11 +124,11 @@ class PerformanceNet(keras.Model):
         style = self.style_size if self.style == "vector" else 0
         if style:
             self.style_encoder.build((None, None))
-        read = log_mel_lib.NUM_BANDS if self.style == "spectrogram" else _folded(1)
+        read = log_mel_lib.NUM_BANDS if self.style == "spectrogram" else FOLDED_ROLL
         self.embedding.build((None, None, read))
         for i, width in enumerate(self.channels):
             below = last if i == len(self.channels) - 1 else width + self.channels[i + 1]
-            self.fusions[i].build((None, None, below + _folded(1) + style))
+            self.fusions[i].build((None, None, below + FOLDED_ROLL), (None, style))
             for block in (*self._level(self.encoder, i), *self._level(self.decoder, i)):
                 block.build((None, None, width))
             if i:
@@ -151,7 +152,7 @@ class PerformanceNet(keras.Model):
         """
         style = x["style"] if "style" in x else self.encode_style(x["style_audio"])
         roll = x["roll"]
-        shape = (-1, roll.shape[1] // ROLL_FRAMES, ROLL_FRAMES * roll.shape[2])
+        shape = (-1, roll.shape[1] // ROLL_FRAMES, FOLDED_ROLL)
         roll = ops.reshape(roll, shape)
         rolls = list(itertools.accumulate(self.down, lambda above, _: _halved(above), initial=roll))
         if self.style == "vector":
@@ -205,10 +206,6 @@ class PerformanceNet(keras.Model):
                  "style", "style_size", "separator_size", "texture_bands", "texture_channels",
                  "texture_blocks", "texture_style")
         return {**super().get_config(), **{name: getattr(self, name) for name in names}}
-
-
-def _folded(frames):
-    return frames * ROLL_FRAMES * piano_roll.KEYS_DEPTH
 
 
 def _halved(roll):

@@ -101,7 +101,7 @@ class Vocoder(keras.Model):
 
         Args:
             log_mel: `[frames, NUM_BANDS]`.
-            chunk_frames: How many frames' audio is made at once.
+            chunk_frames: How many frames' audio is made at once, more than `OVERLAP_FRAMES`.
 
         Returns:
             NumPy, `[frames * HOP_SAMPLES]`.
@@ -115,8 +115,8 @@ class Vocoder(keras.Model):
             controls = self.with_phases(
                 {name: value[:, start - begin:stop - begin] for name, value in controls.items()},
                 before)
-            # The next chunk begins where frames of this one are made again.
-            before = controls["phase_cycles"][:, last - OVERLAP_FRAMES - 1 - start]
+            if last < total:  # the next chunk begins with the last frames of this one
+                before = controls["phase_cycles"][:, last - OVERLAP_FRAMES - 1 - start]
             controls = self.with_silence(controls, OVERLAP_FRAMES - (first - start),
                                          OVERLAP_FRAMES - (stop - last))
             parts.append(np.asarray(self.get_signal(controls, first))[0])
