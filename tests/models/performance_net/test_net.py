@@ -117,7 +117,8 @@ class Told(keras.Model):
         self.name_of_input = name_of_input
 
     def call(self, x):
-        return keras.ops.repeat(keras.ops.mean(x[self.name_of_input], axis=1)[:, None, :1], 2, axis=1)
+        mean = keras.ops.mean(x[self.name_of_input], axis=1)
+        return keras.ops.repeat(mean[:, None, :1], 2, axis=1)
 
 
 @pytest.mark.parametrize(("heard", "deaf"), [("roll", "style"), ("style_audio", "content")])
