@@ -35,7 +35,7 @@ class PerformanceNetHparams(hparams_lib.Hparams):
     style_secs: float = 8.0
     sample_rate: int = 16_000
     roll_rate: int = 250
-    channels: tuple[int, ...] = (192, 224, 256, 320)
+    channels: tuple[int, ...] = (160, 192, 224, 256)
     blocks_per_level: int = 1
     kernel_size: int = 7
     expansion: int = 2

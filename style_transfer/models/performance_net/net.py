@@ -49,7 +49,7 @@ class PerformanceNet(keras.Model):
     seed meant it.
     """
 
-    def __init__(self, channels=(192, 224, 256, 320), blocks_per_level=1, kernel_size=7,
+    def __init__(self, channels=(160, 192, 224, 256), blocks_per_level=1, kernel_size=7,
                  expansion=2, normalization="layer", style="vector", style_size=64,
                  separator_size=4, texture_bands=(2, 4, 8), texture_channels=64,
                  texture_blocks=1, texture_style=True, **kwargs):

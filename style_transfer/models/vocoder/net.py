@@ -96,16 +96,31 @@ class Vocoder(keras.Model):
         first = keras.random.randint((), 0, NOISE_FRAMES, seed=self.random) if training else 0
         return self.get_signal(self.with_silence(self.with_phases(controls)), first)
 
-    def play(self, log_mel, chunk_frames=CHUNK_FRAMES):
-        """Audio of a spectrogram of any length, the same as `call` gives, in little memory.
+    def play(self, log_mel, chunk_frames=CHUNK_FRAMES, rounds=log_mel_lib.POLISH_ROUNDS):
+        """Audio of a spectrogram of any length, in little memory.
 
         Args:
             log_mel: `[frames, NUM_BANDS]`.
             chunk_frames: How many frames' audio is made at once, more than `OVERLAP_FRAMES`.
+            rounds: Of `log_mel.polished`; with 0 it is what `call` gives.
 
         Returns:
             NumPy, `[frames * HOP_SAMPLES]`.
         """
+        log_mel = np.asarray(log_mel)
+        audio = self._played(log_mel, chunk_frames)
+        hop, total, margin = log_mel_lib.HOP_SAMPLES, len(log_mel), log_mel_lib.polish_reach(rounds)
+        parts = []
+        for first in range(0, total, chunk_frames) if rounds else ():
+            last = min(first + chunk_frames, total)
+            begin, end = max(0, first - margin), min(total, last + margin)
+            part = log_mel_lib.polished(audio[None, begin * hop:end * hop],
+                                        log_mel[None, begin:end], rounds)
+            parts.append(np.asarray(part)[0, (first - begin) * hop:(last - begin) * hop])
+        return np.concatenate(parts) if rounds else audio
+
+    def _played(self, log_mel, chunk_frames):
+        """What `call` gives, chunk by chunk."""
         total, before, parts = len(log_mel), None, []
         for first in range(0, total, chunk_frames):
             last = min(first + chunk_frames, total)

@@ -10,6 +10,7 @@ from style_transfer.models.vocoder.net import Vocoder
 from style_transfer.signal import log_mel
 from tests import model_case
 
+FRAMES = 100
 TINY = {"width": 8, "num_blocks": 2, "kernel_size": 3, "expansion": 2}
 
 
@@ -24,7 +25,7 @@ def model():
 @pytest.fixture(scope="module")
 def music():
     rng = np.random.default_rng(0)
-    time = np.arange(40 * 256) / log_mel.SAMPLE_RATE
+    time = np.arange(FRAMES * 256) / log_mel.SAMPLE_RATE
     audio = sum(0.1 * np.sin(2 * np.pi * hz * time) for hz in (220, 554, 1318))
     return np.asarray(log_mel.of_audio((audio + rng.normal(0, 0.01, len(time)))[None].astype("f")))
 
@@ -48,20 +49,28 @@ def test_a_sine_has_its_frequency_and_amplitude_without_beats(model, hz):
 
 def test_chunks_of_any_size_give_what_the_whole_gives(model, music):
     whole = np.asarray(model(music))[0]
-    assert whole.shape == (40 * 256,) and np.abs(whole).max() > 0.01
-    for chunk in (3, 16, 100):
-        np.testing.assert_allclose(model.play(music[0], chunk), whole, atol=2e-4)
+    assert whole.shape == (FRAMES * 256,) and np.abs(whole).max() > 0.01
+    for chunk in (3, 40, 200):
+        np.testing.assert_allclose(model.play(music[0], chunk, rounds=0), whole, atol=2e-4)
+    polished = np.asarray(log_mel.polished(whole[None], music))[0]
+    np.testing.assert_allclose(model.play(music[0], 40), polished, atol=1e-3)
+
+
+def test_polished_audio_is_nearer_to_its_spectrogram(model, music):
+    errors = [np.abs(np.asarray(log_mel.of_audio(model.play(music[0], rounds=rounds)[None])) -
+                     music).mean() for rounds in (0, 1, 4)]
+    assert errors[0] > 1.2 * errors[1] > 1.2 * errors[2]
 
 
 def test_the_graph_plays_what_the_library_plays(model, music):
-    vocoding = Vocoding(model, window_frames=8)
-    play = tf.function(vocoding, autograph=False, input_signature=[tf.TensorSpec([None, 160])])
-    whole = np.asarray(model(music))[0]
-    for frames in (40, 33):
-        made = play(music[0, :frames]).numpy()
-        assert made.shape == (frames * 256,)
-        np.testing.assert_allclose(made[:-1024], model.play(music[0, :frames])[:-1024], atol=2e-4)
-    np.testing.assert_allclose(made[:20 * 256], whole[:20 * 256], atol=2e-4)
+    for rounds, end in ((0, 4), (1, log_mel.polish_reach(1) + 4)):
+        play = tf.function(Vocoding(model, window_frames=8, rounds=rounds), autograph=False,
+                           input_signature=[tf.TensorSpec([None, 160])])
+        for frames in (FRAMES, 61):
+            made = play(music[0, :frames]).numpy()
+            assert made.shape == (frames * 256,)
+            np.testing.assert_allclose(made[:-end * 256], model.play(
+                music[0, :frames], rounds=rounds)[:-end * 256], atol=1e-3)
 
 
 def test_noise_is_the_same_again_and_new_in_training(model, music):
