@@ -18,7 +18,11 @@ FRAMES_PER_SECOND = 50
 # Times on the edge of two frames are rounded: by up to 3e-5 frames in float32 after ten seconds.
 EDGE_FRAMES = 1e-4
 NUM_PEDALS = 3
-ROLL_DEPTH = 2 * NUM_KEYS + NUM_PEDALS
+KEYS_DEPTH = 2 * NUM_KEYS
+ROLL_DEPTH = KEYS_DEPTH + NUM_PEDALS
+DECAY_SECS = (3.0, 0.1)  # of `decayed`, to 1/e, from the lowest key to the highest
+MIN_DECAYED = 1e-4
+TAIL_SECS = 1.0  # that neural synthesizers play behind the last damper
 PEDAL_CCS = SUSTAIN_CC, SOSTENUTO_CC, SOFT_CC = 64, 66, 67
 SUSTAIN, SOSTENUTO, SOFT = range(NUM_PEDALS)
 PEDAL_DOWN = 64
@@ -232,6 +236,66 @@ def roll(table, start_secs, num_frames, frames_per_second=FRAMES_PER_SECOND, xp=
     return xp.concatenate([
         xp.reshape(xp.asarray(onsets, np.float32), shape),
         xp.reshape(xp.asarray(sounding, np.float32), shape), table.pedals.at(times, xp)], axis=-1)
+
+
+def keys_roll(table, start_frame, frames, roll_rate, decays=False):
+    """The roll that neural synthesizers read.
+
+    Args:
+        table: A `NoteTable`.
+        start_frame: First frame, on the grid that begins with the performance; may be negative.
+        frames: How many.
+        roll_rate: Frames per second.
+        decays: Whether what sounds dies away as `decayed` says.
+
+    Returns:
+        float32 `[frames, 176]`: velocities in the frames that hold an onset, 88 keys; velocities of
+        what sounds, pedals applied, 88 keys. Frame `f` covers samples `f * hop` to `(f + 1) * hop`.
+    """
+    values = roll(table, start_frame / roll_rate, frames, roll_rate)[:, :KEYS_DEPTH]
+    if not decays:
+        return values
+    onset = frame_of(table.onset_secs, roll_rate) - start_frame
+    before = np.full(NUM_KEYS, -np.inf)
+    np.maximum.at(before, table.key[onset < 0], onset[onset < 0])
+    return decayed(values, roll_rate, before)
+
+
+def decayed(values, roll_rate, before=0, xp=np):
+    """A roll in which what sounds dies away from its onset as strings do, more or less.
+
+    A model that makes sound of it need not remember when each key was struck. Real pianos differ
+    from these decays by far less than from none: `DECAY_SECS`, to 1/e, from the lowest key to the
+    highest.
+
+    Args:
+        values: `[..., frames, 176]` from `keys_roll`.
+        roll_rate: Frames per second.
+        before: Frames, negative, at which keys were struck that sound from the beginning, `[88]`;
+            0 takes the first for all.
+        xp: See `arrays`.
+
+    Returns:
+        float32 `[..., frames, 176]`; what sounds is never 0.
+    """
+    onsets, sounding = values[..., :NUM_KEYS], values[..., NUM_KEYS:]
+    struck = xp.swapaxes(onsets > 0, -1, -2)
+    row = xp.reshape(struck, (-1,))  # one key behind the other
+    place = xp.arange(xp.size(row))
+    latest = xp.concatenate([xp.asarray([-1]), xp.flatnonzero(row)])
+    since = place - xp.take(latest, xp.cumsum(xp.asarray(row, np.int32)))
+    since = xp.reshape(xp.asarray(since, np.float32), xp.shape(struck))
+    frame = xp.asarray(xp.arange(xp.shape(values)[-2]), np.float32)
+    rates, before = (np.reshape(value, (-1, 1)).astype(np.float32)
+                     for value in (-1 / (decay_secs() * roll_rate), before))
+    ages = xp.where(since > frame, frame - before, since)
+    shares = xp.maximum(xp.exp(ages * rates), MIN_DECAYED)
+    return xp.concatenate([onsets, sounding * xp.swapaxes(shares, -1, -2)], axis=-1)
+
+
+def decay_secs():
+    """Time in which each key's sound falls to 1/e in `decayed`, seconds, `[88]`."""
+    return np.geomspace(*DECAY_SECS, NUM_KEYS)
 
 
 def frame_of(secs, frames_per_second=FRAMES_PER_SECOND):

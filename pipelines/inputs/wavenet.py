@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from style_transfer.models.wavenet import inputs
+from style_transfer import piano_roll
 from style_transfer.pipelines.inputs import crops as crops_lib
 from style_transfer.pipelines.inputs.streams import check_positive, load_references, make_stream
 from style_transfer.pipelines.inputs.wavenet_crops import WaveNetCrops, WaveNetSettings
@@ -86,7 +86,7 @@ def _specs(settings, probe):
     import tensorflow as tf
 
     audio = tf.TensorSpec((settings.crop_samples,), tf.float32)
-    roll = tf.TensorSpec((settings.num_frames, inputs.ROLL_FEATURES), tf.float32)
+    roll = tf.TensorSpec((settings.num_frames, piano_roll.KEYS_DEPTH), tf.float32)
     x = {"audio": audio, "roll": roll, "start_sample": tf.TensorSpec((), tf.int32)}
     if settings.piano == "id":
         x["piano_id"] = tf.TensorSpec((), tf.int32)
@@ -96,4 +96,6 @@ def _specs(settings, probe):
         x["style_audio"] = tf.TensorSpec((settings.style_samples,), tf.float32)
     if settings.with_pieces:
         x["piece"] = tf.TensorSpec((), tf.int32)
+        if settings.piano == "clip":
+            x["timbre"] = tf.TensorSpec((), tf.int32)
     return x, {"audio": audio, "roll": roll}

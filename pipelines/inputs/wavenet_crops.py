@@ -36,8 +36,9 @@ class WaveNetSettings:
             before it, or its end and silence after it, which random crops seldom do and generation
             always does; for `none` and `id`: others must not share notes with the clip that tells
             of the piano.
-        decays: Whether what sounds in rolls dies away, see `wavenet.inputs.decayed`.
-        with_pieces: Whether inputs hold `piece`, equal for crops of the same music.
+        decays: Whether what sounds in rolls dies away, see `piano_roll.decayed`.
+        with_pieces: Whether inputs hold `piece`, equal for crops of the same music, and beside
+            clips `timbre`, equal for crops of the same piano.
         seed: Of everything random.
     """
 
@@ -149,9 +150,11 @@ class WaveNetCrops:
             piano["piano_id"] = np.int32(self.pianos.index(reference.timbre_id))
         if settings.with_pieces:
             piano["piece"] = np.int32(self._pieces.index(reference.piece_id))
+            if settings.piano == "clip":
+                piano["timbre"] = np.int32(self.pianos.index(reference.timbre_id))
         audio = examples.read_audio(reference, start * settings.hop, settings.crop_samples)
         audio = np.clip(audio * self._gains[reference.timbre_id], -1, 1)
-        roll = inputs.roll(examples.read_notes(reference), start, settings.num_frames,
+        roll = piano_roll.keys_roll(examples.read_notes(reference), start, settings.num_frames,
                            settings.roll_rate, settings.decays)
         x = {"audio": audio, "roll": roll, "start_sample": np.int32(start * settings.hop), **piano}
         return x, {"audio": audio, "roll": roll}

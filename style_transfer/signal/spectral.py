@@ -191,7 +191,8 @@ def _window_energy(frame_size, hop_size, num_frames):
 
 
 def griffin_lim(magnitude, num_samples: int | None = None, iterations: int = 32,
-                momentum: float = 0.99, overlap: float = 0.75, center: bool = False, seed: int = 0):
+                momentum: float = 0.99, overlap: float = 0.75, center: bool = False, seed: int = 0,
+                start=None):
     """Audio with a given magnitude spectrogram, its phase found by alternating projections.
 
     Args:
@@ -203,6 +204,7 @@ def griffin_lim(magnitude, num_samples: int | None = None, iterations: int = 32,
         overlap: As given to `compute_mag`.
         center: As given to `compute_mag`.
         seed: Seed of the random first phase.
+        start: Audio of which the first phase is taken instead, as long as all frames cover.
 
     Returns:
         Shape `[batch, num_samples]`.
@@ -213,8 +215,11 @@ def griffin_lim(magnitude, num_samples: int | None = None, iterations: int = 32,
     hop_size = _hop_size(frame_size, overlap)
     num_frames = magnitude.shape[1]
     covered = (num_frames - 1) * hop_size + (0 if center else frame_size)
-    phase = np.random.default_rng(seed).uniform(-np.pi, np.pi, magnitude.shape[1:])
-    direction = ops.cos(phase.astype(np.float32)), ops.sin(phase.astype(np.float32))
+    if start is None:
+        phase = np.random.default_rng(seed).uniform(-np.pi, np.pi, magnitude.shape[1:])
+        direction = ops.cos(phase.astype(np.float32)), ops.sin(phase.astype(np.float32))
+    else:
+        direction = _unit(stft(start, frame_size, overlap, pad_end=False, center=center))
     previous = 0.0, 0.0
     for _ in range(iterations):
         estimate = tuple(magnitude * part for part in direction)
@@ -223,10 +228,15 @@ def griffin_lim(magnitude, num_samples: int | None = None, iterations: int = 32,
         ahead = [
             new + momentum * (new - old) for new, old in zip(rebuilt, previous, strict=True)
         ]
-        norm = ops.sqrt(ops.square(ahead[0]) + ops.square(ahead[1]) + MIN_POWER)
-        direction, previous = tuple(part / norm for part in ahead), rebuilt
+        direction, previous = _unit(ahead), rebuilt
     estimate = tuple(magnitude * part for part in direction)
     return istft(estimate, frame_size, overlap, num_samples, center)
+
+
+def _unit(spectrum):
+    """Real and imaginary parts of magnitude 1."""
+    norm = ops.sqrt(ops.square(spectrum[0]) + ops.square(spectrum[1]) + MIN_POWER)
+    return tuple(part / norm for part in spectrum)
 
 
 # Spectrograms ----------------------------------------------------------------------------------

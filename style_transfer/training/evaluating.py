@@ -171,3 +171,23 @@ def _mean_of_clip(value):
 
 def _clip(values, index):
     return tree.map_structure(lambda value: value[index], values)
+
+
+def derangement(pieces):
+    """Gives each clip of a batch another one, of other music or on another piano.
+
+    Args:
+        pieces: What music each clip is of, or what piano, int `[batch]`.
+
+    Returns:
+        Index of the other clip, int `[batch]`, a permutation; and where it is of another piece,
+        boolean `[batch]`: everywhere, unless one piece has more than half of the clips.
+    """
+    pieces = np.asarray(pieces)
+    if not len(pieces):
+        return np.zeros(0, int), np.zeros(0, bool)
+    by_piece = np.argsort(pieces, kind="stable")
+    largest = int(np.bincount(np.unique(pieces, return_inverse=True)[1]).max())
+    order = np.empty(len(pieces), int)
+    order[by_piece] = np.roll(by_piece, -largest)
+    return order, pieces[order] != pieces

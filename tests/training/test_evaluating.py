@@ -176,3 +176,20 @@ def test_every_step_of_every_sequence_counts_the_same():
     assert found["loss"] == pytest.approx(-picked[valid].mean(), rel=1e-5)
     right = (logits.argmax(axis=-1) == target["labels"])[valid]
     assert found["accuracy"] == pytest.approx(right.mean(), rel=1e-5)
+
+
+@pytest.mark.parametrize("pieces", [[0, 1], [3, 3, 1, 1], [5, 1, 5, 2, 5, 9], list(range(7)),
+                                    [2, 2, 2, 0, 0, 7, 7]])
+def test_a_derangement_gives_each_clip_another_piece(pieces):
+    order, is_other = evaluating.derangement(pieces)
+    assert sorted(order) == list(range(len(pieces)))
+    assert is_other.all()
+    assert all(pieces[other] != piece for other, piece in zip(order, pieces, strict=True))
+
+
+def test_clips_of_a_piece_that_has_most_of_the_batch_may_stay_without_another():
+    order, is_other = evaluating.derangement([4, 4, 4, 1])
+    assert sorted(order) == [0, 1, 2, 3] and is_other.sum() == 2 and is_other[3]
+    assert not evaluating.derangement([4])[1].any()
+    assert not evaluating.derangement([4, 4, 4])[1].any()
+    assert not len(evaluating.derangement([])[0])

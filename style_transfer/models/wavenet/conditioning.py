@@ -3,31 +3,11 @@
 import numpy as np
 from keras import ops, tree
 
-from style_transfer.models.wavenet import pictures
+from style_transfer import pictures
 from style_transfer.training import evaluating, summaries
 
 MAX_EXAMPLES = 2
 SAMPLE_SEED = 0
-
-
-def derangement(pieces):
-    """Gives each clip of a batch another one, of other music.
-
-    Args:
-        pieces: What music each clip is of, int `[batch]`.
-
-    Returns:
-        Index of the other clip, int `[batch]`, a permutation; and where it is of another piece,
-        boolean `[batch]`: everywhere, unless one piece has more than half of the clips.
-    """
-    pieces = np.asarray(pieces)
-    if not len(pieces):
-        return np.zeros(0, int), np.zeros(0, bool)
-    by_piece = np.argsort(pieces, kind="stable")
-    largest = int(np.bincount(np.unique(pieces, return_inverse=True)[1]).max())
-    order = np.empty(len(pieces), int)
-    order[by_piece] = np.roll(by_piece, -largest)
-    return order, pieces[order] != pieces
 
 
 class ConditioningProbe:
@@ -60,7 +40,7 @@ class ConditioningProbe:
         if missing > 0:
             self._to_hear.append({name: value[:missing] for name, value in
                                   {**x, "audio": y["audio"] if isinstance(y, dict) else y}.items()})
-        order, is_other = derangement(x.get("piece", np.arange(count)))
+        order, is_other = evaluating.derangement(x.get("piece", np.arange(count)))
         if not is_other.any():
             return
         right = self._score(x, y)

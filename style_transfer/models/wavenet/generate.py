@@ -21,7 +21,6 @@ __all__ = ["Options", "generate", "played"]
 
 BATCH = 8
 SPECTRAL_FRAMES = 1000  # that `SpectralWaveNet` makes in one pass of all pieces, margins aside
-TAIL_SECS = 1.0
 PROGRESS_EVERY_SECS = 1.0
 
 
@@ -151,7 +150,7 @@ def played(model, content, style, options, sample_rate, seed=0):
 
 def _read(model, path, target, recording, options, say=None):
     table = content_lib.content_notes(path, tracks=options.tracks, say=say)
-    secs = options.length_secs or table.end_secs + TAIL_SECS
+    secs = options.length_secs or table.end_secs + piano_roll.TAIL_SECS
     samples = None
     if recording is not None:
         samples = inputs.at_level(audio_lib.load(recording, model.sample_rate)).samples
@@ -174,9 +173,10 @@ def _made(model, pieces, piano, options, report):
     # Behind each piece is silence as far as it hears, whether others last longer or not.
     ahead = model.context_reach + 1 if is_sampled else model.reach
     rolls = np.zeros((len(pieces), max(piece.num_frames for piece in pieces) + ahead,
-                      inputs.ROLL_FEATURES), np.float32)
+                      piano_roll.KEYS_DEPTH), np.float32)
     for roll, piece in zip(rolls, pieces, strict=True):
-        roll[:piece.num_frames] = inputs.roll(piece.table, 0, piece.num_frames, model.roll_rate)
+        roll[:piece.num_frames] = piano_roll.keys_roll(piece.table, 0, piece.num_frames,
+                                                       model.roll_rate)
     pianos = None if piano is None else np.repeat(np.asarray(piano)[None], len(pieces), axis=0)
     if is_sampled:
         made, took = _sampled(model, rolls, pieces, pianos, options, report)
@@ -204,7 +204,7 @@ def _at_once(model, rolls, pianos, report):
     It is made in parts that overlap by all that a sample depends on.
     """
     begun = time.monotonic()
-    rolls = inputs.decayed(rolls, model.roll_rate)
+    rolls = piano_roll.decayed(rolls, model.roll_rate)
     hop, total, margin = model.hop, rolls.shape[1], model.reach
     noise = np.repeat(model.noise(total * hop), len(rolls), axis=0)
     step = max(1, SPECTRAL_FRAMES // len(rolls))
@@ -255,7 +255,7 @@ def _sampled(model, rolls, pieces, pianos, options, report):
 
 
 def _write(model, piece, roll, samples, options, report):
-    from style_transfer.models.wavenet import pictures
+    from style_transfer import pictures
 
     audio = audio_lib.Audio(samples, model.sample_rate)
     audio_lib.save(piece.target, audio)
@@ -264,6 +264,6 @@ def _write(model, piece, roll, samples, options, report):
         primer_secs = 0.0
         if piece.recording is not None and not options.teacher_forced:
             primer_secs = options.primer_secs
-        pictures.save_picture(piece.target.with_suffix(".png"), roll, model.roll_rate,
+        pictures.save_roll_picture(piece.target.with_suffix(".png"), roll, model.roll_rate,
                               audio, primer_secs, piece.target.stem)
     report(f"wrote {piece.target}: {audio.duration_secs:.1f} s")

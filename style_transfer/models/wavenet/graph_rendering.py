@@ -2,11 +2,11 @@
 
 import tensorflow as tf
 
+from style_transfer import piano_roll
 from style_transfer.graph import arrays
 from style_transfer.graph import windows as windows_lib
 from style_transfer.graph.batches import each
 from style_transfer.graph.windows import Windows
-from style_transfer.models.wavenet import inputs
 
 WINDOW_FRAMES = 256  # made of each window
 
@@ -34,7 +34,7 @@ class Renderer:
         """
         model, size, hop = self.model, self.windows.size, self.model.hop
         frames = tf.shape(roll)[0]
-        roll = inputs.decayed(roll, model.roll_rate, xp=arrays)
+        roll = piano_roll.decayed(roll, model.roll_rate, xp=arrays)
         played = self.windows.played(frames[None])
         roll = tf.pad(roll, [[0, played[0] - frames], [0, 0]])[None]
         noise = tf.reshape(model.noise(played[0] * hop), [1, -1, hop])

@@ -9,10 +9,7 @@ from style_transfer import files, piano_roll
 
 LEVEL_DB = -20.0  # RMS of the sounding parts of a piano's recordings, dB full scale
 STYLE_LEVEL_DB = -25.0  # RMS of clips that tell of a piano
-ROLL_FEATURES = 2 * piano_roll.NUM_KEYS
 STYLE_BATCH = 16
-DECAY_SECS = (3.0, 0.1)
-MIN_DECAYED = 1e-4
 
 
 def num_frames(num_samples, hop):
@@ -20,71 +17,11 @@ def num_frames(num_samples, hop):
     return -(-num_samples // hop)
 
 
-def roll(table, start_frame, frames, roll_rate, decays=False):
-    """The roll that conditions a WaveNet.
-
-    Args:
-        table: A `NoteTable`.
-        start_frame: First frame, on the grid that begins with the performance; may be negative.
-        frames: How many.
-        roll_rate: Frames per second.
-        decays: Whether what sounds dies away as `decayed` says.
-
-    Returns:
-        float32 `[frames, 176]`: velocities in the frames that hold an onset, 88 keys; velocities of
-        what sounds, pedals applied, 88 keys. Frame `f` covers samples `f * hop` to `(f + 1) * hop`.
-    """
-    values = piano_roll.roll(table, start_frame / roll_rate, frames, roll_rate)[:, :ROLL_FEATURES]
-    if not decays:
-        return values
-    onset = piano_roll.frame_of(table.onset_secs, roll_rate) - start_frame
-    before = np.full(piano_roll.NUM_KEYS, -np.inf)
-    np.maximum.at(before, table.key[onset < 0], onset[onset < 0])
-    return decayed(values, roll_rate, before)
-
-
-def decayed(values, roll_rate, before=0, xp=np):
-    """A roll in which what sounds dies away from its onset as strings do, more or less.
-
-    A model that makes sound of it need not remember when each key was struck. Real pianos differ
-    from these decays by far less than from none: `DECAY_SECS`, to 1/e, from the lowest key to the
-    highest.
-
-    Args:
-        values: `[..., frames, 176]` from `roll`.
-        roll_rate: Frames per second.
-        before: Frames, negative, at which keys were struck that sound from the beginning, `[88]`;
-            0 takes the first for all.
-        xp: See `arrays`.
-
-    Returns:
-        float32 `[..., frames, 176]`; what sounds is never 0.
-    """
-    onsets, sounding = values[..., :piano_roll.NUM_KEYS], values[..., piano_roll.NUM_KEYS:]
-    struck = xp.swapaxes(onsets > 0, -1, -2)
-    row = xp.reshape(struck, (-1,))  # one key behind the other
-    place = xp.arange(xp.size(row))
-    latest = xp.concatenate([xp.asarray([-1]), xp.flatnonzero(row)])
-    since = place - xp.take(latest, xp.cumsum(xp.asarray(row, np.int32)))
-    since = xp.reshape(xp.asarray(since, np.float32), xp.shape(struck))
-    frame = xp.asarray(xp.arange(xp.shape(values)[-2]), np.float32)
-    rates, before = (np.reshape(value, (-1, 1)).astype(np.float32)
-                     for value in (-1 / (decay_secs() * roll_rate), before))
-    ages = xp.where(since > frame, frame - before, since)
-    shares = xp.maximum(xp.exp(ages * rates), MIN_DECAYED)
-    return xp.concatenate([onsets, sounding * xp.swapaxes(shares, -1, -2)], axis=-1)
-
-
-def decay_secs():
-    """Time in which each key's sound falls to 1/e in `decayed`, seconds, `[88]`."""
-    return np.geomspace(*DECAY_SECS, piano_roll.NUM_KEYS)
-
-
 def table_of_roll(values, roll_rate):
     """The notes that begin in a roll, to its frames' precision: a `NoteTable`.
 
     Args:
-        values: `[frames, 176]` from `roll`.
+        values: `[frames, 176]` from `piano_roll.keys_roll`.
         roll_rate: Frames per second.
     """
     onsets = values[:, :piano_roll.NUM_KEYS]

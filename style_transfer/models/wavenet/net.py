@@ -14,9 +14,8 @@ from keras import layers, ops
 from style_transfer.models.wavenet import layers as blocks
 from style_transfer.models.wavenet import mixtures
 from style_transfer.models.wavenet.prediction import HarmonicPredictor
-from style_transfer.piano_roll import NUM_KEYS
+from style_transfer.piano_roll import KEYS_DEPTH, NUM_KEYS
 
-ROLL_FEATURES = 176
 OUTPUTS = ("mixture", "mulaw")
 AUXILIARIES = ("none", "transcription", "spectral")
 BOTTLENECKS = (None, "argmax")
@@ -93,7 +92,7 @@ class WaveNet(keras.Model):
     sizes of midi2wave; scheduled sampling in parallel: Duckworth et al., 2019.
     """
 
-    def __init__(self, sample_rate=16_000, roll_rate=250, roll_features=ROLL_FEATURES,
+    def __init__(self, sample_rate=16_000, roll_rate=250, roll_features=KEYS_DEPTH,
                  num_layers=22, dilation_cycle=12, kernel_size=2, residual_channels=32,
                  gate_channels=None, skip_channels=128, hidden_channels=256, output="mixture",
                  num_mixtures=10, context_layers=6, context_cycle=6, context_channels=88,
@@ -163,8 +162,8 @@ class WaveNet(keras.Model):
             if value not in choices:
                 raise ValueError(f"{name} is {value!r}, expected one of {choices}.")
         for name in ("excitation_partials", "predictor_taps"):
-            if getattr(self, name) and self.roll_features != ROLL_FEATURES:
-                raise ValueError(f"{name} needs rolls of {ROLL_FEATURES} features: onsets and "
+            if getattr(self, name) and self.roll_features != KEYS_DEPTH:
+                raise ValueError(f"{name} needs rolls of {KEYS_DEPTH} features: onsets and "
                                  f"sounding keys; roll_features is {self.roll_features}.")
         if self.predictor_taps and (self.output_kind != "mixture" or self.bottleneck):
             raise ValueError("predictor_taps is for output=mixture without a bottleneck: classes "
@@ -237,7 +236,7 @@ class WaveNet(keras.Model):
         if self.bottleneck:
             context, shares = self._through_codes(context)
         if self.predictor_taps:
-            coefficients = self.predictor(context, x["roll"][:, :, ROLL_FEATURES // 2:])
+            coefficients = self.predictor(context, x["roll"][:, :, KEYS_DEPTH // 2:])
         return Encoded(self.condition(context), shares, coefficients)
 
     def _through_codes(self, context):

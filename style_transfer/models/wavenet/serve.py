@@ -5,12 +5,11 @@ import functools
 import tensorflow as tf
 
 from style_transfer import piano_roll
-from style_transfer.graph import arrays, clips, wav
-from style_transfer.graph import notes as notes_lib
-from style_transfer.graph.batches import each, named, rows, same_batch
+from style_transfer.graph import clips, wav
+from style_transfer.graph.batches import each, named, same_batch
 from style_transfer.graph.checks import require, require_temperature
+from style_transfer.graph.rolls import Rolls
 from style_transfer.models.wavenet import inputs
-from style_transfer.models.wavenet.generate import TAIL_SECS
 from style_transfer.models.wavenet.graph_rendering import Renderer
 from style_transfer.models.wavenet.graph_sampling import Sampler
 
@@ -19,7 +18,7 @@ MAX_SPECTRAL_SECS = 300.0
 MAX_NOTES = 30_000
 STRING, FLOATS, INTEGERS = (tf.TensorSpec([None], dtype) for dtype in (
     tf.string, tf.float32, tf.int32))
-ROLLS = tf.TensorSpec([None, None, inputs.ROLL_FEATURES])
+ROLLS = tf.TensorSpec([None, None, piano_roll.KEYS_DEPTH])
 
 
 def longest_secs(model):
@@ -27,57 +26,6 @@ def longest_secs(model):
     if hasattr(model, "receptive_field"):
         return MAX_SAMPLES / model.sample_rate
     return MAX_SPECTRAL_SECS
-
-
-class _Rolls:
-    """What is played: rolls of serialized NoteSequences, and checks of those that are given.
-
-    Args:
-        model: A `WaveNet` or `SpectralWaveNet`.
-        max_secs: Longest piece.
-        max_notes: Most notes of a piece.
-
-    Raises:
-        ValueError: The model reads other rolls than notes make.
-    """
-
-    def __init__(self, model, max_secs, max_notes):
-        features = getattr(model, "roll_features", inputs.ROLL_FEATURES)
-        if features != inputs.ROLL_FEATURES:
-            raise ValueError(f"The model reads rolls of {features} features; it can be exported "
-                             f"with {inputs.ROLL_FEATURES}, those that notes have.")
-        self.model, self.max_secs, self.max_notes = model, max_secs, max_notes
-        self._of_sequence = tf.function(self._read, autograph=False, input_signature=[
-            tf.TensorSpec([], tf.string)])
-
-    def of_sequence(self, data):
-        """Roll `[frames, 176]` of a serialized NoteSequence, as `wavenet.run` makes it."""
-        return self._of_sequence(data)
-
-    def of_sequences(self, data):
-        """Rolls `[batch, longest, 176]`, and how many frames of each count."""
-        rolls = each(self._of_sequence, data, rows(inputs.ROLL_FEATURES))
-        return rolls.to_tensor(), tf.cast(rolls.row_lengths(), tf.int32)
-
-    def checked(self, rolls):
-        """Rolls of a request, if they can be played."""
-        most = int((self.max_secs + TAIL_SECS) * self.model.roll_rate)
-        frames = tf.shape(rolls)[1]
-        # NaN is on neither side.
-        is_velocity = tf.reduce_all((rolls >= 0) & (rolls <= 1))
-        with tf.control_dependencies([
-                require((frames > 0) & (frames <= most), "roll has", frames, "frames; expected 1 "
-                        f"to {most}, {self.model.roll_rate} for each second."),
-                require(is_velocity, "roll must hold velocities between 0 and 1.")]):
-            return tf.identity(rolls)
-
-    def _read(self, data):
-        table = notes_lib.within_limits(notes_lib.note_table(data), self.max_secs, self.max_notes)
-        secs = tf.reduce_max(table.damped_secs) + TAIL_SECS
-        samples = tf.cast(tf.round(secs * self.model.sample_rate), tf.int32)
-        roll = piano_roll.roll(table, 0.0, inputs.num_frames(samples, self.model.hop),
-                               self.model.roll_rate, arrays)
-        return roll[:, :inputs.ROLL_FEATURES]
 
 
 class WaveNetServing(tf.Module):
@@ -90,15 +38,21 @@ class WaveNetServing(tf.Module):
         model: The built model.
         max_content_secs: Longest piece that is played; None for `longest_secs`.
         max_notes: Most notes of a piece.
+
+    Raises:
+        ValueError: The model reads other rolls than notes make.
     """
 
     longest_secs = staticmethod(longest_secs)
 
     def __init__(self, model, max_content_secs=None, max_notes=MAX_NOTES):
         super().__init__()
+        if model.roll_features != piano_roll.KEYS_DEPTH:
+            raise ValueError(f"The model reads rolls of {model.roll_features} features; it can be "
+                             f"exported with {piano_roll.KEYS_DEPTH}, those that notes have.")
         self.model = model
         variables = list(model.variables)
-        self._rolls = _Rolls(model, max_content_secs or longest_secs(model), max_notes)
+        self._rolls = Rolls(model, max_content_secs or longest_secs(model), max_notes)
         if model.global_size:
             encoder = inputs.style_model()
             if encoder.style_size != model.global_size:
@@ -193,9 +147,9 @@ class SpectralServing(tf.Module):
         super().__init__()
         self.model = model
         self.kept = [variable.value for variable in model.variables]
-        self._rolls = _Rolls(model, max_content_secs or longest_secs(model), max_notes)
+        self._rolls = Rolls(model, max_content_secs or longest_secs(model), max_notes)
         self._render = tf.function(Renderer(model), autograph=False, input_signature=[
-            tf.TensorSpec([None, inputs.ROLL_FEATURES]), tf.TensorSpec([None])])
+            tf.TensorSpec([None, piano_roll.KEYS_DEPTH]), tf.TensorSpec([None])])
         self._clip = tf.function(functools.partial(
             clips.clip, to_rate=model.sample_rate, level_db=inputs.STYLE_LEVEL_DB),
             autograph=False, input_signature=[tf.TensorSpec([None]), tf.TensorSpec([], tf.int32)])

@@ -5,8 +5,7 @@ from keras import layers, ops
 
 from style_transfer.layers.style_encoder import StyleEncoder
 from style_transfer.models.wavenet import layers as blocks
-from style_transfer.models.wavenet.net import ROLL_FEATURES
-from style_transfer.piano_roll import NUM_KEYS
+from style_transfer.piano_roll import KEYS_DEPTH, NUM_KEYS
 
 
 @keras.saving.register_keras_serializable(package="style_transfer")
@@ -89,7 +88,7 @@ class SpectralWaveNet(keras.Model):
         if self.built:
             return
         self.style_encoder.build((None, None))
-        self.context.build((None, None, ROLL_FEATURES))
+        self.context.build((None, None, KEYS_DEPTH))
         self.condition.build((None, None, self.context_channels))
         self.upsample.build((None, None, self.num_layers * 2 * self.channels))
         self.input_projection.build((None, None, self.num_excitations))
@@ -126,7 +125,7 @@ class SpectralWaveNet(keras.Model):
         """Plays.
 
         Args:
-            x: Dict of `roll` `[batch, frames, 176]`, what sounds as `wavenet.inputs.decayed` gives
+            x: Dict of `roll` `[batch, frames, 176]`, what sounds as `piano_roll.decayed` gives
                 it; `style_audio` `[batch, clip samples]`, the
                 piano to sound like, or its vector `style` `[batch, style_size]`; optionally
                 `start_sample` int `[batch]`, where in the piece the roll begins, `noise`

@@ -3,27 +3,11 @@ import numpy as np
 import pytest
 from keras import ops
 
+from style_transfer import piano_roll
 from style_transfer.models.wavenet import conditioning, evaluate, inputs
 from tests.pipelines import tiny_pairs
 
 RATE = 8000
-
-
-@pytest.mark.parametrize("pieces", [[0, 1], [3, 3, 1, 1], [5, 1, 5, 2, 5, 9], list(range(7)),
-                                    [2, 2, 2, 0, 0, 7, 7]])
-def test_a_derangement_gives_each_clip_another_piece(pieces):
-    order, is_other = conditioning.derangement(pieces)
-    assert sorted(order) == list(range(len(pieces)))
-    assert is_other.all()
-    assert all(pieces[other] != piece for other, piece in zip(order, pieces, strict=True))
-
-
-def test_clips_of_a_piece_that_has_most_of_the_batch_may_stay_without_another():
-    order, is_other = conditioning.derangement([4, 4, 4, 1])
-    assert sorted(order) == [0, 1, 2, 3] and is_other.sum() == 2 and is_other[3]
-    assert not conditioning.derangement([4])[1].any()
-    assert not conditioning.derangement([4, 4, 4])[1].any()
-    assert not len(conditioning.derangement([])[0])
 
 
 class Weighted(keras.Model):
@@ -88,7 +72,7 @@ class Player(keras.Model):
 def test_a_probe_listens_to_as_many_clips_as_it_is_told():
     tables = [tiny_pairs.table(2.5, seed=seed, step_secs=0.2) for seed in range(3)]
     audio = np.stack([tiny_pairs.sound(table, 2.5, RATE).samples for table in tables])
-    roll = np.stack([inputs.roll(table, 0, 625, 250) for table in tables])
+    roll = np.stack([piano_roll.keys_roll(table, 0, 625, 250) for table in tables])
     level = np.zeros((3, 1), np.float32)
 
     def result(model, clips):

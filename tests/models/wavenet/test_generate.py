@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from style_transfer import audio as audio_lib
-from style_transfer import configs, piano_roll, weights
+from style_transfer import configs, piano_roll, pictures, weights
 from style_transfer.models import base
 from style_transfer.models.wavenet import generate as run
-from style_transfer.models.wavenet import inputs, options, pictures
+from style_transfer.models.wavenet import inputs, options
 from style_transfer.models.wavenet.net import WaveNet
 from style_transfer.models.wavenet.spectral_wavenet import SpectralWaveNet
 from tests.pipelines import tiny_pairs
@@ -101,7 +101,7 @@ def test_wav_midi_and_picture_are_written_and_speed_is_said(model, pieces, tmp_p
 def test_whole_pieces_last_as_long_as_their_notes(model, pieces, tmp_path):
     _, found = made(model, [pieces / "a.mid", pieces / "b.mid"], tmp_path / "out", length_secs=None)
     for name, seed, secs in (("a", 0, 1.0), ("b", 1, 1.5)):
-        end = tiny_pairs.table(secs, seed=seed, step_secs=0.1).end_secs + run.TAIL_SECS
+        end = tiny_pairs.table(secs, seed=seed, step_secs=0.1).end_secs + piano_roll.TAIL_SECS
         assert abs(len(found[name]) / RATE - end) < 0.01
 
 

@@ -17,7 +17,6 @@ from style_transfer import configs, piano_roll
 from style_transfer.audio import Audio
 from style_transfer.configs import from_dict
 from style_transfer.models.piano_ddsp.serve import PianoServing
-from style_transfer.models.wavenet import generate as run
 from style_transfer.models.wavenet import graph_rendering as rendering
 from style_transfer.models.wavenet import graph_sampling as sampling
 from style_transfer.models.wavenet import inputs, mixtures
@@ -236,8 +235,8 @@ def test_exported_notes_are_played_as_their_rolls_are_by_the_library(served, mod
                                       **how)["audio_bytes"].numpy()
     for item, piece in enumerate(PIECES):
         table = piano_roll.note_table(piano_roll.load_midi(piece))
-        frames = inputs.num_frames(round((table.end_secs + run.TAIL_SECS) * RATE), model.hop)
-        roll = inputs.roll(table, 0, frames, model.roll_rate)
+        frames = inputs.num_frames(round((table.end_secs + piano_roll.TAIL_SECS) * RATE), model.hop)
+        roll = piano_roll.keys_roll(table, 0, frames, model.roll_rate)
         expected = by_library(monkeypatch, model, roll, 7 + item, (
             how["temperature"][item].numpy(), how["sustain_temperature"][item].numpy()),
                               {"style": style[item]})
@@ -263,7 +262,7 @@ def test_requests_that_cannot_be_played_are_refused(served, clip):
     good = {"roll": tf.constant(rolls(1, 4)), "seed": tf.constant([0]),
             "temperature": tf.constant([1.0]), "sustain_temperature": tf.constant([1.0]),
             "style": tf.zeros([1, 8])}
-    longest = int((wavenets.MAX_SAMPLES / RATE + run.TAIL_SECS) * 250)
+    longest = int((wavenets.MAX_SAMPLES / RATE + piano_roll.TAIL_SECS) * 250)
     for name, value, message in (
             ("temperature", [-1.0], "temperature must lie between"),
             ("sustain_temperature", [101.0], "temperature must lie between"),
@@ -310,7 +309,7 @@ def test_spectral_wavenets_play_in_windows_what_the_library_plays_at_once(spectr
     model, served = spectral(), spectral_served
     heard = audio_lib.at_loudness(clip, inputs.STYLE_LEVEL_DB).samples
     given = rolls(2, 150)
-    whole = np.asarray(model({"roll": inputs.decayed(given, 250),
+    whole = np.asarray(model({"roll": piano_roll.decayed(given, 250),
                               "style_audio": np.stack([heard] * 2)}))
     parts = served["transfer"](style_audio=np.pad(clip.samples, (0, 50))[None].repeat(2, axis=0),
                                style_samples=tf.constant([len(clip.samples)] * 2),
@@ -322,9 +321,9 @@ def test_spectral_wavenets_play_in_windows_what_the_library_plays_at_once(spectr
                                         content_bytes=tf.constant(PIECES))
     for piece, data in zip(PIECES, outputs["audio_bytes"].numpy(), strict=True):
         table = piano_roll.note_table(piano_roll.load_midi(piece))
-        frames = inputs.num_frames(round((table.end_secs + run.TAIL_SECS) * model.sample_rate),
-                                   model.hop)
-        roll = inputs.roll(table, 0, frames, model.roll_rate, decays=True)[None]
+        secs = table.end_secs + piano_roll.TAIL_SECS
+        frames = inputs.num_frames(round(secs * model.sample_rate), model.hop)
+        roll = piano_roll.keys_roll(table, 0, frames, model.roll_rate, decays=True)[None]
         expected = np.clip(np.asarray(model({"roll": roll, "style_audio": heard[None]}))[0], -1, 1)
         assert np.abs(from_wav(data) - expected).max() < STEP + 1e-4
 

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from style_transfer import weights
-from style_transfer.models.wavenet import evaluate, inputs
+from style_transfer import piano_roll, weights
+from style_transfer.models.wavenet import evaluate
 from style_transfer.models.wavenet.engine import generation
 from tests.pipelines import tiny_pairs
 
@@ -18,7 +18,7 @@ def model():
 def played(model):
     """Two pieces and what the model makes of them with one seed; items draw alike when alone."""
     tables = [tiny_pairs.table(SECS, seed=seed, step_secs=0.4) for seed in (1, 2)]
-    rolls = [inputs.roll(table, 0, round(SECS * model.roll_rate), model.roll_rate)[None]
+    rolls = [piano_roll.keys_roll(table, 0, round(SECS * model.roll_rate), model.roll_rate)[None]
              for table in tables]
     return tables, np.concatenate([generation.generate(model, roll, seed=7) for roll in rolls])
 

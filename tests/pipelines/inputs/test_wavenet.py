@@ -107,7 +107,7 @@ def test_the_roll_of_a_crop_is_that_of_the_whole_performance(folder):
     for epoch in range(5):
         x, y = crops.make(0, epoch)
         table = crops_table(crops, 0)
-        whole = inputs.roll(table, 0, 6 * 250, 250)
+        whole = piano_roll.keys_roll(table, 0, 6 * 250, 250)
         first = int(x["start_sample"]) // HOP
         np.testing.assert_array_equal(x["roll"], whole[first:first + len(x["roll"])])
         np.testing.assert_array_equal(y["audio"], x["audio"])
@@ -123,8 +123,9 @@ def crops_table(crops, place):
 def test_what_sounds_dies_away_alike_in_crops_and_in_whole_pieces(folder):
     still, crops = crops_of(folder), crops_of(folder, decays=True)
     table = examples.read_notes(crops.references[0])
-    whole = inputs.decayed(inputs.roll(table, 0, 6 * 250, 250), 250)
-    np.testing.assert_allclose(inputs.roll(table, 0, 6 * 250, 250, decays=True), whole, rtol=1e-6)
+    whole = piano_roll.decayed(piano_roll.keys_roll(table, 0, 6 * 250, 250), 250)
+    np.testing.assert_allclose(piano_roll.keys_roll(table, 0, 6 * 250, 250, decays=True), whole,
+                               rtol=1e-6)
     fell = 0
     for epoch in range(8):
         (x, _), (plain, _) = crops.make(0, epoch), still.make(0, epoch)
@@ -137,8 +138,8 @@ def test_what_sounds_dies_away_alike_in_crops_and_in_whole_pieces(folder):
     key = 39
     struck = np.zeros((1000, 176), np.float32)
     struck[100, key], struck[100:, 88 + key] = 0.5, 0.5
-    at = 100 + round(inputs.decay_secs()[key] * 250)
-    np.testing.assert_allclose(inputs.decayed(struck, 250)[at, 88 + key], 0.5 / np.e, rtol=5e-3)
+    at = 100 + round(piano_roll.decay_secs()[key] * 250)
+    np.testing.assert_allclose(piano_roll.decayed(struck, 250)[at, 88 + key], 0.5 / np.e, rtol=5e-3)
 
 
 def test_notes_struck_before_the_crop_are_in_the_sounding_half_only(tmp_path):
@@ -284,7 +285,7 @@ def test_wrong_settings_and_records_are_errors(folder):
 
 def test_the_notes_of_a_roll_are_those_it_was_made_of():
     table = piano_roll.note_table(piano_roll.to_sequence(tiny_pairs.table(4.0, step_secs=0.1)))
-    found = inputs.table_of_roll(inputs.roll(table, 0, 1000, 250), 250)
+    found = inputs.table_of_roll(piano_roll.keys_roll(table, 0, 1000, 250), 250)
     order, expected = np.lexsort((found.key, found.onset_secs)), np.lexsort(
         (table.key, piano_roll.frame_of(table.onset_secs, 250)))
     np.testing.assert_array_equal(found.key[order], table.key[expected])

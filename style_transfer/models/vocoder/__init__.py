@@ -1,0 +1,1 @@
+"""A vocoder: log-mel spectrograms to audio."""

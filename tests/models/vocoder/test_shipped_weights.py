@@ -1,0 +1,38 @@
+import numpy as np
+import pytest
+
+from style_transfer import audio as audio_lib
+from style_transfer import weights
+from style_transfer.evaluation import metrics
+from style_transfer.models.vocoder import generate
+from style_transfer.signal import log_mel
+from tests.pipelines import tiny_pairs
+
+RATE = log_mel.SAMPLE_RATE
+
+
+@pytest.fixture(scope="module")
+def model():
+    return weights.load("vocoder")
+
+
+@pytest.mark.parametrize("hz", [196.0, 441.3, 1108.7])
+def test_a_held_tone_keeps_its_pitch_between_multiples_of_the_frame_rate(model, hz):
+    time = np.arange(2 * RATE) / RATE
+    tone = (0.1 * np.sin(2 * np.pi * hz * time) * np.exp(-time)).astype("f")
+    made = model.play(np.asarray(log_mel.of_audio(tone[None]))[0])[RATE // 2:-RATE // 2]
+    spectrum = np.abs(np.fft.rfft(made * np.hanning(len(made)), 1 << 18))
+    heard = spectrum.argmax() * RATE / (1 << 18)
+    assert abs(1200 * np.log2(heard / hz)) < 30
+
+
+def test_a_piece_is_nearer_to_its_recording_than_by_griffin_lim(model):
+    recording = tiny_pairs.sound(tiny_pairs.table(4.0, seed=2), 4.0, RATE)
+    gain = 10 ** ((log_mel.LEVEL_DB - audio_lib.sounding_rms_db(recording)) / 20)
+    recording = audio_lib.Audio(gain * recording.samples, RATE)
+    magnitude = log_mel.to_magnitude(log_mel.of_audio(recording.samples[None]))
+    other = np.asarray(log_mel.griffin_lim(magnitude, 32))[0, :len(recording.samples)]
+    made = generate.made_again(model, recording)
+    distance, others = (metrics.all_metrics(clip, recording)["logmel_l1_60"]
+                        for clip in (made, audio_lib.Audio(other, RATE)))
+    assert distance < others
