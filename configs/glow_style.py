@@ -53,7 +53,7 @@ def build_dataset(examples_path: str, hparams: GlowStyleHparams, split: str, **o
     dataset = ss_vq_vae.build_dataset(examples_path, hparams, split, with_roll=from_notes, **others)
 
     def told(x, y):
-        wanted = ("roll" if from_notes else "content_audio", "style_audio")
+        wanted = ("roll" if from_notes else "content_audio", "style_audio", "timbre", "piece")
         return {"audio": y, **{name: x[name] for name in wanted}}, y
 
     return dataset.map(told)
@@ -69,7 +69,7 @@ CONFIG = Config(
     build_optimizer=hparams_lib.build_optimizer,
     build_dataset=build_dataset,
     build_probe=lambda hparams, model, loss: lazy(
-        "style_transfer.models.glow_style.probe:Usage")()(model, loss),
+        "style_transfer.models.glow_style.probe:SamplesProbe")()(model, loss),
     generator=lazy("style_transfer.models.glow_style.options:GENERATOR"),
     serving=lazy("style_transfer.spectrograms.serve:SpectrogramServing"),
 )

@@ -69,7 +69,7 @@ def _config(name, description, **hparams):
         build_loss=built("style_transfer.models.ss_vq_vae.loss:LogMelLoss"),
         build_optimizer=hparams_lib.build_optimizer, build_dataset=build_dataset,
         build_probe=lambda hparams, model, loss: lazy(
-            "style_transfer.models.ss_vq_vae.probe:Usage")()(model, loss),
+            "style_transfer.models.ss_vq_vae.probe:CodesProbe")()(model, loss),
         generator=lazy("style_transfer.models.ss_vq_vae.options:GENERATOR"),
         serving=lazy("style_transfer.spectrograms.serve:SpectrogramServing"))
 

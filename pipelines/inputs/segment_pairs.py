@@ -14,7 +14,6 @@ from style_transfer.pipelines.inputs.transcription_crops import RecordingChange
 from style_transfer.pipelines.records import examples
 from style_transfer.signal.log_mel import FRAMES_PER_SECOND, HOP_SAMPLES, LEVEL_DB, SAMPLE_RATE
 
-ROLL_FEATURES = 2 * piano_roll.NUM_KEYS
 SILENT_DB = -30.0  # of a part, relative to its recording
 _TRIES = 8
 CONTENT_CHANGE = RecordingChange(gain_db=(-6.0, 6.0), eq_probability=0.8, eq_db=8.0, eq_tilt_db=6.0,
@@ -69,6 +68,9 @@ class SegmentPairs:
     def __init__(self, references: Sequence[examples.Reference], settings: SegmentSettings):
         """Examples of the recordings of a split."""
         self.references, self.settings = references, settings
+        self._timbres, self._pieces = (
+            sorted({getattr(reference, name) for reference in references})
+            for name in ("timbre_id", "piece_id"))
         needed = settings.crop_samples + settings.style_samples
         self.eligible = [i for i, reference in enumerate(references)
                          if reference.num_samples >= needed]
@@ -83,8 +85,9 @@ class SegmentPairs:
 
         Returns:
             Inputs: `content_audio` `[crop_samples]`, `style_audio` `[style_samples]` of another
-            part, and with notes `roll` `[num_frames, 176]`. The target: the content as it was
-            recorded. All recordings are at one level.
+            part, `timbre` and `piece`, which number instruments and music, and with notes `roll`
+            `[num_frames, 176]`. The target: the content as it was recorded. All recordings are at
+            one level.
         """
         settings = self.settings
         rng = np.random.default_rng([settings.seed, epoch, place, repetition])
@@ -99,11 +102,13 @@ class SegmentPairs:
         content = target
         if settings.change is not None:
             content = np.clip(settings.change.apply(target, SAMPLE_RATE, rng), -1, 1)
-        x = {"content_audio": content, "style_audio": style}
+        x = {"content_audio": content, "style_audio": style,
+             "timbre": np.int32(self._timbres.index(reference.timbre_id)),
+             "piece": np.int32(self._pieces.index(reference.piece_id))}
         if settings.with_roll:
             x["roll"] = piano_roll.roll(
                 examples.read_notes(reference), begins[0] / SAMPLE_RATE, settings.num_frames,
-                FRAMES_PER_SECOND)[:, :ROLL_FEATURES]
+                FRAMES_PER_SECOND)[:, :piano_roll.KEYS_DEPTH]
         return x, target
 
     def _begins(self, reference, rng):
@@ -156,8 +161,9 @@ def make_dataset(examples_path: str | Sequence[str], split: str, *, settings: Se
                          "style_secs.")
     specs = {"content_audio": tf.TensorSpec((settings.crop_samples,), tf.float32),
              "style_audio": tf.TensorSpec((settings.style_samples,), tf.float32)}
+    specs |= {name: tf.TensorSpec((), tf.int32) for name in ("timbre", "piece")}
     if settings.with_roll:
-        specs["roll"] = tf.TensorSpec((settings.num_frames, ROLL_FEATURES), tf.float32)
+        specs["roll"] = tf.TensorSpec((settings.num_frames, piano_roll.KEYS_DEPTH), tf.float32)
     return make_stream(
         pairs.make, (specs, tf.TensorSpec((settings.crop_samples,), tf.float32)),
         len(pairs.eligible), batch_size=batch_size, seed=settings.seed, shuffle=repeat,

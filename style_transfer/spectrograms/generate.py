@@ -5,7 +5,7 @@ import time
 
 from style_transfer import audio as audio_lib
 from style_transfer import content as content_lib
-from style_transfer import files, recordings
+from style_transfer import files, piano_roll, recordings
 from style_transfer.measure.clip import MIN_CLIP_SECS, SILENCE_PEAK_DB
 from style_transfer.signal import log_mel
 from style_transfer.spectrograms import making, vocoding
@@ -94,7 +94,7 @@ def features(model, content, **content_options):
     """What a model is told of a content, `[frames, features]`."""
     if not model.hears:
         table = content_lib.content_notes(content, **content_options)
-        samples = int((table.end_secs + neutral_piano.TAIL_SECS) * log_mel.SAMPLE_RATE)
+        samples = int((table.end_secs + piano_roll.TAIL_SECS) * log_mel.SAMPLE_RATE)
         return making.roll(table, log_mel.num_frames(samples))
     if content_lib.is_recording(content):
         heard = audio_lib.load(content, log_mel.SAMPLE_RATE)

@@ -7,7 +7,6 @@ from style_transfer import piano_roll
 from style_transfer.signal import log_mel
 
 WINDOW_FRAMES = 256
-ROLL_FEATURES = 2 * piano_roll.NUM_KEYS
 STYLE_SECS = 8
 NOISE_FRAMES = 1024  # then it begins again
 EDGE_FRAMES = 4  # of spectrograms that the ends of a window's audio touch
@@ -33,9 +32,9 @@ def audio_of_frames(frames):
 
 
 def roll(table, num_frames, xp=np):
-    """A piano roll at the frame rate, `[num_frames, ROLL_FEATURES]`."""
+    """A piano roll at the frame rate, `[num_frames, KEYS_DEPTH]`."""
     return piano_roll.roll(table, 0.0, num_frames, log_mel.FRAMES_PER_SECOND,
-                           xp)[:, :ROLL_FEATURES]
+                           xp)[:, :piano_roll.KEYS_DEPTH]
 
 
 def noise(num_frames, seed, xp=np):

@@ -2,6 +2,7 @@
 
 import tensorflow as tf
 
+from style_transfer import piano_roll
 from style_transfer.graph import arrays, clips, wav
 from style_transfer.graph import notes as notes_lib
 from style_transfer.graph.batches import each, named, same_batch
@@ -9,7 +10,6 @@ from style_transfer.graph.checks import require
 from style_transfer.graph.vocoding import Vocoding
 from style_transfer.signal import log_mel
 from style_transfer.spectrograms import making, vocoding
-from style_transfer.synthesis.neutral_piano import TAIL_SECS
 
 MAX_SECS = 300.0
 MAX_NOTES = 30_000
@@ -39,7 +39,7 @@ class SpectrogramServing(tf.Module):
                              "models of spectrograms are heard with.")
         self.model, self.max_secs, self.max_notes = model, max_content_secs or MAX_SECS, max_notes
         self.kept = [variable.value for variable in (*model.variables, *vocoder.variables)]
-        width = log_mel.HOP_SAMPLES if model.hears else making.ROLL_FEATURES
+        width = log_mel.HOP_SAMPLES if model.hears else piano_roll.KEYS_DEPTH
         self._vocode = Vocoding(vocoder)
         self._render = tf.function(self._rendered, autograph=False, input_signature=[
             tf.TensorSpec([None, width]),
@@ -82,7 +82,7 @@ class SpectrogramServing(tf.Module):
 
     def _roll(self, data):
         table = notes_lib.within_limits(notes_lib.note_table(data), self.max_secs, self.max_notes)
-        secs = tf.reduce_max(table.damped_secs) + TAIL_SECS
+        secs = tf.reduce_max(table.damped_secs) + piano_roll.TAIL_SECS
         samples = tf.cast(secs * log_mel.SAMPLE_RATE, tf.int32)
         return making.roll(table, log_mel.num_frames(samples), arrays)
 

@@ -19,7 +19,6 @@ from style_transfer.signal import log_mel
 from style_transfer.spectrograms import making
 
 CONTENTS = ("notes", "codes")
-ROLL_FEATURES = 2 * piano_roll.NUM_KEYS
 SQUEEZE = 2
 CHANNELS = SQUEEZE * log_mel.NUM_BANDS  # at every level
 STEP_DB = 1.0  # what bits per dimension count: log-mel spectrograms rounded to this
@@ -132,7 +131,7 @@ class GlowStyle(keras.Model):
         if self.hears:
             self.content_encoder.build()
         self.embedding.build((None, None, self.code_width if self.hears
-                              else ROLL_FEATURES))
+                              else piano_roll.KEYS_DEPTH))
         for block in self.blocks:
             block.build((None, None, self.content_width))
         self.style_encoder.build()

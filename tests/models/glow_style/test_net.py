@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from keras import ops
 
+from style_transfer import piano_roll
 from style_transfer.models.glow_style import net
 from style_transfer.models.glow_style.loss import BitsPerDimension
 from style_transfer.models.glow_style.net import GlowStyle
@@ -21,7 +22,7 @@ def normal(*shape, seed=0, scale=1.0):
 
 def inputs(content="notes"):
     audio = normal(2, FRAMES * log_mel.HOP_SAMPLES, scale=0.1)
-    told = ({"roll": np.abs(normal(2, FRAMES, net.ROLL_FEATURES))} if content == "notes"
+    told = ({"roll": np.abs(normal(2, FRAMES, piano_roll.KEYS_DEPTH))} if content == "notes"
             else {"content_audio": audio})
     return {"audio": audio, "style_audio": normal(2, 4096, seed=1, scale=0.1), **told}
 
@@ -107,7 +108,7 @@ def test_content_style_and_temperature_change_samples():
 def test_frames_depend_on_no_more_than_their_reach():
     model = shaken(num_layers=2, num_steps=2)
     frames = 2 * model.reach + 64
-    roll, style = np.abs(normal(1, frames, net.ROLL_FEATURES)), normal(1, 3)
+    roll, style = np.abs(normal(1, frames, piano_roll.KEYS_DEPTH)), normal(1, 3)
     noise = normal(1, frames, log_mel.NUM_BANDS)
     place = 32
     other = roll.copy()

@@ -3,6 +3,7 @@ import dataclasses
 import numpy as np
 import pytest
 
+from style_transfer import piano_roll
 from style_transfer.audio import Audio
 from style_transfer.pipelines.inputs import segment_pairs
 from style_transfer.pipelines.inputs.segment_pairs import SegmentPairs, SegmentSettings
@@ -15,8 +16,6 @@ SECS = 4.0
 
 
 def write(path, recordings):
-    from style_transfer import piano_roll
-
     notes = tiny_pairs.table(SECS)
     with tfrecords.atomic_file(path) as file:
         for i, samples in enumerate(recordings):
@@ -79,7 +78,7 @@ def test_rolls_tell_the_notes_of_the_content(tmp_path):
     pairs = SegmentPairs(write(tmp_path / "a.tfrecord", [audio]),
                          dataclasses.replace(SETTINGS, with_roll=True))
     x, y = pairs.make(0, 0)
-    assert x["roll"].shape == (len(y) // HOP_SAMPLES, segment_pairs.ROLL_FEATURES)
+    assert x["roll"].shape == (len(y) // HOP_SAMPLES, piano_roll.KEYS_DEPTH)
     sounding = x["roll"][:, 88:].max(axis=1) > 0
     level = np.abs(y.reshape(-1, HOP_SAMPLES)).mean(axis=1)
     assert level[sounding].mean() > 5 * level[~sounding].mean()
