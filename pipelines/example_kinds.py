@@ -20,13 +20,17 @@ class Pairs:
         measures_tuning: Whether the tuning is measured of each recording.
         segment_secs: Shortest and longest part of a performance that is a record, cut where it is
             silent; None for whole performances.
+        any_instrument: Whether notes are played on all melodic programs of soundfonts, a part of a
+            piece at a time, rather than whole on pianos.
     """
 
     measures_tuning: bool = False
     segment_secs: tuple[int, int] | None = None
+    any_instrument: bool = False
 
     FLAGS = ("split", "eval_timbres", "layout", "timbre_id", "piece_pattern", "sample_rate",
-             "segment_secs", "shards", "num_workers")
+             "segment_secs", "shards", "num_workers", "soundfonts", "instruments_per_piece",
+             "max_secs", "dry", "seed")
 
     def create(self, config, values, prepare):
         """Makes a data set.
@@ -49,6 +53,7 @@ class Pairs:
 
         settings = create.Settings(**{
             **values, "measures_tuning": self.measures_tuning,
+            "any_instrument": self.any_instrument, "soundfonts": tuple(values["soundfonts"]),
             "eval_timbres": tuple(values["eval_timbres"]),
             "sample_rate": values["sample_rate"] or config.sample_rate,
             "segment_secs": create.segment_secs(values["segment_secs"], self.segment_secs)})

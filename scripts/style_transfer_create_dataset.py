@@ -1,10 +1,13 @@
 r"""Makes example records for training, of recordings with their MIDI files or of NoteSequences.
 
 For models of audio it reads pairs written by render_performances, MAESTRO (v1 to v3), SMD, or any
-folder of audio and MIDI files of the same names. For Drums RNN and MusicVAE it reads what
-convert_dir_to_note_sequences writes. Examples:
+folder of audio and MIDI files of the same names; with --soundfonts it plays MIDI files or
+NoteSequences itself, and no audio is written but that of the examples, as FLAC. For Drums RNN and
+MusicVAE it reads what convert_dir_to_note_sequences writes. Examples:
 
   style_transfer_create_dataset --config=piano_ddsp --input=renderings --output_dir=examples
+  style_transfer_create_dataset --config=ss_vq_vae --input=notesequences.tfrecord \
+      --soundfonts=font.sf2 --output_dir=examples
   style_transfer_create_dataset --config=drum_kit --input=notesequences.tfrecord \
       --output_dir=drums --eval_ratio=0.10
 """
@@ -19,8 +22,18 @@ FLAGS = flags.FLAGS
 
 _flags.group("Data set")
 flags.DEFINE_string("config", None, "Name of the configuration that the examples are for.")
-flags.DEFINE_string("input", None, "Folder with pairs of audio and MIDI files; for drums_rnn and "
+flags.DEFINE_string("input", None, "Folder with pairs of audio and MIDI files; with --soundfonts "
+                    "a folder of MIDI files, or TFRecords of NoteSequences; for drums_rnn and "
                     "music_vae TFRecords of NoteSequences, one file or a pattern.")
+flags.DEFINE_list("soundfonts", [], "What plays the notes of --input, as for render_performances; "
+                  "of soundfonts all melodic programs where the configuration is for any "
+                  "instrument.")
+flags.DEFINE_integer("instruments_per_piece", 4, "With --soundfonts: how many instruments are "
+                     "drawn for each piece.", lower_bound=1)
+flags.DEFINE_float("max_secs", 60.0, "With --soundfonts: how much of a piece is played at most; 0 "
+                   "for all.", lower_bound=0.0)
+flags.DEFINE_bool("dry", False, "With --soundfonts: without reverb and chorus.")
+flags.DEFINE_integer("seed", 0, "With --soundfonts: seed of what is drawn.", lower_bound=0)
 flags.DEFINE_string("output_dir", None, "Folder to make: records of each split, and dataset.json.")
 flags.DEFINE_bool("overwrite", False, "Replace an existing output.")
 _flags.require("config", "input", "output_dir")
@@ -70,6 +83,10 @@ def main(argv):
     _flags.refuse(sorted(others), f"--config={FLAGS.config}")
     values = _flags.values((*SHARED_FLAGS, *kind.FLAGS))
     description = kind.create(config, values, _quiet_beam)
+    if "splits" in description:
+        print("{:.1f} h of audio in {:.1f} MB".format(*(
+            sum(split[name] for split in description["splits"].values()) / unit
+            for name, unit in (("secs", 3600), ("bytes", 1e6)))))
     print("{read} read, {written} written, {skipped} skipped".format(**description))
 
 

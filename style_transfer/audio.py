@@ -77,12 +77,16 @@ def check_sample_rate(sample_rate):
 
 def sounding_rms_db(audio):
     """RMS level without the pauses (0.4 s frames more than 20 dB under the mean), dB full scale."""
-    frame = max(1, int(_FRAME_SECS * audio.sample_rate))
-    padded = np.pad(audio.samples, (0, -len(audio.samples) % frame)).reshape(-1, frame)
-    power = np.mean(np.square(padded, dtype=np.float64), axis=1)
-    loud = power[power >= np.mean(power) * 10 ** (_GATE_DB / 10)]
-    level = 10 * np.log10(np.mean(loud) + 1e-30)
-    return float(max(level, LOUDNESS_FLOOR_DB))
+    return float(sounding_level_db(audio.samples, audio.sample_rate))
+
+
+def sounding_level_db(samples, sample_rate, xp=np):
+    """`sounding_rms_db` of samples, at least one (see `arrays` for `xp`)."""
+    frame = max(1, int(_FRAME_SECS * sample_rate))
+    padded = xp.reshape(xp.pad(samples, ((0, -xp.size(samples) % frame),)), (-1, frame))
+    power = xp.mean(xp.square(xp.asarray(padded, float)), axis=1)
+    loud = power[power >= xp.mean(power) * 10 ** (_GATE_DB / 10)]
+    return xp.maximum(10 * xp.log10(xp.mean(loud) + 1e-30), LOUDNESS_FLOOR_DB)
 
 
 def load(source, sample_rate=None, max_secs=None, name=None):

@@ -15,6 +15,7 @@ FLOORS = (
     {"models/*"},
     {"evaluation", "checkpoints"},
     {"training"},
+    {"spectrograms"},
     {"content"},
     {"graph"},
     {"transcription", "symbolic"},

@@ -10,7 +10,7 @@ import secrets
 from collections import defaultdict
 
 from style_transfer.pipelines.datasets import files
-from style_transfer.pipelines.datasets.readers import find_pairs
+from style_transfer.pipelines.datasets.readers import find_pairs, named
 from style_transfer.pipelines.datasets.splits import ONE_PIECE_PATTERN, split_pairs, suspected_leaks
 
 DESCRIPTION = "dataset.json"
@@ -22,13 +22,20 @@ class Settings:
     """What is to be made of what; the command's flags.
 
     Attributes:
-        input: Folder of pairs.
+        input: Folder of pairs; with `soundfonts` the pieces that are played.
         output_dir: Folder to make.
         config: Name of the configuration that the data set is for.
         sample_rate: See `job.Recipe`; so `measures_tuning` and `segment_secs`.
         eval_ratio: See `splits.split_pairs`; so `split` and `eval_timbres`.
         layout: See `readers.find_pairs`; so `timbre_id` and `piece_pattern`.
         shards: Number of files; None to choose.
+        soundfonts: What plays the pieces, see `rendering.specs.renderers_from`; none where the
+            input has recordings.
+        instruments_per_piece: See `played.find_pairs`.
+        any_instrument: Whether one part of a piece is played, on any melodic program.
+        max_secs: Most of a piece that is played.
+        dry: Without rooms and effects.
+        seed: Of what is drawn.
         overwrite: Replace what is there.
         runner: See `job.run`; so `pipeline_options` and `num_workers`.
     """
@@ -46,6 +53,12 @@ class Settings:
     timbre_id: str | None = None
     piece_pattern: str | None = None
     shards: int | None = None
+    soundfonts: tuple[str, ...] = ()
+    instruments_per_piece: int = 4
+    any_instrument: bool = False
+    max_secs: float = 60.0
+    dry: bool = False
+    seed: int = 0
     overwrite: bool = False
     runner: str = "DirectRunner"
     pipeline_options: str = ""
@@ -91,8 +104,7 @@ def create_dataset(settings: Settings) -> dict:
         ValueError: The output exists, a setting is wrong, or a split would be empty.
     """
     check_settings(settings)
-    listing = find_pairs(settings.input, settings.layout, settings.timbre_id,
-                         settings.piece_pattern)
+    listing = _listing(settings)
     for name, reason in listing.problems:
         print(f"skipped {name}: {reason}", flush=True)
     if not listing.pairs:
@@ -118,6 +130,21 @@ def create_dataset(settings: Settings) -> dict:
             file.write(json.dumps(description, indent=1, sort_keys=True).encode())
         files.publish(partial, settings.output_dir, DESCRIPTION)
     return description
+
+
+def _listing(settings):
+    if not settings.soundfonts:
+        return find_pairs(settings.input, settings.layout, settings.timbre_id,
+                          settings.piece_pattern)
+    from style_transfer.pipelines.datasets import played
+
+    listing = played.find_pairs(
+        settings.input, played.job_of(
+            settings.soundfonts, settings.sample_rate, max_secs=settings.max_secs,
+            seed=settings.seed, dry=settings.dry, any_program=settings.any_instrument),
+        settings.instruments_per_piece)
+    return dataclasses.replace(listing, pairs=[named(pair, None, settings.piece_pattern)
+                                               for pair in listing.pairs])
 
 
 def check_settings(settings: Settings) -> None:
@@ -207,6 +234,7 @@ def _describe(settings, listing, plan, counters, rows):
             "timbres": len({row["timbre_id"] for row in chosen}),
             "notes": sum(row["notes"] for row in chosen),
             "secs": round(sum(row["secs"] for row in chosen), 3),
+            "bytes": sum(row["bytes"] for row in chosen),
         } for split, chosen in by_split.items()},
         "timbres": {timbre: {
             "performances": len(chosen),

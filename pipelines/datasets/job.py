@@ -27,7 +27,6 @@ from apache_beam.options.pipeline_options import PipelineOptions
 import style_transfer
 from style_transfer import audio as audio_lib
 from style_transfer import piano_roll
-from style_transfer.midi import load
 from style_transfer.pipelines.datasets import files, segments
 from style_transfer.pipelines.datasets.readers import Pair
 from style_transfer.pipelines.records import examples, tfrecords
@@ -141,10 +140,8 @@ def make_records(pair: Pair, recipe: Recipe) -> tuple[list[bytes], dict]:
     """
     if pair.split is None:
         raise ValueError(f"{pair.id} has no split; assign one with pipelines.datasets.splits.")
-    sequence = load.load(files.read_bytes(pair.midi_path), warn=load.refuse)
+    sequence, audio = pair.read(recipe.sample_rate)
     table = piano_roll.note_table(sequence)
-    examples.check_notes(table)  # before the audio, which takes longer to read
-    audio = audio_lib.load(files.read_bytes(pair.audio_path), recipe.sample_rate)
     examples.check_pair(audio, table)
     names = {name: getattr(pair, name) for name in ("timbre_id", "piece_id", "split")}
     if recipe.measures_tuning:
@@ -161,7 +158,8 @@ def make_records(pair: Pair, recipe: Recipe) -> tuple[list[bytes], dict]:
             raise ValueError(f"no part of {recipe.segment_secs[0]:g} s or more has notes")
     row = {"id": pair.id, "split": pair.split, "timbre_id": pair.timbre_id,
            "piece_id": pair.piece_id, "secs": audio.duration_secs, "notes": len(table),
-           "rms_db": audio_lib.sounding_rms_db(audio), "records": len(records)}
+           "rms_db": audio_lib.sounding_rms_db(audio), "records": len(records),
+           "bytes": sum(map(len, records))}
     return records, row
 
 

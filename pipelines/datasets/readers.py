@@ -9,8 +9,12 @@ import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 
+from style_transfer import audio as audio_lib
+from style_transfer import piano_roll
+from style_transfer.midi import load
 from style_transfer.midi.load import MIDI_SUFFIXES
 from style_transfer.pipelines.datasets import files
+from style_transfer.pipelines.records import examples
 
 AUDIO_SUFFIXES = (".flac", ".wav", ".ogg", ".mp3")  # where one take has several: the best first
 LAYOUTS = ("rendered", "maestro", "smd", "folder")
@@ -37,6 +41,23 @@ class Pair:
     timbre_id: str
     piece_id: str
     split: str | None = None
+
+    def read(self, sample_rate: int):
+        """Reads both.
+
+        Args:
+            sample_rate: Hz.
+
+        Returns:
+            The NoteSequence and the `Audio`.
+
+        Raises:
+            ValueError: A file is damaged, or there are no notes.
+        """
+        sequence = load.load(files.read_bytes(self.midi_path), warn=load.refuse)
+        # Before the audio, which takes longer to read.
+        examples.check_notes(piano_roll.note_table(sequence))
+        return sequence, audio_lib.load(files.read_bytes(self.audio_path), sample_rate)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -91,12 +112,13 @@ def find_pairs(
     reader = {"rendered": _read_rendered, "maestro": _read_maestro, "smd": _read_smd,
               "folder": _read_folder}[layout]
     pairs, problems = reader(root, names, tables.get(layout))
-    pairs = [_override(pair, timbre_id, piece_pattern) for pair in pairs]
+    pairs = [named(pair, timbre_id, piece_pattern) for pair in pairs]
     _check_unique(pairs)
     return Listing(layout, sorted(pairs, key=lambda pair: pair.id), sorted(problems))
 
 
-def _override(pair, timbre_id, piece_pattern):
+def named(pair, timbre_id: str | None, piece_pattern: str | None):
+    """The pair with other names; arguments and errors as for `find_pairs`."""
     changes = {"timbre_id": timbre_id} if timbre_id else {}
     if piece_pattern:
         try:

@@ -22,6 +22,7 @@ from style_transfer.pipelines.rendering.specs import renderers_from
 
 MANIFEST = "manifest.jsonl"
 PIECES_PER_TASK = 8
+LEAD_IN_SECS = 0.1
 MANIFEST_SECS = 30.0  # how often the manifest is written while rendering
 _CACHE: dict = {}
 
@@ -40,6 +41,7 @@ class Job:
         dry: Without rooms and effects.
         overwrite: Render again what is there.
         licence: Remark for the manifest; by default what the piano itself says.
+        any_program: See `specs.renderers_from`.
     """
 
     specs: tuple
@@ -51,6 +53,7 @@ class Job:
     dry: bool = False
     overwrite: bool = False
     licence: str = ""
+    any_program: bool = False
 
 
 @dataclasses.dataclass
@@ -89,7 +92,8 @@ def all_renderers(job: Job) -> list[Renderer]:
         ValueError: A spec names no piano.
     """
     plain = [renderer for spec in job.specs
-             for renderer in renderers_from(spec, seed=job.seed, dry=job.dry)]
+             for renderer in renderers_from(spec, seed=job.seed, dry=job.dry,
+                                            any_program=job.any_program)]
     taken = set()
     for renderer in plain:
         name, number = renderer.timbre_id, 1
@@ -200,13 +204,10 @@ def render_pair(job: Job, renderer: Renderer, piece) -> tuple:
         if flac.is_file() and midi.is_file() and not job.overwrite:
             row = _row(job, renderer, piece, note_table(load_midi(midi)), flac)
             return piece.id, renderer.timbre_id, row, "kept"
-        notes = midi_bytes(pieces_lib.playable(piece.load(), renderer.pitches, job.max_secs))
-        # Rendered from the bytes that are written, so that audio and MIDI cannot differ.
-        sequence = load_midi(notes)
-        audio = renderer.render(sequence, job.sample_rate)
+        sequence, audio = played(renderer, piece.load(), job.sample_rate, job.max_secs)
         folder.mkdir(parents=True, exist_ok=True)
         with atomic_file(midi) as handle:
-            handle.write(notes)
+            handle.write(midi_bytes(note_table(sequence)))
         audio_lib.save(flac, audio)
         row = _row(job, renderer, piece, note_table(sequence), flac)
         return piece.id, renderer.timbre_id, row, "written"
@@ -214,6 +215,32 @@ def render_pair(job: Job, renderer: Renderer, piece) -> tuple:
             RuntimeError) as error:
         reason = " ".join(str(error).split()) or type(error).__name__
         return piece.id, renderer.timbre_id, None, reason
+
+
+def played(renderer: Renderer, sequence, sample_rate: int, max_secs: float = 0.0,
+           from_first_note: bool = False):
+    """Notes played on one instrument.
+
+    Args:
+        renderer: The instrument.
+        sequence: A NoteSequence.
+        sample_rate: Hz.
+        max_secs: See `pieces.playable`.
+        from_first_note: Whether a long silence before the first note is left out.
+
+    Returns:
+        The notes that are heard, a NoteSequence, and the `Audio`.
+
+    Raises:
+        ValueError: The instrument has none of the notes, or cannot be played.
+    """
+    table = note_table(sequence)
+    if from_first_note and len(table):
+        table = table.shift(min(0.0, LEAD_IN_SECS - float(table.onset_secs[0])))
+    table = pieces_lib.playable(table, renderer.pitches, max_secs)
+    # Played from the bytes of a MIDI file, as which notes are kept: audio and notes cannot differ.
+    heard = load_midi(midi_bytes(table))
+    return heard, renderer.render(heard, sample_rate)
 
 
 def _row(job, renderer, piece, table, flac):

@@ -117,11 +117,11 @@ def _with_unique_ids(pieces):
     return out
 
 
-def playable(sequence, pitches: frozenset, max_secs: float) -> NoteTable:
+def playable(notes, pitches: frozenset, max_secs: float) -> NoteTable:
     """The notes a renderer will sound, cut at a time.
 
     Args:
-        sequence: A NoteSequence.
+        notes: A NoteSequence or a `NoteTable`.
         pitches: MIDI pitches that the renderer can play.
         max_secs: Notes that begin later are left out, those that sound end here; 0 for no limit.
 
@@ -131,7 +131,7 @@ def playable(sequence, pitches: frozenset, max_secs: float) -> NoteTable:
     Raises:
         ValueError: No note is left.
     """
-    table = note_table(sequence)
+    table = notes if isinstance(notes, NoteTable) else note_table(notes)
     if not len(table):
         raise ValueError("it holds no notes of a piano")
     table = table.select(np.isin(table.key + LOWEST_PITCH, sorted(pitches)))

@@ -16,6 +16,7 @@ from style_transfer.pipelines.rendering.base import PIANO_PITCHES, slug, unclipp
 from style_transfer.pipelines.rendering.midi_out import midi_bytes
 
 PIANO_PROGRAMS = range(8)
+MELODIC_PROGRAMS = range(112)  # without percussion and sound effects
 TAIL_SECS = 5.0
 SILENCE = 10 ** (-80 / 20)
 GAIN = 1.2
@@ -129,18 +130,21 @@ def trimmed(samples: np.ndarray) -> np.ndarray:
     return samples[: loud[-1] + 1] if len(loud) else samples
 
 
-def piano_presets(path: str | os.PathLike, effects: bool = True) -> list:
-    """Renderers of a soundfont's piano family: the presets of bank 0, programs 0-7.
+def presets(path: str | os.PathLike, effects: bool = True,
+            programs: range = PIANO_PROGRAMS) -> list:
+    """Renderers of a soundfont's presets of bank 0, by default of its piano family.
 
     Raises:
         FileNotFoundError: There is no such file.
         ValueError: It is no soundfont, or has no such preset.
     """
-    programs = sorted(program for bank, program, _ in read_soundfont(path).presets
-                      if bank == 0 and program in PIANO_PROGRAMS)
-    if not programs:
-        raise ValueError(f"{path} has none of the piano presets (bank 0, programs 0-7).")
-    return [SoundfontRenderer(path, program, effects=effects) for program in programs]
+    found = sorted(program for bank, program, _ in read_soundfont(path).presets
+                   if bank == 0 and program in programs)
+    if not found:
+        what = "piano " if programs == PIANO_PROGRAMS else ""
+        raise ValueError(f"{path} has none of the {what}presets (bank 0, programs {programs[0]}-"
+                         f"{programs[-1]}).")
+    return [SoundfontRenderer(path, program, effects=effects) for program in found]
 
 
 def read_soundfont(path: str | os.PathLike) -> Soundfont:

@@ -6,7 +6,8 @@ import pathlib
 from style_transfer.pipelines.rendering.base import Renderer
 
 
-def renderers_from(spec: str | os.PathLike, seed: int = 0, dry: bool = False) -> list[Renderer]:
+def renderers_from(spec: str | os.PathLike, seed: int = 0, dry: bool = False,
+                   any_program: bool = False) -> list[Renderer]:
     """Renderers of all pianos that `spec` names.
 
     Args:
@@ -15,6 +16,7 @@ def renderers_from(spec: str | os.PathLike, seed: int = 0, dry: bool = False) ->
             or `procedural:seed=S` for the one of seed S.
         seed: Seed of procedural pianos and of random choices in sample sets.
         dry: Soundfonts without FluidSynth's reverb and chorus, procedural pianos without a room.
+        any_program: Soundfonts' presets of all melodic programs (0-111) rather than the pianos'.
 
     Returns:
         A non-empty list of `Renderer`.
@@ -28,7 +30,7 @@ def renderers_from(spec: str | os.PathLike, seed: int = 0, dry: bool = False) ->
         return _procedural(spec, seed, dry)
     path = pathlib.Path(spec)
     if path.is_dir():
-        return _from_folder(path, seed, dry)
+        return _from_folder(path, seed, dry, any_program)
     if not path.is_file():
         raise FileNotFoundError(
             f"There is no soundfont or SFZ file {spec!r}. Expected a .sf2 or .sfz file, a folder "
@@ -39,18 +41,19 @@ def renderers_from(spec: str | os.PathLike, seed: int = 0, dry: bool = False) ->
 
         return [SfzRenderer(path, seed=seed)]
     if suffix in (".sf2", ".sf3"):
-        from style_transfer.pipelines.rendering.soundfont import piano_presets
+        from style_transfer.pipelines.rendering import soundfont
 
-        return piano_presets(path, effects=not dry)
+        programs = soundfont.MELODIC_PROGRAMS if any_program else soundfont.PIANO_PROGRAMS
+        return soundfont.presets(path, effects=not dry, programs=programs)
     raise ValueError(f"{spec!r} is neither .sf2, .sf3 nor .sfz, nor a folder or procedural:N.")
 
 
-def _from_folder(path, seed, dry):
+def _from_folder(path, seed, dry, any_program):
     files = sorted(file for file in path.rglob("*")
                    if file.suffix.lower() in (".sf2", ".sf3", ".sfz") and file.is_file())
     if not files:
         raise ValueError(f"The folder {str(path)!r} holds no .sf2, .sf3 or .sfz file.")
-    return [renderer for file in files for renderer in renderers_from(file, seed, dry)]
+    return [renderer for file in files for renderer in renderers_from(file, seed, dry, any_program)]
 
 
 def _procedural(spec, seed, dry):

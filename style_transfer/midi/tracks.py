@@ -53,12 +53,22 @@ def select(sequence, tracks=ALL):
         raise UnreadableFileError(
             f"it has no instrument {wanted}", "it has " + "; ".join(
                 _described(sequence, instrument) for instrument in _instruments(sequence)))
+    return _only(sequence, kept)
+
+
+def parts(sequence):
+    """A NoteSequence of each pitched instrument, in the order of their numbers."""
+    return [_only(sequence, {instrument})
+            for instrument in sorted({n.instrument for n in sequence.notes if not n.is_drum})]
+
+
+def _only(sequence, instruments):
     chosen = type(sequence)()
     chosen.CopyFrom(sequence)
     for field in ("notes", "control_changes", "pitch_bends"):
         chosen.ClearField(field)
         getattr(chosen, field).extend(
-            item for item in getattr(sequence, field) if item.instrument in kept)
+            item for item in getattr(sequence, field) if item.instrument in instruments)
     return chosen
 
 

@@ -1,0 +1,1 @@
+"""A normalizing flow over log-mel spectrograms, told of content and style."""

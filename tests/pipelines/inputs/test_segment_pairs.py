@@ -1,0 +1,92 @@
+import dataclasses
+
+import numpy as np
+import pytest
+
+from style_transfer import piano_roll
+from style_transfer.audio import Audio
+from style_transfer.pipelines.inputs import segment_pairs
+from style_transfer.pipelines.inputs.segment_pairs import SegmentPairs, SegmentSettings
+from style_transfer.pipelines.records import examples, tfrecords
+from style_transfer.signal.log_mel import HOP_SAMPLES, LEVEL_DB, SAMPLE_RATE
+from tests.pipelines import tiny_pairs
+
+SETTINGS = SegmentSettings(crop_secs=0.5, style_secs=0.75, seed=3)
+SECS = 4.0
+
+
+def write(path, recordings):
+    notes = tiny_pairs.table(SECS)
+    with tfrecords.atomic_file(path) as file:
+        for i, samples in enumerate(recordings):
+            file.write(tfrecords.frame(examples.make_example(
+                Audio(samples, SAMPLE_RATE), piano_roll.to_sequence(notes), id=str(i),
+                timbre_id=str(i), piece_id=str(i), split="train")))
+    return list(examples.read_references(str(path)))
+
+
+@pytest.fixture(scope="module")
+def ramps(tmp_path_factory):
+    """Recordings whose samples tell where they are: noise around a level that grows."""
+    rng = np.random.default_rng(0)
+    count = round(SECS * SAMPLE_RATE)
+    clip = (np.linspace(0.1, 0.3, count) * np.sign(rng.normal(size=count))).astype(np.float32)
+    return write(tmp_path_factory.mktemp("ramps") / "a.tfrecord", [clip, clip[:16_000]])
+
+
+
+def test_both_parts_are_of_one_recording_and_do_not_overlap(ramps):
+    pairs = SegmentPairs(ramps, SETTINGS)
+    assert pairs.eligible == [0], "the other is too short"
+    gain = 10 ** ((LEVEL_DB - ramps[0].rms_db) / 20)
+    order = set()
+    for epoch in range(20):
+        x, y = pairs.make(0, epoch)
+        np.testing.assert_array_equal(x["content_audio"], y)
+        spans = []
+        for part, count in ((y, 8192 - 8192 % (8 * HOP_SAMPLES)), (x["style_audio"], 12_032)):
+            assert part.shape == (count,)
+            levels = np.abs(part / gain)
+            spans.append((levels[:99].mean(), levels[-99:].mean()))
+        (a, b), (c, d) = spans
+        assert b <= c + 1e-3 or d <= a + 1e-3, "one lies before the other"
+        order.add(b <= c + 1e-3)
+    assert order == {True, False}
+
+
+def test_the_same_arguments_give_the_same_example_and_others_another(ramps):
+    pairs = SegmentPairs(ramps, dataclasses.replace(SETTINGS, change=segment_pairs.CONTENT_CHANGE))
+    one, again, other = pairs.make(0, 1), pairs.make(0, 1), pairs.make(0, 2)
+    np.testing.assert_array_equal(one[0]["content_audio"], again[0]["content_audio"])
+    assert np.abs(one[1] - other[1]).max() > 0.01
+    assert np.abs(one[0]["content_audio"] - one[1]).max() > 1e-3, "what is heard is changed"
+
+
+def test_silent_parts_are_avoided(tmp_path):
+    samples = np.zeros(round(SECS * SAMPLE_RATE), np.float32)
+    sounding = slice(40_000, None)
+    samples[sounding] = np.random.default_rng(0).normal(0, 0.1, len(samples) - 40_000)
+    pairs = SegmentPairs(write(tmp_path / "a.tfrecord", [samples]), SETTINGS)
+    silent = sum(np.abs(part).max() == 0 for epoch in range(20)
+                 for part in (pairs.make(0, epoch)[1], pairs.make(0, epoch)[0]["style_audio"]))
+    assert silent == 0
+
+
+def test_rolls_tell_the_notes_of_the_content(tmp_path):
+    notes = tiny_pairs.table(SECS)
+    audio = tiny_pairs.sound(notes, SECS, SAMPLE_RATE).samples
+    pairs = SegmentPairs(write(tmp_path / "a.tfrecord", [audio]),
+                         dataclasses.replace(SETTINGS, with_roll=True))
+    x, y = pairs.make(0, 0)
+    assert x["roll"].shape == (len(y) // HOP_SAMPLES, piano_roll.KEYS_DEPTH)
+    sounding = x["roll"][:, 88:].max(axis=1) > 0
+    level = np.abs(y.reshape(-1, HOP_SAMPLES)).mean(axis=1)
+    assert level[sounding].mean() > 5 * level[~sounding].mean()
+
+
+def test_recordings_that_are_too_short_are_an_error(ramps):
+    pytest.importorskip("tensorflow")
+    with pytest.raises(ValueError, match="None of 2 recordings.*30.0 s. Lower crop_secs"):
+        segment_pairs.make_dataset(
+            ramps[0].path, "train", batch_size=2, repeat=True,
+            settings=SegmentSettings(crop_secs=20.0, style_secs=10.0))
