@@ -96,7 +96,8 @@ def find_pairs(source: str, job: rendering.Job, per_piece: int) -> Listing:
         pairs += [PlayedPair(piece, job, instrument, first + i if job.any_program else None,
                              f"{names[instrument]}/{piece.id}", names[instrument], piece.id)
                   for i, instrument in enumerate(drawn)]
-    return Listing(LAYOUT, sorted(pairs, key=lambda pair: pair.id), [])
+    pairs.sort(key=lambda pair: pair.id)
+    return Listing(LAYOUT, pairs, [])
 
 
 def job_of(soundfonts: tuple, sample_rate: int, **others) -> rendering.Job:

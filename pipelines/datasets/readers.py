@@ -66,12 +66,12 @@ class Listing:
 
     Attributes:
         layout: One of `LAYOUTS`.
-        pairs: What can be read, sorted by id.
+        pairs: What can be read, sorted by id: `Pair`s, or what is like them.
         problems: `(name, reason)` of what should be a pair but is not.
     """
 
     layout: str
-    pairs: list[Pair]
+    pairs: list
     problems: list[tuple[str, str]]
 
 
