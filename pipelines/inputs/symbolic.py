@@ -191,7 +191,8 @@ def _read_labels(paths, layout):
     feature = {"labels": tf.io.FixedLenFeature(shape, tf.int64)}
     try:
         return tf.io.parse_example(_records(paths), feature)["labels"].numpy().astype(np.int16)
-    except tf.errors.InvalidArgumentError as error:
+    # TensorFlow quotes what it cannot parse, which need not be text.
+    except (tf.errors.InvalidArgumentError, UnicodeDecodeError) as error:
         labels = _labels_of_sequences(paths, layout)
         if not len(labels):
             raise ValueError(f"{paths[0]} is of another configuration: expected sequences of "
