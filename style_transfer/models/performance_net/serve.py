@@ -94,7 +94,7 @@ class PerformanceServing(tf.Module):
 
         def draw(first):
             begin = windows.begin(first, played)
-            told = playing.style_at(style, begin[0] // ROLL_FRAMES,
+            told = playing.style_at(style, tf.cast(begin[0], tf.int64) // ROLL_FRAMES,
                                     windows.size // ROLL_FRAMES, arrays)
             drawn = model({"roll": windows_lib.cut(roll, begin, windows.size), "style": told})
             at = windows_lib.around(begin // ROLL_FRAMES, first // ROLL_FRAMES, count,
