@@ -25,8 +25,9 @@ _flags.group("Pianos")
 _SOUNDFONTS = flags.DEFINE_list(
     "soundfonts",
     None,
-    "Pianos, separated by commas: .sf2 or .sf3 files (presets of programs 0-7), .sfz files, "
-    "folders of them, procedural:N for N random pianos, procedural:seed=S for one.",
+    "Pianos, separated by commas: .sf2 or .sf3 files (their programs 0-7; any preset as "
+    "FILE:BANK:PROGRAM), .sfz files, folders of them, procedural:N for N random pianos, "
+    "procedural:seed=S for one.",
 )
 _OUTPUT_DIR = flags.DEFINE_string("output_dir", None, "Folder of the results.")
 _SAMPLE_RATE = flags.DEFINE_integer(
@@ -90,6 +91,7 @@ def main(argv):
     import os
 
     from style_transfer.pipelines.rendering import job as job_lib
+    from style_transfer.pipelines.rendering import specs
     from style_transfer.pipelines.rendering.pieces import find_pieces
 
     job = job_lib.Job(
@@ -107,6 +109,8 @@ def main(argv):
     renderers = job_lib.all_renderers(job)
     if not renderers:
         raise ValueError("--soundfonts names no piano. Give a .sf2 or .sfz file, or procedural:8.")
+    for line in specs.remarks(renderers):
+        print(f"warning: {line}", file=sys.stderr)
     print(f"{len(pieces)} performances on {len(renderers)} pianos", file=sys.stderr)
     workers = _NUM_WORKERS.value or os.cpu_count() or 1
     report = job_lib.run_job(job, pieces, workers, _Progress(len(pieces) * len(renderers)))

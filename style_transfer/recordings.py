@@ -22,6 +22,14 @@ class NotAudioError(ValueError):
     """What was given is no recording."""
 
 
+def check(rate, channels, name):
+    """Raises ValueError for a rate or a number of channels that no recording has."""
+    if not MIN_RATE <= rate <= MAX_RATE or not 1 <= channels <= MAX_CHANNELS:
+        raise ValueError(f"{name} says that it has {channels} channels of {rate} samples a second; "
+                         f"expected 1 to {MAX_CHANNELS} of {MIN_RATE} to {MAX_RATE}. Export it "
+                         "again.")
+
+
 class Recording:
     """A recording that can be decoded several times, never held whole.
 
@@ -39,16 +47,13 @@ class Recording:
     """
 
     def __init__(self, source, name):
-        self._source, self._name = source, name
+        self._source, self._name, self._said = source, name, set()
         if not isinstance(source, bytes) and not os.path.isfile(source):
             raise FileNotFoundError(f"There is no audio file {name!r}.")
         found = self._by_sndfile() if self._head() in _BY_SNDFILE else None
         self._is_sndfile = found is not None
         self.rate, self.channels = found or self._by_ffmpeg()
-        if not MIN_RATE <= self.rate <= MAX_RATE or not 1 <= self.channels <= MAX_CHANNELS:
-            raise ValueError(f"{name} says that it has {self.channels} channels of {self.rate} "
-                             f"samples a second; expected 1 to {MAX_CHANNELS} of {MIN_RATE} to "
-                             f"{MAX_RATE}. Export it again.")
+        check(self.rate, self.channels, name)
 
     def blocks(self):
         """Float32 blocks `[frames, channels]` in their order."""
@@ -82,12 +87,15 @@ class Recording:
                 while len(block := file.read(BLOCK_FRAMES, "float32", always_2d=True)):
                     yield block
             except soundfile.LibsndfileError as error:
-                self._warn(f"could be read in part only ({error})")
+                self._warn(f"could be read in part only ({error.error_string}). Export it again")
 
     def _by_ffmpeg(self):
         with self._container() as container:
-            stream = container.streams.audio[0]
-            return stream.rate or 0, stream.codec_context.channels
+            context = container.streams.audio[0].codec_context
+            if context is None:
+                raise NotAudioError(f"{self._name} holds sound of a kind that is not known. "
+                                    f"{EXPECTED}.")
+            return context.sample_rate or 0, context.channels
 
     def _container(self):
         try:
@@ -112,17 +120,8 @@ class Recording:
             stream, frames = container.streams.audio[0], 0
             said = stream.duration and float(stream.duration * stream.time_base)
             layout = stream.codec_context.layout.name
-            decoded = container.decode(stream)
-            converter = None
-            while True:
-                try:
-                    frame = next(decoded, None)
-                except av.error.FFmpegError as error:
-                    self._warn(f"could be read up to {frames / self.rate:.1f} s only "
-                               f"({_reason(error)})")
-                    return
-                if frame is None:
-                    break
+            converter, faults = None, []
+            for frame in _decoded(container, stream, faults):
                 # Parts that were joined to one file may differ in rate and channels.
                 kind = (frame.format.name, frame.layout.name, frame.sample_rate)
                 if converter is None or converter[0] != kind:
@@ -131,12 +130,39 @@ class Recording:
                     block = part.to_ndarray().reshape(-1, self.channels)
                     frames += len(block)
                     yield block
-            if said and frames < _CUT_SHORT * said * self.rate - self.rate / 10:
+            if faults:
+                self._warn(f"is damaged ({faults[0]}): {frames / self.rate:.1f} s of it could be "
+                           "read. Export it again")
+            elif said and frames < _CUT_SHORT * said * self.rate - self.rate / 10:
                 self._warn(f"holds {frames / self.rate:.1f} s of the {said:.1f} s that it says it "
-                           "has: is it whole?")
+                           "has: is it whole? Export it again if not")
 
     def _warn(self, what):
-        warnings.warn(f"{self._name} {what}.", stacklevel=4)
+        """Warns, once, however often the recording is decoded."""
+        if what not in self._said:
+            self._said.add(what)
+            warnings.warn(f"{self._name} {what}.", stacklevel=4)
+
+
+def _decoded(container, stream, faults):
+    """Frames of a stream; what cannot be decoded is passed over, and its reason put into a list."""
+    import av
+
+    packets = container.demux(stream)
+    while True:
+        try:
+            packet = next(packets, None)
+        except av.error.FFmpegError as error:
+            faults.append(_reason(error))
+            return
+        if packet is None:
+            return
+        try:
+            yield from packet.decode()
+        except av.error.EOFError:
+            return
+        except av.error.FFmpegError as error:
+            faults.append(_reason(error))
 
 
 def _reason(error):

@@ -150,7 +150,7 @@ def test_a_file_that_is_cut_short_is_read_with_a_warning(tmp_path, plain):
     audio_lib.save(tmp_path / "a.flac", plain)
     data = (tmp_path / "a.flac").read_bytes()
     (tmp_path / "a.flac").write_bytes(data[:len(data) // 2])
-    with pytest.warns(UserWarning, match="a.flac (holds|could be read)"):
+    with pytest.warns(UserWarning, match="a.flac (holds|is damaged)"):
         found = audio_lib.load(tmp_path / "a.flac")
     assert 1 < found.duration_secs < 4
 
@@ -161,3 +161,12 @@ def test_empty_containers_and_other_types_are_named(tmp_path):
         audio_lib.load(tmp_path / "a.m4a")
     with pytest.raises(TypeError, match="taken as a path, .* got ndarray"):
         audio_lib.load(np.zeros(8))
+
+
+def test_a_damaged_part_does_not_lose_the_rest(tmp_path):
+    data = bytearray((CASES / "flac_without_length.flac").read_bytes())
+    data[len(data) // 2:len(data) // 2 + 400] = bytes(400)
+    (tmp_path / "a.flac").write_bytes(data)
+    with pytest.warns(UserWarning, match=r"is damaged .*\d\.\d s of it could.*Export") as said:
+        found = audio_lib.load(tmp_path / "a.flac")
+    assert 4.0 < found.duration_secs <= 5.01 and len(said) == 1

@@ -7,10 +7,12 @@ from style_transfer.piano_roll import LOWEST_PITCH, SOFT_CC, SOSTENUTO_CC, SUSTA
 TICKS_PER_QUARTER = 4_000
 TICKS_PER_SEC = 2 * TICKS_PER_QUARTER  # at 120 quarters per minute
 _PADDING_CC = 3  # undefined in MIDI 1.0: only keeps the file running
+_BANK_CC = 0
 _OFF, _CONTROL, _ON = range(3)
 
 
-def midi_bytes(table: NoteTable, program: int = 0, tail_secs: float = 0.0) -> bytes:
+def midi_bytes(table: NoteTable, program: int = 0, tail_secs: float = 0.0,
+               bank: int = 0) -> bytes:
     """A MIDI file of the table at 120 quarters per minute.
 
     A key that is struck again before it came up is let go first, so that no note-off of an
@@ -20,6 +22,7 @@ def midi_bytes(table: NoteTable, program: int = 0, tail_secs: float = 0.0) -> by
         table: A `style_transfer.piano_roll.NoteTable`.
         program: General MIDI program, 0-127.
         tail_secs: How long the file runs on after the last damper fell.
+        bank: Bank of the program, 0-16383.
 
     Returns:
         The file's bytes.
@@ -28,6 +31,9 @@ def midi_bytes(table: NoteTable, program: int = 0, tail_secs: float = 0.0) -> by
 
     track = mido.MidiTrack()
     track.append(mido.MetaMessage("set_tempo", tempo=500_000))
+    if bank:
+        for number, value in ((_BANK_CC, bank >> 7), (_BANK_CC + 32, bank & 127)):
+            track.append(mido.Message("control_change", control=number, value=value))
     track.append(mido.Message("program_change", program=program))
     now = 0
     for secs, kind, number, value in _events(table, tail_secs):

@@ -4,7 +4,7 @@ What a rendering does not need is left out on purpose, each for a reason:
 * Half pedalling (`sustain_cc`, a release time that follows controller 64): note tables say when
   the damper falls with a pedal that is up or down, and training targets must agree with them.
 * Effects, LFOs, filter envelopes, equalisers and `off_by` chokes: no piano this was written for
-  uses them. `SfzRenderer.ignored` names every opcode of the file that has no effect.
+  uses them. `SfzRenderer.remarks` names every opcode of the file that has no effect.
 String resonance that is conditioned on a pedal (`locc64=65`) is played.
 
 Source: sfzformat.com (opcodes), ARIA's defaults where SFZ v1 has none.
@@ -13,12 +13,13 @@ Source: sfzformat.com (opcodes), ARIA's defaults where SFZ v1 has none.
 import dataclasses
 import math
 import pathlib
+import warnings
 
 import numpy as np
 
 from style_transfer.audio import Audio
 from style_transfer.piano_roll import LOWEST_PITCH, note_table
-from style_transfer.pipelines.rendering import sfz_parser, sfz_region, sfz_samples
+from style_transfer.pipelines.rendering import sfz_files, sfz_parser, sfz_region, sfz_samples
 from style_transfer.pipelines.rendering.base import (
     PIANO_PITCHES,
     slug,
@@ -31,6 +32,7 @@ FAST_OFF_SECS = 0.006
 INAUDIBLE = 10 ** (-100 / 20)
 _PEDAL_CONTROLLERS = (64, 66, 67)
 _BLOCK = 256
+MAX_NAMES = 8
 
 
 @dataclasses.dataclass
@@ -54,39 +56,51 @@ class SfzRenderer:
         timbre_id: Name of the piano, by default from the file's name.
         seed: For instruments that choose among samples at random.
 
+    Attributes:
+        ignored: Opcodes that have no effect, sorted.
+        missing: Samples that are not there, or cannot be read; their regions are silent.
+
     Raises:
-        FileNotFoundError: The file, or one it includes, is missing.
+        FileNotFoundError: The file, or one it includes, or all samples are missing.
         ValueError: It describes no region, or holds a value that is no number.
     """
 
     licence = ""
 
     def __init__(self, path, timbre_id=None, seed=0):
-        path = pathlib.Path(path)
+        self.path = path = pathlib.Path(path)
         instrument = sfz_parser.parse(path)
         self.timbre_id = timbre_id or slug(path.stem)
         self.seed = seed
         self.values = sfz_region.Values(sfz_region.controllers(instrument.control),
                                         instrument.curves)
-        shift = sum(int(instrument.control.get(name, 0)) * step
-                    for name, step in (("note_offset", 1), ("octave_offset", 12)))
         parts = [sfz_region.region(opcodes) for opcodes in instrument.regions]
         self.ignored = sorted(set().union(*(part.ignored for part in parts)))
+        files = sfz_files.Folder(path.parent)
         parts = [part for part in parts if _can_sound(part)]
-        self._store = sfz_samples.Store(path.parent)
-        self._by_pitch = {pitch: [part for part in parts
-                                  if part.keys[0] + shift <= pitch <= part.keys[1] + shift]
+        self.missing = {part.texts["sample"] for part in parts
+                        if files.find(part.texts["sample"]) is None}
+        parts = [part for part in parts if part.texts["sample"] not in self.missing]
+        if self.missing and not parts:
+            raise FileNotFoundError(f"{path}: none of its samples is there, such as "
+                                    f"{min(self.missing)!r}. Keep them where the file says, beside "
+                                    "it.")
+        for part in parts:
+            _ask_sample(part, files.find(part.texts["sample"]))
+        self._store = sfz_samples.Store(files)
+        self._by_pitch = {pitch: [part for part in parts if
+                                  part.keys[0] <= pitch - part.shift <= part.keys[1]]
                           for pitch in range(128)}
-        self._shift = shift
         self.pitches = frozenset(pitch for pitch in PIANO_PITCHES if any(
             _trigger(part) != "release" for part in self._by_pitch[pitch]))
         if not self.pitches:
-            raise ValueError(f"{path} has no sample for any key of a piano.")
+            raise ValueError(f"{path} has no sample for any key of a piano: give another "
+                             "instrument.")
 
     def render(self, note_sequence, sample_rate: int) -> Audio:
         """Plays a NoteSequence; see `base.Renderer.render`."""
         table = note_table(note_sequence)
-        voices = self._voices(table)
+        voices = [voice for voice in self._voices(table) if self._is_readable(voice, sample_rate)]
         spans = [self._span(voice, sample_rate) for voice in voices]
         length = max([math.ceil(table.end_secs * sample_rate), *(s + n for s, n in spans)])
         buffer = np.zeros(length, np.float32)
@@ -98,7 +112,31 @@ class SfzRenderer:
 
     def forget(self):
         """Frees the samples; they are read again when needed."""
-        self._store = sfz_samples.Store(self._store.folder)
+        self._store = sfz_samples.Store(self._store.files)
+
+    def remarks(self):
+        """Sentences on what of the instrument is not played."""
+        lines = []
+        if self.missing:
+            names = sorted(self.missing)
+            lines.append(f"{self.path}: {len(names)} samples are missing or no audio, and silent: "
+                         f"{', '.join(names[:MAX_NAMES])}{', …' * (len(names) > MAX_NAMES)}")
+        if self.ignored:
+            lines.append(f"{self.path}: opcodes without effect here: {', '.join(self.ignored)}")
+        return lines
+
+    def _is_readable(self, voice, sample_rate):
+        """Whether the sample of a voice can be decoded; remembered as missing if not."""
+        name = voice.part.texts["sample"]
+        if name in self.missing:
+            return False
+        try:
+            self._sample(voice, sample_rate)
+        except sfz_samples.UnreadableSampleError as error:
+            self.missing.add(name)
+            warnings.warn(f"{self.path}: {error}; it is left out.", stacklevel=2)
+            return False
+        return True
 
     def _voices(self, table):
         """Every region that the notes start, in the order of their starts."""
@@ -138,7 +176,8 @@ class SfzRenderer:
             return False
         turn = turns.get(id(part), 0)
         turns[id(part)] = turn + 1
-        return turn % int(numbers.get("seq_length", 1)) == int(numbers.get("seq_position", 1)) - 1
+        length = max(int(numbers.get("seq_length", 1)), 1)
+        return turn % length == int(numbers.get("seq_position", 1)) - 1
 
     def _silence_earlier(self, active, voice, onset):
         """`note_polyphony`: a key struck again fades what it played before.
@@ -169,8 +208,8 @@ class SfzRenderer:
         return start, max(0, min(ends) - start)
 
     def _sample(self, voice, sample_rate):
-        return self._store.get(voice.part, self.values, voice.pitch - self._shift, voice.velocity,
-                               sample_rate)
+        return self._store.get(voice.part, self.values, voice.pitch - voice.part.shift,
+                               voice.velocity, sample_rate)
 
     def _get(self, voice, name):
         return self.values.get(voice.part, name, voice.pitch, voice.velocity)
@@ -216,6 +255,21 @@ class SfzRenderer:
             decay = max(self._get(voice, "ampeg_decay"), 0.001) * sample_rate
             curve = falling(len(tail), decay, self._get(voice, "ampeg_decay_shape"))
             tail *= np.float32(sustain) + np.float32(1 - sustain) * curve
+
+
+def _ask_sample(part, path):
+    """What a region leaves to its sample: its key, and whether and where it is looped."""
+    numbers, texts = part.numbers, part.texts
+    asks_key = texts.get("pitch_keycenter") == "sample"
+    if not asks_key and texts.get("loop_mode", "loop") in ("no_loop", "one_shot"):
+        return
+    info = sfz_files.sample_info(path)
+    if asks_key and info.key is not None:
+        numbers["pitch_keycenter"] = info.key
+    if info.loop and "loop_end" not in numbers:
+        numbers["loop_start"] = numbers.get("loop_start", info.loop[0])
+        numbers["loop_end"] = info.loop[1]
+    texts.setdefault("loop_mode", "loop_continuous" if info.loop else "no_loop")
 
 
 def _trigger(part):

@@ -12,8 +12,12 @@ import os
 import pathlib
 import re
 
+from style_transfer.pipelines.rendering import sfz_files, sfz_region
+
 LEVELS = ("global", "master", "group", "region")
 MAX_INCLUDES = 1000
+_OFFSETS = ("note_offset", "octave_offset")
+_OF_ONE_CONTROL = ("default_path", *_OFFSETS)
 MAX_DEPTH = 32
 _COMMENT = re.compile(r"/\*.*?\*/", re.DOTALL)
 _DEFINE = re.compile(r"#define\s+(\$\w+)\s+(\S+)")
@@ -27,7 +31,8 @@ class Instrument:
 
     Attributes:
         path: The file.
-        regions: One dictionary opcode -> text per region, everything inherited.
+        regions: One dictionary opcode -> text per region, everything inherited, the offsets of
+            keys in its `<control>` included.
         control: Opcodes of the `<control>` header.
         curves: Curve index -> {position 0-127: value}.
     """
@@ -55,11 +60,11 @@ def parse(path: str | os.PathLike) -> Instrument:
     if not path.is_file():
         raise FileNotFoundError(f"There is no SFZ file {str(path)!r}.")
     state = _State(path)
-    for line in _lines(path, path.parent, {}, [0], 0):
+    for line in _lines(path, sfz_files.Folder(path.parent), {}, [0], 0):
         state.feed(line)
     state.end_block()
     if not state.regions:
-        raise ValueError(f"{path} describes no <region>: it is no SFZ instrument.")
+        raise ValueError(f"{path} describes no <region>: it is no SFZ instrument. Give another.")
     return Instrument(path, state.regions, state.control, state.curves)
 
 
@@ -68,7 +73,7 @@ def _lines(path, root, defines, count, depth):
     count[0] += 1
     if depth > MAX_DEPTH or count[0] > MAX_INCLUDES:
         raise ValueError(f"{path} is included without end. Remove the circular #include.")
-    text = _COMMENT.sub(" ", path.read_text(encoding="utf-8-sig", errors="replace"))
+    text = _COMMENT.sub(" ", sfz_files.read_text(path))
     for line in text.splitlines():
         line = line.split("//", 1)[0]
         define = _DEFINE.search(line)
@@ -82,8 +87,8 @@ def _lines(path, root, defines, count, depth):
             yield line
             continue
         yield line[: include.start()]
-        target = root / include[1].replace("\\", "/")
-        if not target.is_file():
+        target = root.find(include[1])
+        if target is None:
             raise FileNotFoundError(f"{path.name} includes {include[1]!r}, which is not there.")
         yield from _lines(target, root, defines, count, depth + 1)
         yield line[include.end():]
@@ -119,10 +124,13 @@ class _State:
     def end_block(self):
         header, block, self.block = self.header, self.block, {}
         if header == "control":
+            # Where controllers stand adds up; where samples and keys lie begins anew.
+            for name in _OF_ONE_CONTROL:
+                self.control.pop(name, None)
             self.control.update(block)
         elif header == "curve" and block.get("curve_index", "").isdigit():
             self.curves[int(block["curve_index"])] = {
-                int(name[1:]): float(value) for name, value in block.items()
+                int(name[1:]): sfz_region.number(value) for name, value in block.items()
                 if re.fullmatch(r"v\d{3}", name)
             }
         elif header in LEVELS:
@@ -139,4 +147,5 @@ class _State:
             merged = {}
             for level in LEVELS:
                 merged.update(self.levels[level])
-            self.regions.append(merged)
+            offsets = {name: self.control[name] for name in _OFFSETS if name in self.control}
+            self.regions.append({**merged, **offsets})

@@ -36,9 +36,20 @@ DEFAULTS = {
     "note_polyphony": 0, "off_time": 0.006, "cutoff": 0, "resonance": 0, "seq_length": 1,
     "seq_position": 1, "lorand": 0, "hirand": 1, "loop_start": 0, "loop_end": 0, "group": 0,
     "xfin_lovel": 0, "xfin_hivel": 0, "xfout_lovel": 127, "xfout_hivel": 127,
+    "note_offset": 0, "octave_offset": 0,
 }
+# What the format allows, by opcode or what it begins with; more is cut to it.
+RANGES = {"volume": (-144, 48), "group": (-144, 144), "master": (-144, 144), "global": (-144, 144),
+          "amplitude": (0, 1e4), "delay": (0, 100), "ampeg": (-100, 100), "off_time": (0, 100),
+          "tune": (-6000, 6000), "transpose": (-127, 127), "pitch_keytrack": (-1200, 1200),
+          "rt": (-200, 200), "amp_veltrack": (-100, 100), "cutoff": (0, 1e6),
+          "resonance": (-40, 40)}
+LARGEST = 1e10
+_LOUDEST_DB = 144.0
+MOST_LETTERS = 40
+_KEYED = {"xfin_lokey": 0, "xfin_hikey": 0, "xfout_lokey": 127, "xfout_hikey": 127}
 _TEXTS = {"sample", "trigger", "loop_mode", "off_mode", "note_selfmask", "fil_type", "sw_last",
-          "sw_default", "lokey", "hikey", "key", "pitch_keycenter"}
+          "sw_default", "lokey", "hikey", "key", "pitch_keycenter", "xf_keycurve", "xf_velcurve"}
 _ALIASES = {"pitch": "tune", "loopmode": "loop_mode", "loopstart": "loop_start",
             "loopend": "loop_end", "gain": "volume", "polyphony_group": "group",
             "filtype": "fil_type"}
@@ -57,6 +68,7 @@ class Region:
         conditions: (controller, lowest, highest) that must hold at the note's start, 0-127.
         velocity_curve: Velocity -> gain points (`amp_velcurve_N`), may be empty.
         ignored: Opcodes that have no effect here.
+        shift: How many keys higher it is played than it says.
     """
 
     numbers: dict
@@ -66,6 +78,7 @@ class Region:
     conditions: list
     velocity_curve: dict
     ignored: set
+    shift: int = 0
 
 
 def note_number(text: str) -> int:
@@ -86,13 +99,28 @@ def note_number(text: str) -> int:
         ) from None
 
 
+def number(text: str) -> float:
+    """A finite number.
+
+    Raises:
+        ValueError: It is none.
+    """
+    try:
+        found = float(text)
+    except ValueError:
+        found = math.nan
+    if not abs(found) < LARGEST:
+        raise ValueError(f"{text!r} is no number that can be meant, expected one such as 0.5.")
+    return found
+
+
 def controllers(control: dict) -> dict[int, float]:
     """Where each controller stands, in [0, 1], from the `<control>` header."""
     values = dict(_CONTROLLER_DEFAULTS)
     for opcode, text in control.items():
         match = re.fullmatch(r"set_(hd)?cc(\d+)", opcode)
         if match:
-            values[int(match[2])] = float(text) / (1 if match[1] else 127)
+            values[int(match[2])] = number(text) / (1 if match[1] else 127)
     return values
 
 
@@ -109,7 +137,7 @@ def region(opcodes: dict[str, str]) -> Region:
         try:
             _place(out, curves, name, text)
         except ValueError as error:
-            raise ValueError(f"{name}={text} in the SFZ file: {error}") from error
+            raise ValueError(f"{name}={text[:MOST_LETTERS]} in the SFZ file: {error}") from error
     for name, routes in out.modulations.items():
         out.modulations[name] = [(cc, depth, curves.get((name, cc), 0)) for cc, depth in routes]
     _place_keys(out)
@@ -125,16 +153,18 @@ def _place(out, curves, name, text):
         return
     if name in _TEXTS:
         out.texts[name] = text
+    elif name in _KEYED:
+        out.numbers[name] = note_number(text)
     elif name in DEFAULTS:
-        out.numbers[name] = float(text)
+        out.numbers[name] = number(text)
     elif name.startswith("amp_velcurve_"):
-        out.velocity_curve[int(name.rsplit("_", 1)[1])] = float(text)
+        out.velocity_curve[int(number(name.rsplit("_", 1)[1]))] = number(text)
     elif modulation is None:
         out.ignored.add(name)
     elif modulation[1] in ("lo", "hi") and not modulation[2]:
         controller, low = int(modulation[3]), modulation[1] == "lo"
-        out.conditions.append((controller, float(text), 127.0) if low
-                              else (controller, 0.0, float(text)))
+        out.conditions.append((controller, number(text), 127.0) if low
+                              else (controller, 0.0, number(text)))
     else:
         _place_modulation(out, curves, modulation, text)
 
@@ -144,9 +174,9 @@ def _place_modulation(out, curves, modulation, text):
     if name not in DEFAULTS:
         out.ignored.add(modulation[0])
     elif modulation[2] == "curve":
-        curves[name, controller] = int(text)
+        curves[name, controller] = int(number(text))
     else:
-        out.modulations.setdefault(name, []).append((controller, float(text)))
+        out.modulations.setdefault(name, []).append((controller, number(text)))
 
 
 def _place_keys(out):
@@ -155,6 +185,7 @@ def _place_keys(out):
     low, high = texts.get("lokey", key or "0"), texts.get("hikey", key or "127")
     # lokey=-1 is SFZ's way to say "no key starts this", used for pedal noises.
     out.keys = (1, 0) if "-1" in (low, high) else (note_number(low), note_number(high))
+    out.shift = int(out.numbers.get("note_offset", 0) + 12 * out.numbers.get("octave_offset", 0))
     centre = texts.get("pitch_keycenter", key or "60")
     out.numbers["pitch_keycenter"] = note_number(centre) if centre != "sample" else 60
 
@@ -183,7 +214,8 @@ class Values:
             amount = depth * self._curve(curve, self.controller(number, key, velocity))
             # Amplitude in percent is scaled by its controllers; every other opcode is added to.
             value = value * amount / 100 if name == "amplitude" else value + amount
-        return value
+        low, high = RANGES.get(name.partition("_")[0], RANGES.get(name, (-LARGEST, LARGEST)))
+        return min(max(value, low), high)
 
     def _curve(self, index, position):
         points = self.curves.get(index)
@@ -208,12 +240,13 @@ class Values:
 
 def gain(values: Values, part: Region, key: int, velocity: int) -> float:
     """Linear gain of a region for a note, pan and envelope aside."""
-    decibels = sum(values.get(part, name, key, velocity)
-                   for name in ("volume", "group_volume", "master_volume", "global_volume"))
+    decibels = min(_LOUDEST_DB, sum(
+        values.get(part, name, key, velocity)
+        for name in ("volume", "group_volume", "master_volume", "global_volume")))
     track = values.get(part, "amp_veltrack", key, velocity) / 100
     loudness = velocity_gain(part.velocity_curve, velocity)
     tracked = 1 - track * (1 - loudness) if track >= 0 else 1 + track * loudness
-    fade = _fade_in(part, velocity) * _fade_out(part, velocity)
+    fade = _crossfade(part, "vel", velocity) * _crossfade(part, "key", key)
     amplitude = values.get(part, "amplitude", key, velocity) / 100
     return 10 ** (decibels / 20) * amplitude * max(tracked, 0.0) * fade
 
@@ -230,18 +263,18 @@ def velocity_gain(points: dict, velocity: int) -> float:
     return points[left] + (points[right] - points[left]) * (velocity - left) / (right - left)
 
 
-def _fade_in(part, velocity):
-    low, high = (part.numbers.get(n, DEFAULTS[n]) for n in ("xfin_lovel", "xfin_hivel"))
-    if velocity >= high:
-        return 1.0
-    return math.sqrt(max(0.0, (velocity - low) / (high - low)))
-
-
-def _fade_out(part, velocity):
-    low, high = (part.numbers.get(n, DEFAULTS[n]) for n in ("xfout_lovel", "xfout_hivel"))
-    if velocity <= low:
-        return 1.0
-    return math.sqrt(max(0.0, (high - velocity) / (high - low))) if high > low else 0.0
+def _crossfade(part, kind, value):
+    """Gain of the crossfades by velocity (`vel`) or `key`: of equal power, or `gain` if asked."""
+    defaults = DEFAULTS if kind == "vel" else _KEYED
+    (in_low, in_high), (out_low, out_high) = (
+        [part.numbers.get(name, defaults[name])
+         for name in (f"{side}_lo{kind}", f"{side}_hi{kind}")] for side in ("xfin", "xfout"))
+    rising = 1.0 if value >= in_high else (value - in_low) / max(in_high - in_low, 1e-9)
+    falling = 1.0 if value <= out_low else 0.0
+    if value > out_low and out_high > out_low:
+        falling = (out_high - value) / (out_high - out_low)
+    share = max(rising, 0.0) * max(falling, 0.0)
+    return share if part.texts.get(f"xf_{kind}curve") == "gain" else math.sqrt(share)
 
 
 def pan_gains(pan: float) -> tuple[float, float]:

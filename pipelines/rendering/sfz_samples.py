@@ -13,6 +13,8 @@ KEY_CACHE_BYTES = 384 << 20
 UNROLLED_LOOP_SECS = 30.0
 BUTTERWORTH_Q = 0.5 ** 0.5
 INT16_PEAK = 32767.0
+MOST_CENTS = 6000.0
+MOST_UNROLLED_SAMPLES = 1 << 24
 
 
 @dataclasses.dataclass(frozen=True)
@@ -29,15 +31,19 @@ def quantised(samples):
     return Sample(np.rint(samples * (INT16_PEAK / peak)).astype(np.int16), peak / INT16_PEAK)
 
 
+class UnreadableSampleError(ValueError):
+    """A sample that is there is no audio."""
+
+
 class Store:
     """Samples by (file, key, cut, filter): decoded once, resampled once, oldest forgotten first.
 
     Args:
-        folder: Where sample paths are relative to.
+        files: The `sfz_files.Folder` of the instrument.
     """
 
-    def __init__(self, folder):
-        self.folder = folder
+    def __init__(self, files):
+        self.files = files
         self.sources = _Cache(SOURCE_CACHE_BYTES)
         self.keys = _Cache(KEY_CACHE_BYTES)
 
@@ -45,7 +51,7 @@ class Store:
         """The waveform of a region for a key, as a `Sample` at `sample_rate`."""
         cut = tuple(int(values.get(part, name)) for name in
                     ("offset", "end", "loop_start", "loop_end"))
-        mode = part.texts.get("loop_mode", "no_loop")
+        mode = part.texts["loop_mode"]
         filtering = (part.texts.get("fil_type", "lpf_2p"), values.get(part, "cutoff", key),
                      values.get(part, "resonance", key))
         pan = values.get(part, "pan", key, velocity)
@@ -57,11 +63,11 @@ class Store:
         import soxr
 
         (data, scale, rate) = self.sources.get((path, pan), lambda: self._decoded(path, pan))
-        offset, end, loop_start, loop_end = cut
-        ratio = 2 ** (cents / 1200)
+        offset, end, loop_start, loop_end = (max(place, 0) for place in cut)
+        ratio = 2 ** (min(max(cents, -MOST_CENTS), MOST_CENTS) / 1200)
         data = data[: end + 1] if end > 0 else data
         if mode in ("loop_continuous", "loop_sustain"):
-            length = int(UNROLLED_LOOP_SECS * rate * ratio)
+            length = min(int(UNROLLED_LOOP_SECS * rate * ratio), MOST_UNROLLED_SAMPLES)
             data = unrolled(data, loop_start, loop_end or len(data) - 1, length)
         samples = data[offset:].astype(np.float32) * np.float32(scale)
         if len(samples) and abs(rate * ratio - sample_rate) > 1e-6:
@@ -71,12 +77,11 @@ class Store:
     def _decoded(self, path, pan):
         import soundfile
 
-        full = self.folder / path.replace("\\", "/")
+        full = self.files.find(path)
         try:
             samples, rate = soundfile.read(full, dtype="float32", always_2d=True)
         except (soundfile.LibsndfileError, OSError) as error:
-            raise ValueError(f"The SFZ instrument's sample {path!r} cannot be read ({error}). "
-                             "Keep the samples beside the .sfz file.") from error
+            raise UnreadableSampleError(f"the sample {path!r} cannot be read ({error})") from error
         weights = audio_lib.mixing_weights([samples])
         if len(weights) > 1 and weights.max() == 1:  # one of two channels that cancel
             samples = samples[:, [int(weights.argmax())]]

@@ -21,6 +21,7 @@ TAIL_SECS = 5.0
 SILENCE = 10 ** (-80 / 20)
 GAIN = 1.2
 POLYPHONY = 1024
+MAX_NAMES = 20
 TIMEOUT_SECS = 900
 INSTALL_HINT = ("FluidSynth is needed to play soundfonts, and the program `fluidsynth` is not on "
                 "the PATH. Install it: `apt install fluidsynth` (Debian, Ubuntu) or "
@@ -46,26 +47,29 @@ class SoundfontRenderer:
 
     Args:
         path: The `.sf2` or `.sf3` file.
-        program: General MIDI program of bank 0.
+        program: Program of the preset, 0-127.
         timbre_id: Name of the piano, by default from the file, the program and the preset.
         effects: FluidSynth's default reverb and chorus.
         gain: FluidSynth's master gain; the result is lowered as a whole where it would clip.
+        bank: Bank of the preset.
 
     Raises:
         FileNotFoundError: There is no such file.
         ValueError: It is no soundfont, or has no such preset.
     """
 
-    def __init__(self, path, program=0, timbre_id=None, effects=True, gain=GAIN):
+    def __init__(self, path, program=0, timbre_id=None, effects=True, gain=GAIN, bank=0):
         self.path = pathlib.Path(path)
         font = read_soundfont(self.path)
-        names = {p: name for bank, p, name in font.presets if bank == 0}
-        if program not in names:
-            raise ValueError(f"{self.path.name} has no program {program} in bank 0, only "
-                             f"{sorted(names)}.")
-        self.program, self.effects, self.gain = program, effects, gain
+        names = {(b, p): name for b, p, name in font.presets}
+        if (bank, program) not in names:
+            there = ", ".join(f"{b}:{p} {names[b, p]}" for b, p in sorted(names)[:MAX_NAMES])
+            raise ValueError(f"{self.path.name} has no program {program} in bank {bank}: expected "
+                             f"one of {there or 'none'}{', …' * (len(names) > MAX_NAMES)}.")
+        self.program, self.effects, self.gain, self.bank = program, effects, gain, bank
         dry = () if effects else ("dry",)
-        self.timbre_id = timbre_id or slug(self.path.stem, f"{program:03d}", names[program], *dry)
+        number = f"{program:03d}" if not bank else f"{bank}_{program:03d}"
+        self.timbre_id = timbre_id or slug(self.path.stem, number, names[bank, program], *dry)
         self.licence = font.licence
         self.pitches = PIANO_PITCHES
 
@@ -80,7 +84,7 @@ class SoundfontRenderer:
         import soundfile
 
         program = fluidsynth_program()
-        midi = midi_bytes(note_table(note_sequence), self.program, TAIL_SECS)
+        midi = midi_bytes(note_table(note_sequence), self.program, TAIL_SECS, self.bank)
         with tempfile.TemporaryDirectory(prefix="render_") as folder:
             source, target = pathlib.Path(folder, "in.mid"), pathlib.Path(folder, "out.wav")
             source.write_bytes(midi)
@@ -94,7 +98,8 @@ class SoundfontRenderer:
         switch = "1" if self.effects else "0"
         return ["-n", "-i", "-q", "-F", str(target), "-T", "wav", "-O", "float",
                 "-r", str(sample_rate), "-g", str(self.gain), "-R", switch, "-C", switch,
-                "-o", f"synth.polyphony={POLYPHONY}", "-o", "synth.cpu-cores=1"]
+                "-o", f"synth.polyphony={POLYPHONY}", "-o", "synth.cpu-cores=1",
+                "-o", "synth.midi-bank-select=mma"]
 
     def forget(self):
         """Nothing is kept: each rendering is a program of its own."""

@@ -2,8 +2,17 @@
 
 import os
 import pathlib
+import re
 
 from style_transfer.pipelines.rendering.base import Renderer
+
+_PRESET = re.compile(r"(.*\.sf[23]):(\d+):(\d+)", re.IGNORECASE)
+
+
+def remarks(renderers) -> list[str]:
+    """Sentences on what of these pianos is not played, each once."""
+    lines = [line for renderer in renderers for line in getattr(renderer, "remarks", list)()]
+    return list(dict.fromkeys(lines))
 
 
 def renderers_from(spec: str | os.PathLike, seed: int = 0, dry: bool = False,
@@ -28,6 +37,12 @@ def renderers_from(spec: str | os.PathLike, seed: int = 0, dry: bool = False,
     spec = str(spec)
     if spec.startswith("procedural:"):
         return _procedural(spec, seed, dry)
+    preset = _PRESET.fullmatch(spec)
+    if preset and not os.path.exists(spec):
+        from style_transfer.pipelines.rendering.soundfont import SoundfontRenderer
+
+        file, bank, program = preset.groups()
+        return [SoundfontRenderer(file, int(program), effects=not dry, bank=int(bank))]
     path = pathlib.Path(spec)
     if path.is_dir():
         return _from_folder(path, seed, dry, any_program)

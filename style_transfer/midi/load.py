@@ -12,6 +12,7 @@ MIDI_SUFFIXES = (".mid", ".midi", ".kar", ".rmi")
 SEQUENCE_SUFFIXES = (".pb", ".notesequence")
 SCORE_SUFFIXES = (".musicxml", ".mxl", ".xml", ".abc")
 SUFFIXES = (*MIDI_SUFFIXES, *SEQUENCE_SUFFIXES, *SCORE_SUFFIXES)
+_INSTEAD = "Export it again from the program that made it, or give another file."
 _ABC = re.compile(rb"(^|\n)X:[ \t]*\d+")
 _MAX_BYTES_BEFORE_A_TUNE = 10_000
 
@@ -117,13 +118,13 @@ def _parsed(data, name, limits, warn):
         if (score := _score(data, limits)) is not None:
             return score
     except UnreadableFileError as error:
-        raise ValueError(f"{name} cannot be played: {error}.") from error
+        raise ValueError(f"{name} cannot be played: {error}. {_INSTEAD}") from error
     try:
         sequence = music_pb2.NoteSequence.FromString(data)
     except DecodeError as error:
-        raise ValueError(f"{name} is neither a MIDI file, a score nor a serialized NoteSequence."
-                         ) from error
+        raise ValueError(f"{name} is neither a MIDI file, a score nor a serialized NoteSequence. "
+                         f"{_INSTEAD}") from error
     if not sequence.notes:
         raise ValueError(f"{name} holds no notes: it is no MIDI file and no NoteSequence that "
-                         "has notes.")
+                         f"has notes. {_INSTEAD}")
     return sequence

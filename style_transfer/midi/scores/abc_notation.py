@@ -21,6 +21,7 @@ _ORNAMENTS = re.compile(r"![^!\n]*!|\{[^}\n]*\}")  # the parser knows neither
 _BAR = re.compile(_APART + r"|(?P<ends>:*)(?P<bar>\|[\[\]|]*|\[\||\[(?=[1-9]))(?P<begins>:*)"
                   r"[ \t]*\[?(?P<turns>[1-9][0-9,-]*)?|(?P<both>::+)", re.MULTILINE)
 _NOTE = re.compile(_APART + r"|(?P<note>[A-Ga-g][',]*[0-9/]*[<>]*[ \t]*(?P<tie>-)?)", re.MULTILINE)
+MOST_LETTERS = 120
 
 
 def read(data, limits=None):
@@ -35,13 +36,23 @@ def read(data, limits=None):
     """
     limits = limits or ConversionLimits()
     limits.check("file too large", len(data), "max_file_bytes")
-    found, errors = tunes(decoded(data))
+    try:
+        found, errors = tunes(decoded(data))
+    except (ArithmeticError, LookupError, TypeError, ValueError) as error:
+        raise UnreadableFileError("not readable ABC", _said(error)) from error
     if not found:
-        raise UnreadableFileError("not readable ABC", f"{type(errors[0]).__name__}: {errors[0]}"
-                                  if errors else "it has no tune")
+        raise UnreadableFileError("not readable ABC", _said(errors[0]) if errors
+                                  else "it has no tune")
     for tune in found.values():
         check_sequence(tune, limits)
     return found
+
+
+def _said(error):
+    """What is wrong, in words that are not Python's."""
+    text = " ".join(str(error).split())
+    is_plain = text.isascii() and text.isprintable() and "literal" not in text and "\\" not in text
+    return text[:MOST_LETTERS] if is_plain else "something in it is no ABC"
 
 
 def decoded(data):

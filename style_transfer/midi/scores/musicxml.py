@@ -12,6 +12,7 @@ import collections
 import dataclasses
 import fractions
 import io
+import re
 import xml.etree.ElementTree as ET
 import zipfile
 
@@ -75,8 +76,15 @@ def read(data, limits=None):
         raise
     except (ET.ParseError, zipfile.BadZipFile, KeyError, ValueError, AttributeError, TypeError,
             ZeroDivisionError, OverflowError) as error:
-        raise UnreadableFileError("not readable MusicXML", f"{type(error).__name__}: {error}"
-                                  ) from error
+        raise UnreadableFileError("not readable MusicXML", _said(error)) from error
+
+
+def _said(error):
+    """What is wrong, in words that are not Python's."""
+    if isinstance(error, (ET.ParseError, zipfile.BadZipFile)):
+        # Names of files in a damaged archive are anything.
+        return re.sub(r" (in directory|for file) .*", "", str(error), flags=re.DOTALL)
+    return "something in it is missing, or is no number where one belongs"
 
 
 def _unpacked(data, limits):

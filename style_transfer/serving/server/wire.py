@@ -33,7 +33,10 @@ def parse(body):
     try:
         request = json.loads(body)
     except (ValueError, RecursionError) as error:
-        reason = "nested too deep" if isinstance(error, RecursionError) else str(error)[:200]
+        reason = str(error)[:200]
+        if isinstance(error, (RecursionError, UnicodeDecodeError)):
+            reason = ("nested too deep" if isinstance(error, RecursionError)
+                      else "its letters are not UTF-8")
         raise InvalidRequestError(f"The body is not JSON ({reason}). {_FORM}") from error
     if not isinstance(request, dict):
         raise InvalidRequestError(f"The body is no JSON object. {_FORM}")
@@ -123,7 +126,8 @@ def _from_base64(text):
     try:
         return base64.b64decode(text, validate=True)
     except (binascii.Error, ValueError) as error:
-        raise InvalidRequestError(f'{{"b64": ...}} holds no base64 ({error}).') from error
+        raise InvalidRequestError('{"b64": ...} holds no base64: encode the '
+                                  "bytes again.") from error
 
 
 def _encoded(name, value):

@@ -1,5 +1,8 @@
 """The SFZ sampler, on instruments of sine waves that each test writes."""
 
+import struct
+import unicodedata
+
 import numpy as np
 import pytest
 import soundfile
@@ -307,15 +310,109 @@ def test_dense_loud_chords_do_not_clip(piano):
     assert 0.9 < np.max(np.abs(audio.samples)) <= 0.981
 
 
-def test_a_missing_sample_names_itself(piano):
-    renderer = piano("<region> sample=gone.wav")
-    with pytest.raises(ValueError, match=r"gone\.wav"):
-        renderer.render(sequence([(60, 90, 0, 1)]), SAMPLE_RATE)
+def test_a_missing_or_damaged_sample_is_named_and_the_others_sound(piano, tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"none of its samples is there.*gone\.wav"):
+        piano("<region> sample=gone.wav")
+    (tmp_path / "Samples" / "bad.wav").write_bytes(b"RIFF no audio")
+    renderer = piano("<region> sample=gone.wav key=60\n<region> sample=bad.wav key=62\n"
+                     "<region> sample=A4.wav key=69")
+    with pytest.warns(UserWarning, match=r"bad\.wav.*left out"):
+        audio = renderer.render(sequence([(62, 90, 0.0, 1.0), (69, 90, 1.0, 1.5)]), SAMPLE_RATE)
+    assert rms(audio, 0.1, 0.9) < 1e-6 < 1e-2 < rms(audio, 1.1, 1.4)
+    assert renderer.pitches == {62, 69}
+    [line] = renderer.remarks()
+    assert "2 samples are missing" in line and "bad.wav" in line and "gone.wav" in line
 
 
 def test_opcodes_without_effect_are_listed(piano):
-    assert piano("<region> sample=A4.wav lfo01_freq=3 eq1_gain=2").ignored == ["eq1_gain",
-                                                                               "lfo01_freq"]
+    renderer = piano("<region> sample=A4.wav lfo01_freq=3 eq1_gain=2 xfin_locc1=3")
+    assert renderer.ignored == ["eq1_gain", "lfo01_freq", "xfin_locc1"]
+    assert renderer.remarks()[0].endswith("without effect here: eq1_gain, lfo01_freq, xfin_locc1")
+
+
+@pytest.mark.parametrize("path", ["SAMPLES/a4.WAV", r"samples\A4.wav", r"\Samples\a4.wav",
+                                  "./Other/../samples/a4.wav", "samples/./A4.wav"])
+def test_names_are_found_as_windows_would(tmp_path, path):
+    _sine(tmp_path / "Samples" / "A4.wav", 440.0)
+    (tmp_path / "Other").mkdir()
+    (tmp_path / "KEYS.TXT").write_text(f"<region> sample={path} key=69")
+    (tmp_path / "a.sfz").write_text('#include "Keys.txt"')
+    audio = SfzRenderer(tmp_path / "a.sfz").render(sequence([(69, 90, 0, 1)]), SAMPLE_RATE)
+    assert abs(cents(loudest_hz(audio, 0.1, 0.8), 440)) < 5
+
+
+def test_each_control_header_begins_anew_but_for_its_controllers(tmp_path):
+    _sine(tmp_path / "one" / "x.wav", 440.0)
+    _sine(tmp_path / "x.wav", 660.0)
+    (tmp_path / "a.sfz").write_text(
+        "<control> default_path=\\one\\ note_offset=12 set_cc30=127\n"
+        "<region> sample=x.wav key=60 pitch_keytrack=0\n"
+        "<control> set_cc31=0\n<region> sample=x.wav key=60 pitch_keytrack=0")
+    renderer = SfzRenderer(tmp_path / "a.sfz")
+    assert renderer.pitches == {60, 72}
+    for pitch, hz in ((72, 440), (60, 660)):
+        audio = renderer.render(sequence([(pitch, 90, 0, 1)]), SAMPLE_RATE)
+        assert abs(cents(loudest_hz(audio, 0.1, 0.8), hz)) < 5
+    assert renderer.values.controllers[30] == 1.0
+
+
+@pytest.mark.parametrize("encoding", ["cp1252", "utf-16", "utf-16-le", "utf-8-sig", "utf-8"])
+@pytest.mark.parametrize("form", ["NFC", "NFD"])
+def test_texts_of_any_encoding_name_their_samples(tmp_path, encoding, form):
+    _sine(tmp_path / unicodedata.normalize(form, "Flügel.wav"), 440.0)
+    (tmp_path / "a.sfz").write_bytes("<region> sample=Flügel.wav key=69".encode(encoding))
+    assert SfzRenderer(tmp_path / "a.sfz").pitches == {69}
+
+
+def _with_smpl(path, note=60, fraction=0, loop=None):
+    """Appends the chunk that samplers write."""
+    body = struct.pack("<9I", 0, 0, 0, note, fraction, 0, 0, 0 if loop is None else 1, 0)
+    if loop:
+        body += struct.pack("<6I", 0, 0, *loop, 0, 0)
+    data = path.read_bytes() + b"smpl" + struct.pack("<I", len(body)) + body
+    path.write_bytes(data[:4] + struct.pack("<I", len(data) - 8) + data[8:])
+
+
+def test_a_sample_says_its_key_and_its_loop(tmp_path):
+    wav = tmp_path / "x.wav"
+    period = 100  # samples; 441 Hz
+    time = np.arange(SOURCE_RATE) / SOURCE_RATE
+    soundfile.write(wav, 0.5 * np.sin(2 * np.pi * 441 * time), SOURCE_RATE)
+    _with_smpl(wav, 69, 1 << 31, loop=(200 * period, 300 * period - 1))
+
+    def render(opcodes):
+        (tmp_path / "a.sfz").write_text(f"<region> sample=x.wav ampeg_release=0.05 {opcodes}")
+        return SfzRenderer(tmp_path / "a.sfz").render(sequence([(69, 90, 0.0, 4.0)]), SAMPLE_RATE)
+
+    asked = render("pitch_keycenter=sample")
+    assert cents(loudest_hz(asked, 0.1, 0.8), 441) == pytest.approx(-50, abs=3)
+    plain = render("key=69")
+    assert plain.duration_secs == pytest.approx(4.05, abs=0.06), "looped, as the sample says"
+    assert rms(plain, 3.0, 3.9) == pytest.approx(rms(plain, 0.1, 0.4), rel=0.02)
+    assert abs(cents(loudest_hz(plain, 0.1, 3.8), 441)) < 3
+    same = render("key=69 loop_mode=loop_continuous")
+    np.testing.assert_allclose(same.samples, plain.samples, atol=1e-6)
+    for opcodes in ("key=69 loop_mode=no_loop", "key=69 loop_mode=one_shot"):
+        sounding = np.flatnonzero(np.abs(render(opcodes).samples) > 1e-4)
+        assert sounding[-1] / SAMPLE_RATE == pytest.approx(1.0, abs=0.05)
+
+
+def test_keys_crossfade_with_equal_power(piano, tmp_path):
+    _sine(tmp_path / "Samples" / "low.wav", 300.0)
+    _sine(tmp_path / "Samples" / "high.wav", 500.0)
+    text = ("<global> pitch_keytrack=0 amp_veltrack=0 {}\n"
+            "<region> sample=low.wav lokey=40 hikey=70 xfout_lokey=c4 xfout_hikey=70\n"
+            "<region> sample=high.wav lokey=60 hikey=90 xfin_lokey=60 xfin_hikey=70\n")
+
+    def level(pitch, extra=""):
+        audio = piano(text.format(extra)).render(sequence([(pitch, 90, 0, 1)]), SAMPLE_RATE)
+        return rms(audio, 0.2, 0.8)
+
+    full = level(50)
+    assert level(80) == pytest.approx(full, rel=0.01)
+    assert level(65) == pytest.approx(full, rel=0.02)
+    assert level(65, "xf_keycurve=gain") == pytest.approx(full / 2 ** 0.5, rel=0.02)
+    assert level(60) == pytest.approx(full, rel=0.01) == pytest.approx(level(70), rel=0.02)
 
 
 def test_specs_name_files_and_folders(piano, tmp_path):

@@ -1,5 +1,6 @@
 """Soundfonts: what is read from the file itself, and rendering where FluidSynth is installed."""
 
+import io
 import pathlib
 import shutil
 import struct
@@ -128,6 +129,35 @@ def test_fluidsynth_presets_effects_and_pedal_are_heard():
     dry = SoundfontRenderer(TIMGM6MB, 0, effects=False).render(notes, SAMPLE_RATE)
     assert 0.01 < difference(dry) < 1
     assert rms(grand.render(pedal, SAMPLE_RATE), 1.0, 1.8) > 5 * rms(first, 1.0, 1.8)
+
+
+def test_any_preset_is_named_by_bank_and_program(tmp_path):
+    font = _font(tmp_path / "a, b.sf2", [(0, 0, "Grand"), (8, 5, "Upright"), (128, 0, "Kit")])
+    [piano] = renderers_from(f"{font}:8:5")
+    assert piano.timbre_id == "a_b_8_005_upright" and (piano.bank, piano.program) == (8, 5)
+    with pytest.raises(ValueError, match=r"no program 9 in bank 8: .* of 0:0 Grand, 8:5"):
+        renderers_from(f"{font}:8:9")
+    with pytest.raises(FileNotFoundError, match="gone"):
+        renderers_from(f"{tmp_path}/gone.sf2:0:0")
+    file = mido.MidiFile(file=io.BytesIO(midi_bytes(
+        note_table(sequence([(60, 90, 0, 1)])), 5, bank=8 * 128 + 3)))
+    changes = [(m.control, m.value) for m in file.tracks[0] if m.type == "control_change"]
+    assert changes[:2] == [(0, 8), (32, 3)]
+
+
+@needs_fluidsynth
+def test_a_preset_of_another_bank_is_heard():
+    banked = [(bank, program) for bank, program, _ in soundfont.read_soundfont(TIMGM6MB).presets
+              if bank]
+    assert banked, "nothing to choose"
+    bank, program = banked[0]
+    notes = sequence([(60, 90, 0.0, 0.3)])
+    [piano] = renderers_from(f"{TIMGM6MB}:{bank}:{program}")
+    heard = piano.render(notes, SAMPLE_RATE).samples
+    usual = SoundfontRenderer(TIMGM6MB, 0).render(notes, SAMPLE_RATE).samples
+    count = min(len(heard), len(usual), SAMPLE_RATE // 4)
+    assert np.mean(np.square(heard)) > 1e-7
+    assert np.corrcoef(heard[:count], usual[:count])[0, 1] < 0.5
 
 
 @needs_fluidsynth
