@@ -30,8 +30,8 @@ class VocoderHparams(hparams_lib.Hparams):
     crops_per_example: int = 8
     eval_crops: int = 1
     sample_rate: int = 16_000
-    width: int = 256
-    num_blocks: int = 6
+    width: int = 160
+    num_blocks: int = 4
     kernel_size: int = 7
     expansion: int = 3
     fft_sizes: tuple[int, ...] = (2048, 1024, 512, 256, 128)
@@ -61,8 +61,7 @@ def build_dataset(examples_path: str, hparams: VocoderHparams, split: str, *, se
 
 VOCODER = Config(
     name="vocoder",
-    description="Log-mel spectrograms to audio: sines, noise and Vocos' phases, by one inverse "
-                "Fourier transform.",
+    description="Log-mel spectrograms to audio: sines and noise, by an inverse Fourier transform.",
     hparams=VocoderHparams(),
     build_model=built("style_transfer.models.vocoder.net:Vocoder"),
     build_loss=built("style_transfer.losses:PianoLoss"),

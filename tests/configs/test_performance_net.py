@@ -10,12 +10,12 @@ import tensorflow as tf
 from style_transfer import audio as audio_lib
 from style_transfer import configs, files, piano_roll, training, weights
 from style_transfer.graph import vocoding
-from style_transfer.models.performance_net import playing
 from style_transfer.models.vocoder import generate as vocoder_generate
 from style_transfer.models.vocoder import net
 from style_transfer.models.vocoder.net import Vocoder
 from style_transfer.serving import export
 from style_transfer.signal import log_mel
+from style_transfer.spectrograms import vocoding as spectrogram_sound
 from tests.pipelines import tiny_pairs
 
 RATE = log_mel.SAMPLE_RATE
@@ -66,7 +66,7 @@ def test_they_train_resume_generate_and_export_what_they_generate(
     training.train(config, hparams, training.TrainOptions(
         str(root / "run"), folder, 3, eval_interval=0), lines.append)
     assert "resuming at step 2" in lines[0]
-    monkeypatch.setattr(playing, "vocoder", lambda: tiny_vocoder)
+    monkeypatch.setattr(spectrogram_sound, "vocoder", lambda: tiny_vocoder)
     monkeypatch.setattr(Vocoder.play, "__defaults__", (net.CHUNK_FRAMES, 1))
     model = weights.load(root / "run")
     audio_lib.save(root / "clip.wav", clip())

@@ -1,26 +1,16 @@
 """Pieces of any length played part by part, and a vocoder's audio of them."""
 
-import functools
-
 import numpy as np
 
 from style_transfer import audio as audio_lib
 from style_transfer import piano_roll
 from style_transfer.models.performance_net.net import ROLL_FRAMES
 from style_transfer.signal import log_mel as log_mel_lib
+from style_transfer.spectrograms import vocoding
 
 STYLE_LEVEL_DB = -25.0  # RMS of clips
 SPECTROGRAM_SAMPLES = 8 * log_mel_lib.SAMPLE_RATE
 PART_GRAINS = 32
-VOCODER = "vocoder"
-
-
-@functools.cache
-def vocoder():
-    """The package's vocoder, loaded once."""
-    from style_transfer import weights
-
-    return weights.load(VOCODER)
 
 
 def style_of(model, clip):
@@ -92,6 +82,6 @@ def style_at(style, first, count, xp=np):
 def play(model, table, frames, style, progress=None):
     """Audio of a piece on the piano of a clip; arguments as for `log_mel_of`."""
     log_mel = log_mel_of(model, table, frames, style, progress)
-    samples = vocoder().play(log_mel)
+    samples = vocoding.audio_of(log_mel).samples
     return audio_lib.Audio(samples[:frames * (model.sample_rate // model.roll_rate)],
                            model.sample_rate)

@@ -14,6 +14,7 @@ from style_transfer.graph.windows import Windows
 from style_transfer.models.performance_net import playing
 from style_transfer.models.performance_net.net import ROLL_FRAMES
 from style_transfer.signal import log_mel as log_mel_lib
+from style_transfer.spectrograms import vocoding
 
 MAX_SECS = 300.0
 MAX_NOTES = 30_000
@@ -34,7 +35,7 @@ class PerformanceServing(tf.Module):
 
     def __init__(self, model, max_content_secs=None, max_notes=MAX_NOTES):
         super().__init__()
-        self.model, vocoder = model, playing.vocoder()
+        self.model, vocoder = model, vocoding.vocoder()
         self.kept = [variable.value for variable in (*model.variables, *vocoder.variables)]
         self._rolls = Rolls(model, max_content_secs or MAX_SECS, max_notes)
         grain = model.grain

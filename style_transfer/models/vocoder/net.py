@@ -1,5 +1,6 @@
 """`Vocoder`: ConvNeXt at the frame rate, and an inverse Fourier transform."""
 
+import functools
 import math
 
 import keras
@@ -15,25 +16,27 @@ FRAME_SAMPLES = 1024
 NUM_BINS = FRAME_SAMPLES // 2 + 1
 OVERLAP = 1 - log_mel_lib.HOP_SAMPLES / FRAME_SAMPLES
 OVERLAP_FRAMES = 2  # on both sides of a frame that share its samples
-CONTROLS = ("sine_log_amplitude", "deviation_bins", "noise_log_amplitude", "direct_log_amplitude",
-            "direct_phase")
+CONTROLS = ("sine_log_amplitude", "noise_log_amplitude", "deviation_bins")
 LOBE_BINS = 3  # on both sides of a sine's that its main lobe touches
 NOISE_FRAMES = 512
 CHUNK_FRAMES = 512
+_FITTED_BINS, _FITTED_AMPLITUDE, _FITTED_BANDS, _RIDGE = 0.9, 0.05, 2, 0.05
 _EDGE_SAMPLES = (FRAME_SAMPLES - log_mel_lib.HOP_SAMPLES) // 2
 _MAX_LOG, _SILENT_LOG = 8.0, -30.0
 _MAX_DEVIATION_BINS = 0.998  # a lobe's formula divides zero by zero at whole bins
-_OFFSETS = (-0.5, 0.0, -2.0, -2.0, 0.0)  # of the controls, before training
+_OWN_BINS = 0.6  # a bin has a sine where one is nearer than that, else its neighbours have it
+_OFFSETS = (0.0, -2.0)  # of the log amplitudes, before training
 
 
 @keras.saving.register_keras_serializable(package="style_transfer")
 class Vocoder(keras.Model):
     """Makes audio of log-mel spectrograms (see `signal.log_mel`).
 
-    A spectrum of each frame is the sum of three: a sine near each bin, whose frequency is predicted
-    and whose phase goes on from frame to frame; noise; and one whose phase is predicted outright,
-    as Vocos has it. Without the first a net that is the same at all times would give every
-    frame of a held note the same phase, and all pitches would be multiples of the frame rate.
+    A spectrum of each frame is the sum of two: sines near their bins, and noise; the net says how
+    loud they are. Vocos predicts phases too, but a net that is the same at all times gives every
+    frame of a held note the same phase: all pitches would be multiples of the frame rate. Here
+    phases go on from frame to frame, by frequencies that the mel bands around a bin tell (see
+    `to_deviation`).
 
     Args:
         width: Channels between blocks.
@@ -47,7 +50,7 @@ class Vocoder(keras.Model):
     1992.
     """
 
-    def __init__(self, width=256, num_blocks=6, kernel_size=7, expansion=3, seed=0, **kwargs):
+    def __init__(self, width=160, num_blocks=4, kernel_size=7, expansion=3, seed=0, **kwargs):
         super().__init__(**kwargs)
         # Config
         self.width, self.num_blocks, self.kernel_size = width, num_blocks, kernel_size
@@ -58,7 +61,7 @@ class Vocoder(keras.Model):
         self.blocks = [ConvNeXtBlock(width, expansion * width, kernel_size, 1 / num_blocks,
                                      name=f"block_{i}") for i in range(num_blocks)]
         self.last_normalization = layers.LayerNormalization(epsilon=1e-6, name="last")
-        self.head = layers.Dense(len(CONTROLS) * NUM_BINS, name="head",
+        self.head = layers.Dense(len(_OFFSETS) * NUM_BINS, name="head",
                                  kernel_initializer=keras.initializers.VarianceScaling(0.01))
         self.random = keras.random.SeedGenerator(seed + 1)
 
@@ -85,6 +88,7 @@ class Vocoder(keras.Model):
             layer.build((None, None, self.width))
         self.head.build((None, None, self.width + bands))
         self.to_bins, self.bin_gain = _interpolation()
+        self.to_deviation = to_deviation()
         rng = np.random.default_rng(self.seed)
         self.noise = rng.normal(0, math.sqrt(0.5), (NOISE_FRAMES, 2 * NUM_BINS)).astype("f")
         self.first_phase = rng.uniform(size=NUM_BINS).astype("f")
@@ -145,22 +149,20 @@ class Vocoder(keras.Model):
 
         Returns:
             A dict by the names `CONTROLS` of `[batch, frames, NUM_BINS]`: natural logarithms of
-            amplitudes; how far sines are from their bins, in bins; and phases, radians.
+            amplitudes, and how far sines are from their bins, in bins.
         """
         values = log_mel_lib.scaled(log_mel)
         x = self.first_normalization(self.embedding(values))
         for block in self.blocks:
             x = block(x)
         found = self.head(ops.concatenate([self.last_normalization(x), values], axis=-1))
-        found = ops.split(found, len(CONTROLS), axis=-1)
-        controls = {name: value + offset for name, value, offset in zip(
-            CONTROLS, found, _OFFSETS, strict=True)}
         level = ops.matmul(log_mel, self.to_bins) + self.bin_gain
-        for name, value in controls.items():
-            if name.endswith("log_amplitude"):
-                controls[name] = ops.minimum(value + level, _MAX_LOG)
-        controls["deviation_bins"] = _MAX_DEVIATION_BINS * ops.tanh(controls["deviation_bins"])
-        return controls
+        sine, noise = (ops.minimum(value + level + offset, _MAX_LOG) for value, offset in zip(
+            ops.split(found, len(_OFFSETS), axis=-1), _OFFSETS, strict=True))
+        deviation = ops.matmul(log_mel, self.to_deviation)
+        sine = ops.where(ops.abs(deviation) < _OWN_BINS, sine, _SILENT_LOG)
+        deviation = ops.clip(deviation, -_MAX_DEVIATION_BINS, _MAX_DEVIATION_BINS)
+        return dict(zip(CONTROLS, (sine, noise, deviation), strict=True))
 
     def with_phases(self, controls, before=None):
         """Controls with how far sines have turned away from their bins' frequencies.
@@ -200,14 +202,13 @@ class Vocoder(keras.Model):
         noise = ops.take(self.noise, frame % NOISE_FRAMES, axis=0)
         noise = ops.split(noise, 2, axis=-1)
         loudness = ops.exp(controls["noise_log_amplitude"])
-        direct = ops.exp(controls["direct_log_amplitude"])
         # Bin k turns k / 4 times from frame to frame.
         turns = (frame[:, None] * np.arange(NUM_BINS)) % round(1 / (1 - OVERLAP))
         cycles = controls["phase_cycles"] + ops.cast(turns, "float32") * (1 - OVERLAP)
         sines = _lobes(ops.exp(controls["sine_log_amplitude"]), controls["deviation_bins"], cycles)
         centred = np.where(np.arange(NUM_BINS) % 2, -1, 1).astype("f")
-        spectrum = [centred * (sine + loudness * part + direct * turn(controls["direct_phase"]))
-                    for sine, part, turn in zip(sines, noise, (ops.cos, ops.sin), strict=True)]
+        spectrum = [centred * (sine + loudness * part)
+                    for sine, part in zip(sines, noise, strict=True)]
         audio = spectral.istft(spectrum, FRAME_SAMPLES, OVERLAP)
         edge = OVERLAP_FRAMES * log_mel_lib.HOP_SAMPLES + _EDGE_SAMPLES
         return audio[:, edge:-edge]
@@ -257,3 +258,34 @@ def _interpolation():
     height = 2 / (edges[2:] - edges[:-2])
     gain = np.log(FRAME_SAMPLES / 4 / (log_mel_lib.WINDOW_SAMPLES / 2 * height)) @ matrix
     return matrix.astype("f"), gain.astype("f")
+
+
+@functools.cache
+def to_deviation():
+    """How far a lone sine is from a bin, as linear functions of the log-mel bands around the bin.
+
+    A window's lobe is nearly a Gaussian, of whose logarithm the slope tells how far its middle is.
+    Ridge regression on sines within `_FITTED_BINS` of each bin; no function hears the level.
+
+    Returns:
+        float32 `[NUM_BANDS, NUM_BINS]`, bins; not to be written to.
+    """
+    size, rate = log_mel_lib.WINDOW_SAMPLES, log_mel_lib.SAMPLE_RATE
+    filters = log_mel_lib.matrix()
+    time = np.arange(size) / rate
+    deviations = np.linspace(-_FITTED_BINS, _FITTED_BINS, 7)
+    bins_hz = np.linspace(0, rate / 2, NUM_BINS)
+    bands_hz = mel_lib.spaced_hz(log_mel_lib.LOWEST_HZ, rate / 2, log_mel_lib.NUM_BANDS + 2)[1:-1]
+    found = np.zeros((log_mel_lib.NUM_BANDS, NUM_BINS), np.float32)
+    for place in range(2, NUM_BINS - 2):
+        hz = bins_hz[place] + deviations[:, None] * bins_hz[1]
+        waves = _FITTED_AMPLITUDE * np.sin(2 * math.pi * hz * time) * spectral.hann_window(size)
+        levels = np.log(np.abs(np.fft.rfft(waves)) @ filters + log_mel_lib.FLOOR)
+        nearest = int(np.abs(bands_hz - bins_hz[place]).argmin())
+        around = np.arange(max(0, nearest - _FITTED_BANDS),
+                           min(log_mel_lib.NUM_BANDS, nearest + _FITTED_BANDS + 1))
+        seen = levels[:, around] - levels[:, around].mean(axis=1, keepdims=True)
+        penalty = _RIDGE * len(seen) * np.eye(len(around))
+        weights = np.linalg.solve(seen.T @ seen + penalty, seen.T @ deviations)
+        found[around, place] = weights - weights.mean()
+    return found

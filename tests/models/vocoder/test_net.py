@@ -73,6 +73,17 @@ def test_the_graph_plays_what_the_library_plays(model, music):
                 music[0, :frames], rounds=rounds)[:-end * 256], atol=1e-3)
 
 
+@pytest.mark.parametrize("hz", [123.4, 441.3, 2000.0])
+def test_bands_tell_how_far_a_sine_is_from_the_bins_around_it(model, hz):
+    time = np.arange(30 * 256) / log_mel.SAMPLE_RATE
+    for amplitude in (0.02, 0.2):
+        tone = (amplitude * np.sin(2 * np.pi * hz * time))[None].astype("f")
+        controls = model.get_controls(log_mel.of_audio(tone))
+        nearest = round(hz / 15.625)
+        deviation = np.asarray(controls["deviation_bins"])[0, 15, nearest]
+        assert deviation == pytest.approx(hz / 15.625 - nearest, abs=0.12)
+
+
 def test_noise_is_the_same_again_and_new_in_training(model, music):
     assert np.array_equal(model(music), model(music))
     assert not np.allclose(model(music, training=True), model(music), atol=1e-4)
