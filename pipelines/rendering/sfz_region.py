@@ -38,7 +38,7 @@ DEFAULTS = {
     "xfin_lovel": 0, "xfin_hivel": 0, "xfout_lovel": 127, "xfout_hivel": 127,
 }
 _TEXTS = {"sample", "trigger", "loop_mode", "off_mode", "note_selfmask", "fil_type", "sw_last",
-          "sw_default", "lokey", "hikey", "key", "pitch_keycenter"}
+          "sw_default", "xf_velcurve", "lokey", "hikey", "key", "pitch_keycenter"}
 _ALIASES = {"pitch": "tune", "loopmode": "loop_mode", "loopstart": "loop_start",
             "loopend": "loop_end", "gain": "volume", "polyphony_group": "group",
             "filtype": "fil_type"}
@@ -234,14 +234,20 @@ def _fade_in(part, velocity):
     low, high = (part.numbers.get(n, DEFAULTS[n]) for n in ("xfin_lovel", "xfin_hivel"))
     if velocity >= high:
         return 1.0
-    return math.sqrt(max(0.0, (velocity - low) / (high - low)))
+    return _crossfaded(part, (velocity - low) / (high - low))
 
 
 def _fade_out(part, velocity):
     low, high = (part.numbers.get(n, DEFAULTS[n]) for n in ("xfout_lovel", "xfout_hivel"))
     if velocity <= low:
         return 1.0
-    return math.sqrt(max(0.0, (high - velocity) / (high - low))) if high > low else 0.0
+    return _crossfaded(part, (high - velocity) / (high - low)) if high > low else 0.0
+
+
+def _crossfaded(part, share):
+    """Gain of a sample that has this share: equal powers add up, or equal amplitudes."""
+    share = max(0.0, share)
+    return share if part.texts.get("xf_velcurve") == "gain" else math.sqrt(share)
 
 
 def pan_gains(pan: float) -> tuple[float, float]:
