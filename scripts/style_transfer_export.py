@@ -53,8 +53,12 @@ def main(argv):
     if FLAGS.format and (FLAGS.format == "sfz") != (FLAGS.piano is not None):
         raise ValueError("--format=sfz is for a piano, and takes --piano=FILE.piano; a model is "
                          "exported as a savedmodel.")
-    if FLAGS.piano and not os.path.isfile(FLAGS.piano):
-        raise FileNotFoundError(f"There is no piano {FLAGS.piano!r}.")
+    if FLAGS.piano:
+        if not FLAGS.piano.endswith(".piano"):
+            raise ValueError(f"--piano takes a .piano file, got {FLAGS.piano!r}; "
+                             "style_transfer_generate --save_piano makes one of a recording.")
+        if not os.path.isfile(FLAGS.piano):
+            raise FileNotFoundError(f"There is no piano {FLAGS.piano!r}.")
     from absl import logging
 
     from style_transfer import configs

@@ -23,7 +23,7 @@ import scipy.signal
 
 from style_transfer import audio as audio_lib
 from style_transfer import files, piano_roll
-from style_transfer.models.piano_ddsp import estimate, playing
+from style_transfer.models.piano_ddsp import estimate, net, playing
 from style_transfer.synthesis import modal
 
 PITCHES = tuple(range(piano_roll.LOWEST_PITCH, piano_roll.LOWEST_PITCH + piano_roll.NUM_KEYS))
@@ -157,7 +157,7 @@ class _Sampler:
         damping = _mean_damping(controls)[-1]
         release_secs = float(np.clip(_RELEASE_NEPERS / damping, *_RELEASE_RANGE_SECS))
         secs = max(min(LONGEST_SECS, _ringing_secs(controls)), HELD_SECS) + self.model.room_secs
-        held = self._wet(key, controls, playing.piano_ddsp.NEVER_SECS, secs)
+        held = self._wet(key, controls, net.NEVER_SECS, secs)
         released = {name: value[-1:] for name, value in controls.items()}
         released = self._wet(key, released, HELD_SECS, HELD_SECS + LONGEST_RELEASE_SECS)[0]
         rest = _rest(held[-1], released, release_secs, rate)
@@ -180,6 +180,7 @@ class _Sampler:
             np.asarray(frames)[None, :, -1], np.zeros((1, count), np.float32), 0.0)
         controls = {name: np.asarray(value)[0][:, None] for name, value in controls.items()}
         heard = np.any(controls["amplitude"][:, 0] > playing.INAUDIBLE, axis=0)
+        heard[0] = True  # so that there is something to compute
         return controls | {name: controls[name][..., heard] for name in playing.PER_PARTIAL} | {
             "phase": np.broadcast_to(self.phases[key][heard], (count, 1, np.sum(heard)))}
 

@@ -44,11 +44,12 @@ class Fit:
     @property
     def found(self):
         """The piano and remarks on its clip if it was estimated so before, else None."""
-        return self.style.pianos.get(self._name)
+        return self.style.pianos.get(self._name, (None,))[0]
 
     def keep(self, piano, remarks):
         """Keeps what was found with the recording, for the next piece; gives it back."""
-        self.style.pianos[self._name] = piano, remarks
+        # With the notes, so that no others are at their address.
+        self.style.pianos[self._name] = (piano, remarks), self.notes
         return self.found
 
     @property

@@ -20,6 +20,7 @@ let base = null; // the job that estimated the piano
 let shown = null; // the job whose sound is heard: base, or base played again
 let made = null; // the result of base
 let estimated = null; // the piano that the sliders are of
+let notes = { file: null, style: null, reference: null }; // of the piano's recording, as sent
 let previewTimer, previewCall;
 
 const arrangement = new Arrangement();
@@ -70,15 +71,23 @@ async function attempt(work, returnTo) {
 async function fit() {
   const request = { style: sources[1].reference, seed: Number($("seed").value) || 0 };
   if ($("steps").value !== "") request.steps = Number($("steps").value);
-  const notes = $("notes-file").files[0];
-  if (notes && sources[1].chosen.kind === "recording") {
-    const read = await api.upload(notes, "notes", sources[1].limits.body_bytes);
-    request.style_notes = { upload: read.upload };
-  }
+  const reference = sources[1].chosen.kind === "recording" ? await styleNotes() : null;
+  if (reference) request.style_notes = reference;
   // The sliders stay when the piece changes, and begin anew with another piano.
   if (estimated !== sources[1].place) sliders.reset();
   estimated = sources[1].place;
   return { ...request, voicing: sliders.values };
+}
+
+// Notes are sent once, since a piano is estimated once with them.
+async function styleNotes() {
+  const file = $("notes-file").files[0] || null;
+  const style = sources[1].place;
+  if (file && file !== notes.file) {
+    const read = await api.upload(file, "notes", sources[1].limits.body_bytes);
+    notes = { file, style, reference: { upload: read.upload } };
+  }
+  return file || notes.style === style ? notes.reference : null;
 }
 
 async function play() {
@@ -141,6 +150,7 @@ async function takeUp(job) {
     if (place) source.choose(place);
   }
   estimated = sources[1].place;
+  notes = { file: null, style: estimated, reference: asked.style_notes };
   sliders.set(asked.voicing);
   arrangement.set(asked);
   $("seed").value = asked.seed;
