@@ -80,7 +80,6 @@ def main(argv):
     from style_transfer.serving.server import models as models_lib
     from style_transfer.serving.server import run as run_lib
 
-    print("loading", ", ".join(FLAGS.export_dir or FLAGS.weights or ["piano_ddsp"]), flush=True)
     limits = limits_lib.Limits(
         body_bytes=FLAGS.max_body_mb * limits_lib.MEBIBYTE, batch_size=FLAGS.max_batch,
         clip_secs=FLAGS.max_clip_secs, content_secs=FLAGS.max_content_secs,
@@ -135,7 +134,7 @@ def _from_weights(name, config, limits):
 
     served_name = FLAGS.model_name or (name if name in weights.names() else config.name)
     model = base.load_weights(config, name)
-    print(f"tracing {served_name}", flush=True)
+    _flags.report(f"tracing {served_name}")
     return models_lib.from_model(served_name, model, config.serving(), limits)
 
 
