@@ -287,7 +287,7 @@ def test_a_taken_port_is_named(server, small_limits):
     models = Models([StandIn().served(small_limits)])
     with pytest.raises(ValueError, match=f"{server.rest_port}.*--rest_port"):
         Server(models, small_limits, rest_port=server.rest_port, grpc_port=None).start()
-    with pytest.raises(ValueError, match=f"{server.grpc_port}.*--port"):
+    with pytest.raises(ValueError, match=f"{server.grpc_port}.*--grpc_port"):
         Server(models, small_limits, rest_port=None, grpc_port=server.grpc_port).start()
 
 

@@ -202,7 +202,8 @@ class _Sampler:
             "node_secs": np.arange(nodes + 1, dtype=np.float32) * np.float32(step),
             "oscillators": np.concatenate(packed, axis=1),
             "hammer": controls["noise"], "damper": controls["damper_noise"],
-            "hammer_secs": np.full((count, 1), -step / 2, np.float32),
+            # Nodes lie half a step after a strike, on average.
+            "hammer_secs": np.full((count, 1), step / 2, np.float32),
             "damper_secs": np.full((count, 1), damped_secs, np.float32),
             "background": np.zeros((count, nodes + 1, self.model.num_bands), np.float32),
             "noise": np.repeat(noise, count, axis=0)}))

