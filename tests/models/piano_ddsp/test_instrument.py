@@ -67,7 +67,7 @@ def test_each_key_is_there_at_each_velocity_and_once_for_its_release(path, rende
 
 @pytest.mark.parametrize("velocity", [24, 50, 64, 90, 104])
 def test_a_note_has_the_models_sound_and_level(model, renderer, velocity):
-    """Between two samples, too; half of what this piano plays is noise, another one each time."""
+    """Between two samples, too; noise and phases of the piano are other ones each time."""
     reference = pianos.notes((43, 64 / 127, BETWEEN_NODES_SECS, 1.0))
     table = pianos.notes((43, velocity / 127, BETWEEN_NODES_SECS, 1.0))
     found, true = (sampled(renderer, table, 1.0), own(model, table, 1.0))
