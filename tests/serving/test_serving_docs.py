@@ -21,6 +21,8 @@ from style_transfer.serving.server.run import Server
 from tests import pianos
 from tests.transcription import tone_transcriber
 
+pytestmark = pytest.mark.slow  # it traces the graphs of six models
+
 DOC = pathlib.Path(__file__).parents[2] / "docs" / "serving.md"
 TINY = {
     "midi2wave_small": {"sample_rate": 1000, "num_layers": 2, "dilation_cycle": 2,
