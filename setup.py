@@ -70,8 +70,8 @@ EXTRAS = {
     "transcriber": ["onnxruntime", "resampy>=0.4", "scikit-learn"],
     "metrics": ["mir_eval"],
     "serving": ["fastapi", "grpcio", "prometheus-client", "tensorflow-serving-api", "uvicorn"],
-    "dev": ["httpx2", "ipykernel", "mypy", "nbclient", "nbformat", "pdoc", "playwright",
-            "pytest>=8", "pytest-xdist", "ruff", "uv"],
+    "dev": ["axe-playwright-python", "httpx2", "ipykernel", "mypy", "nbclient", "nbformat", "pdoc",
+            "playwright", "pytest>=8", "pytest-xdist", "ruff", "uv"],
 }
 
 setuptools.setup(

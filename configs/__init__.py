@@ -45,6 +45,7 @@ _CAPABILITIES = {
                  "is not trained"),
     "generator": (("generator",), "generates nothing"),
     "serving": (("serving",), "has no serving signatures"),
+    "instrument": (("instrument",), "makes no instruments for samplers"),
     "importer": (("importer",), "has no checkpoints of another program to import"),
 }
 
@@ -82,6 +83,8 @@ class Config:
             `style_transfer_generate --help` is instant.
         serving: `()` to a class whose instances `(model, **limits)` have `kept`, the variables
             that are exported, and `signatures()`, TensorFlow functions by name.
+        instrument: `()` to `save(model, piano, folder, *, progress)`, which writes the `.piano`
+            file of a piano as an SFZ instrument into a new folder and gives the map's path.
         importer: `()` to `entries(model, arrays)`, see `style_transfer.checkpoints`.
         weights: Name of its weights in the package.
     """
@@ -100,6 +103,7 @@ class Config:
     build_embeddings: Callable | None = None
     generator: Callable | None = None
     serving: Callable | None = None
+    instrument: Callable | None = None
     importer: Callable | None = None
     weights: str | None = None
 
@@ -117,7 +121,7 @@ class Config:
         """Whether the configuration has a capability.
 
         Args:
-            capability: `examples`, `training`, `generator`, `serving` or `importer`.
+            capability: `examples`, `training`, `generator`, `serving`, `instrument` or `importer`.
         """
         fields, _ = _CAPABILITIES[capability]
         return all(getattr(self, name) is not None for name in fields)

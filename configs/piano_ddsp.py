@@ -115,5 +115,6 @@ CONFIG = Config(
     build_embeddings=build_embeddings,
     generator=lazy("style_transfer.models.piano_ddsp.options:GENERATOR"),
     serving=lazy("style_transfer.models.piano_ddsp.serve:PianoServing"),
+    instrument=lazy("style_transfer.models.piano_ddsp.instrument:save"),
     weights="piano_ddsp",
 )

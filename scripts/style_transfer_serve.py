@@ -134,6 +134,7 @@ def _from_weights(name, config, limits):
 
     served_name = FLAGS.model_name or (name if name in weights.names() else config.name)
     model = base.load_weights(config, name)
+    _flags.report(f"tracing {served_name}")
     return models_lib.from_model(served_name, model, config.serving(), limits)
 
 

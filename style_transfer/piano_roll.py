@@ -93,6 +93,18 @@ class NoteTable:
                                    release_secs=self.release_secs + secs,
                                    damped_secs=self.damped_secs + secs, pedals=pedals)
 
+    def transpose(self, semitones):
+        """The notes `semitones` higher; those that leave the keyboard are left out."""
+        moved = dataclasses.replace(self, key=self.key + np.int32(semitones))
+        return moved.select((moved.key >= 0) & (moved.key < NUM_KEYS))
+
+    def at_tempo(self, factor):
+        """Everything, pedals included, `factor` times as fast."""
+        pedals = Pedals(*((t / factor, v) for t, v in self.pedals))
+        return dataclasses.replace(self, onset_secs=self.onset_secs / factor,
+                                   release_secs=self.release_secs / factor,
+                                   damped_secs=self.damped_secs / factor, pedals=pedals)
+
 
 def load_midi(source, tracks="all", warn=None):
     """A NoteSequence, as it is played; see `style_transfer.midi.load`."""

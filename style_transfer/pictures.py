@@ -30,11 +30,12 @@ def plot_spectrogram(axes, audio):
     return mesh
 
 
-def spectrogram(audio):
+def spectrogram(audio, seconds=SECONDS_SHOWN):
     """What is drawn of a spectrogram: the beginning, in as many cells as can be seen.
 
     Args:
         audio: An `Audio` of 2048 samples or more.
+        seconds: How much of it is drawn.
 
     Returns:
         Times in seconds `[columns]`, frequencies in Hz `[rows]`, nearly evenly spaced in pitch
@@ -42,22 +43,26 @@ def spectrogram(audio):
     """
     import scipy.signal
 
-    samples = audio.samples[: int(SECONDS_SHOWN * audio.sample_rate)]
-    hop = max(256, len(samples) // MAX_COLUMNS)
+    samples = audio.samples[: int(seconds * audio.sample_rate)]
+    hop = min(max(256, len(samples) // MAX_COLUMNS), 2048)
     frequency, time, power = scipy.signal.spectrogram(
-        samples, audio.sample_rate, "hann", 2048, max(0, 2048 - hop), mode="magnitude",
+        samples, audio.sample_rate, "hann", 2048, 2048 - hop, mode="magnitude",
         scaling="spectrum")
+    # As many columns as can be seen, each the loudest of its frames.
+    columns = np.arange(0, len(time), max(1, len(time) // MAX_COLUMNS))
+    time, power = time[columns], np.maximum.reduceat(power, columns, axis=1)
     # As many rows as can be seen, each the loudest of its bins: a cell takes half a kilobyte.
     edges = np.unique(np.searchsorted(frequency, np.geomspace(LOWEST_HZ, frequency[-1], MAX_ROWS)))
     level = 20 * np.log10(np.maximum.reduceat(power, edges, axis=0) / (power.max() + 1e-12) + 1e-9)
     return time, frequency[edges], level
 
 
-def spectrogram_png(audio):
+def spectrogram_png(audio, seconds=SECONDS_SHOWN):
     """A spectrogram as the bytes of a PNG without axes.
 
     Args:
         audio: An `Audio` of 2048 samples or more.
+        seconds: How much of it is drawn.
 
     Returns:
         The bytes; its rows are spaced evenly in pitch from `LOWEST_HZ` to half the rate.
@@ -66,7 +71,7 @@ def spectrogram_png(audio):
 
     from matplotlib import image
 
-    _, frequency, level = spectrogram(audio)
+    _, frequency, level = spectrogram(audio, seconds)
     rows = np.geomspace(LOWEST_HZ, frequency[-1], MAX_ROWS)
     level = level[np.minimum(np.searchsorted(frequency, rows), len(frequency) - 1)]
     buffer = io.BytesIO()

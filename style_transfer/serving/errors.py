@@ -36,6 +36,12 @@ class TimedOutError(RequestError):
     http_status, grpc_code = 408, "DEADLINE_EXCEEDED"
 
 
+class CancelledRequestError(RequestError):
+    """The client hung up, so that nobody is there to read this."""
+
+    http_status, grpc_code = 499, "CANCELLED"  # nginx's number
+
+
 class TooLargeError(RequestError):
     """The request is larger than the server reads."""
 

@@ -37,13 +37,13 @@ class StandIn:
         model = ServedModel(name, version, _functions(), limits)
         inner = model.predict
 
-        def predict(signature, inputs):
+        def predict(signature, inputs, stop=None):
             self.calls += 1
             self.running += 1
             self.most_running = max(self.most_running, self.running)
             try:
                 time.sleep(self.delay_secs)
-                return inner(signature, inputs)
+                return inner(signature, inputs, stop)
             finally:
                 self.running -= 1
 
@@ -82,6 +82,10 @@ def _functions():
         lambda x, n: {"y": 2 * x, "m": n}, autograph=False).get_concrete_function(
             x=tf.TensorSpec([None, None], name="x"),
             n=tf.TensorSpec([None], tf.int32, name="n"))
+    # What nobody waits for to end.
+    functions["spin"] = tf.function(
+        lambda n: {"m": tf.while_loop(lambda i: i < tf.reduce_max(n), lambda i: i + 1, [0])[0]},
+        autograph=False).get_concrete_function(n=tf.TensorSpec([None], tf.int32, name="n"))
     return functions
 
 

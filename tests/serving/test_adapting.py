@@ -11,6 +11,8 @@ import tensorflow as tf
 from style_transfer import audio
 from style_transfer.models.piano_ddsp import adaptation, one_shot
 from style_transfer.serving.client import PIANO_NAMES, Retries, connect
+from style_transfer.serving.errors import CancelledRequestError
+from style_transfer.serving.server import stopping
 from style_transfer.serving.server.adapting import piano_arrays
 from style_transfer.serving.server.models import Models, ServedModel
 from style_transfer.serving.server.run import Server
@@ -76,6 +78,23 @@ def test_a_server_without_weights_to_hear_with_says_so(server, clip, monkeypatch
     with connect("grpc", f"127.0.0.1:{server.grpc_port}", retries=Retries(0)) as client, \
             pytest.raises(ValueError, match="no weights 'onsets_frames_small'"):
         client.adapt(clip, steps=STEPS)
+
+
+def test_a_fit_whose_client_has_gone_ends_between_two_steps(server, clip):
+    stop, steps = stopping.Stop(), []
+    check = stop.check
+
+    def count(what, *_):
+        if what == "adapting":
+            steps.append(what)
+            stop.set()
+        check()
+
+    stop.check = count
+    model = server.models.get("piano_ddsp")
+    with pytest.raises(CancelledRequestError):
+        model.predict("adapt", {"style_bytes": [clip], "steps": [10]}, stop)
+    assert len(steps) == 1
 
 
 def test_more_steps_than_allowed_are_refused_before_anything_is_heard(server, clip, monkeypatch):

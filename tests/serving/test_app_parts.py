@@ -152,7 +152,7 @@ def test_each_kind_is_known_by_its_content_not_by_its_name(tmp_path):
     notes = read(midi(pianos.notes((40, 0.5, 0, 1)), tmp_path), "content", tmp_path)
     assert (notes.kind, notes.name, len(notes.table)) == ("notes", "a file", 1)
     assert notes.about()["seconds"] == pytest.approx(1, abs=0.01)
-    clip = read(wav_file(2.0, rate=44_100, channels=2), "style", tmp_path)
+    clip = read(wav_file(2.0, rate=44_100, channels=2), "content", tmp_path)
     assert clip.kind == "recording" and clip.seconds == pytest.approx(2, abs=0.01)
     assert soundfile.info(clip.path).samplerate == 24_000 and clip.path.parent == tmp_path
     clip.close()

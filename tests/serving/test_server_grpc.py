@@ -1,5 +1,7 @@
 """The embedded server's gRPC services answer as TensorFlow Serving's do."""
 
+import time
+
 import grpc
 import numpy as np
 import pytest
@@ -85,6 +87,24 @@ def test_few_bytes_cannot_ask_for_a_large_array(stub, dims):
         tensor.tensor_shape.dim.add(size=size)
     code, details = refused(stub, made)
     assert code == grpc.StatusCode.INVALID_ARGUMENT and "shape" in details
+
+
+def test_work_under_way_ends_when_its_call_does(small_limits):
+    stand_in = StandIn()
+    with (Server(Models([stand_in.served(small_limits)]), small_limits, rest_port=None,
+                 grpc_port=0) as server,
+          grpc.insecure_channel(f"127.0.0.1:{server.grpc_port}") as channel):
+        stub = prediction_service_pb2_grpc.PredictionServiceStub(channel)
+        call = stub.Predict.future(request("spin", n=np.int32([2**31 - 1])), 60)
+        until = time.monotonic() + 5
+        while not stand_in.running and time.monotonic() < until:
+            time.sleep(0.02)
+        time.sleep(0.3)  # well inside the graph
+        assert server.gate.inside == 1
+        call.cancel()
+        while server.gate.inside and time.monotonic() < until:
+            time.sleep(0.02)
+        assert server.gate.inside == stand_in.running == 0
 
 
 def test_a_token_is_asked(small_limits):

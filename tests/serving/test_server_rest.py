@@ -1,8 +1,10 @@
 """The embedded server's REST interface answers as TensorFlow Serving's does."""
 
+import asyncio
 import base64
 import concurrent.futures
 import io
+import json
 import socket
 import threading
 import time
@@ -10,6 +12,8 @@ import time
 import pytest
 import soundfile
 
+from style_transfer.serving.errors import OverloadedError
+from style_transfer.serving.server.http import Bodies
 from style_transfer.serving.server.limits import Limits
 from style_transfer.serving.server.models import Models
 from style_transfer.serving.server.run import Server
@@ -175,20 +179,76 @@ def test_what_does_not_fit_into_the_queue_is_refused_at_once_and_the_rest_served
 def test_a_client_that_hangs_up_frees_its_place(slow):
     server, stand_in = slow
     body = b'{"instances": [{"style_bytes": "a", "content_bytes": "b"}]}'
-    head = (b"POST /v1/models/piano_ddsp:predict HTTP/1.1\r\nHost: x\r\nContent-Length: "
-            + str(len(body)).encode() + b"\r\n\r\n")
-    connections = [socket.create_connection(("127.0.0.1", server.rest_port)) for _ in range(4)]
-    for connection in connections:
-        connection.sendall(head + body)
-    until = time.monotonic() + 5
-    while server.gate.inside < 4 and time.monotonic() < until:
-        time.sleep(0.02)
+    connections = [posted(server, body) for _ in range(4)]
+    wait_for(lambda: server.gate.inside == 4)
     for connection in connections:
         connection.close()
-    while server.gate.inside and time.monotonic() < until:
-        time.sleep(0.02)
-    assert server.gate.inside == 0
+    wait_for(lambda: not server.gate.inside)
     assert stand_in.calls < 4, "who waited and hung up is not computed for"
+
+
+def posted(server, body, sent=None):
+    """A connection that has sent some of a request."""
+    connection = socket.create_connection(("127.0.0.1", server.rest_port))
+    head = (b"POST /v1/models/piano_ddsp:predict HTTP/1.1\r\nHost: x\r\nContent-Length: "
+            + str(len(body)).encode() + b"\r\n\r\n")
+    connection.sendall(head + body[:sent])
+    return connection
+
+
+def wait_for(condition, secs=5):
+    until = time.monotonic() + secs
+    while not condition():
+        assert time.monotonic() < until
+        time.sleep(0.02)
+
+
+def test_work_under_way_ends_when_its_client_hangs_up(slow):
+    server, stand_in = slow
+    stand_in.delay_secs = 0.0
+    body = json.dumps({"signature_name": "spin", "inputs": {"n": [2**31 - 1]}}).encode()
+    connection = posted(server, body)
+    wait_for(lambda: stand_in.running)
+    time.sleep(0.3)  # well inside the graph
+    assert server.gate.inside == stand_in.running == 1
+    connection.close()
+    wait_for(lambda: not server.gate.inside)
+    assert stand_in.running == 0
+    assert 'code="CANCELLED",interface="rest",signature="spin"} 1.0' in call(
+        server, "GET", "/metrics")[1].decode()
+
+
+def test_clients_that_send_slowly_take_no_place(slow):
+    server, stand_in = slow
+    stand_in.delay_secs = 0.0
+    slowly = [posted(server, json.dumps({"instances": [ROW]}).encode(), 10)
+              for _ in range(2 * server.gate.capacity)]
+    time.sleep(0.3)
+    assert server.gate.inside == 0
+    assert predict(server, {"instances": [ROW]})[0] == 200
+    for connection in slowly:
+        connection.close()
+
+
+def test_what_is_being_sent_is_bounded_in_memory():
+    class Request:
+        headers = {}
+
+        async def stream(self):
+            yield bytes(6)
+
+    async def both():
+        bodies = Bodies(max_bytes=10, count=1)
+        async with bodies.read(Request(), 1) as body:
+            assert len(body) == 6
+            with pytest.raises(OverloadedError, match="at the same time"):
+                async with bodies.read(Request(), 1):
+                    pass
+        async with bodies.read(Request(), 1):
+            pass
+        return bodies.left
+
+    assert asyncio.run(both()) == 10
 
 
 def test_stopping_finishes_what_was_begun_and_refuses_the_rest(slow):
@@ -227,7 +287,7 @@ def test_a_taken_port_is_named(server, small_limits):
     models = Models([StandIn().served(small_limits)])
     with pytest.raises(ValueError, match=f"{server.rest_port}.*--rest_port"):
         Server(models, small_limits, rest_port=server.rest_port, grpc_port=None).start()
-    with pytest.raises(ValueError, match=f"{server.grpc_port}.*--port"):
+    with pytest.raises(ValueError, match=f"{server.grpc_port}.*--grpc_port"):
         Server(models, small_limits, rest_port=None, grpc_port=server.grpc_port).start()
 
 

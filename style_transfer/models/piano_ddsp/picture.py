@@ -23,18 +23,15 @@ def save_picture(path, piano, table, output, style=None, model=None, title=""):
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(13, 10), layout="constrained")
+    figure = Figure(figsize=(13, 10.5), layout="constrained")
     FigureCanvasAgg(figure)
-    grid = figure.add_gridspec(4, 3, height_ratios=(1.1, 1, 1, 1.1))
     figure.suptitle(title or f"Played on {piano.name}")
-    _plot_roll(figure.add_subplot(grid[0, :]), table, min(table.end_secs, pictures.SECONDS_SHOWN))
-    _plot_clip(figure.add_subplot(grid[1, :]), style, "style: the clip of the piano")
-    _plot_clip(figure.add_subplot(grid[2, :]), output, "output: the piece on that piano")
-    _plot_tuning(figure.add_subplot(grid[3, 0]), piano)
-    stiffness = figure.add_subplot(grid[3, 1])
+    above, below = figure.subfigures(2, 1, height_ratios=(3.2, 1.1))
+    plot_times(above, table, output, style)
+    tuning, stiffness, decay = below.subplots(1, 3)
+    _plot_tuning(tuning, piano)
     _plot_stiffness(stiffness, piano)
-    last = figure.add_subplot(grid[3, 2])
-    _plot_decay(last, piano, model)
+    _plot_decay(decay, piano, model)
     with files.written_whole(path) as partial:
         figure.savefig(partial, format="png", dpi=90)
 
@@ -52,8 +49,40 @@ def piano_figure(piano):
     return figure
 
 
-def _plot_roll(axes, table, seconds):
-    shown = table.onset_secs < seconds
+def plot_times(figure, table, output, style=None):
+    """Draws notes, result and clip over one time axis: a note stands above its sound.
+
+    Args:
+        figure: A Matplotlib figure or subfigure with a constrained layout.
+        table: The content's `NoteTable`.
+        output: The result's beginning, an `Audio`.
+        style: The style clip, an `Audio`, or None.
+
+    Returns:
+        The axes, from the top.
+    """
+    shown = [audio for audio in (output, style) if audio is not None]
+    heights = (1.1, *[1] * len(shown))
+    axes = figure.subplots(len(heights), 1, sharex=True, height_ratios=heights)
+    _plot_roll(axes[0], table)
+    titles = ("output: the piece on that piano", "style: the clip of the piano")
+    for below, audio, title in zip(axes[1:], shown, titles, strict=False):
+        mesh = pictures.plot_spectrogram(below, audio)
+        _title_inside(below, title, color="white")
+        below.set_xlabel("")
+    # One bar beside all of them, so that they stay equally wide.
+    figure.colorbar(mesh, ax=list(axes), label="dB")
+    longest = max(audio.duration_secs for audio in shown)
+    axes[-1].set(xlabel="s", xlim=(0, min(longest, pictures.SECONDS_SHOWN)))
+    return axes
+
+
+def _title_inside(axes, text, **how):
+    axes.text(0.006, 0.96, text, transform=axes.transAxes, ha="left", va="top", **how)
+
+
+def _plot_roll(axes, table):
+    shown = table.onset_secs < pictures.SECONDS_SHOWN
     start, pitch = table.onset_secs[shown], table.key[shown] + piano_roll.LOWEST_PITCH
     ringing = table.damped_secs[shown] - start
     held = np.minimum(table.release_secs[shown], table.damped_secs[shown]) - start
@@ -61,18 +90,9 @@ def _plot_roll(axes, table, seconds):
     axes.barh(pitch, ringing, left=start, height=0.9, color="tab:blue", alpha=0.18)
     axes.barh(pitch, held, left=start, height=0.9,
               color=np.clip(np.array([0.75, 0.83, 0.92]) * (1.1 - colors), 0, 1))
-    axes.set(xlim=(0, max(seconds, 0.1)), ylabel="MIDI pitch", xlabel="s",
-             title="content: notes (dark: loud; pale blue: held by the pedal)")
-
-
-def _plot_clip(axes, audio, title):
-    axes.set_title(title)
-    if audio is None:
-        axes.text(0.5, 0.5, "the piano was loaded from a file", ha="center", va="center",
-                  transform=axes.transAxes)
-        return
-    mesh = pictures.plot_spectrogram(axes, audio)
-    axes.figure.colorbar(mesh, ax=axes, label="dB")
+    low, high = axes.get_ylim()
+    axes.set(ylim=(low, high + 0.2 * (high - low)), ylabel="MIDI pitch")  # room for the title
+    _title_inside(axes, "content: notes (dark: loud; pale blue: held by the pedal)")
 
 
 def tuning_cents(piano):

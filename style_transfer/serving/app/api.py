@@ -6,19 +6,22 @@ import pathlib
 
 import fastapi
 import fastapi.exceptions
-from fastapi.responses import FileResponse, JSONResponse
+from fastapi.responses import FileResponse, JSONResponse, StreamingResponse
 from starlette.staticfiles import StaticFiles
 
 from style_transfer.serving.app.guard import Guard
 from style_transfer.serving.app.uploads import ROLES
 from style_transfer.serving.errors import InvalidRequestError, NotFoundError, RequestError
-from style_transfer.serving.server.http import read_body
+from style_transfer.serving.server.http import Bodies, read_body
 from style_transfer.serving.server.rest import error_response
 
 WEB = pathlib.Path(__file__).parent / "web"
 JSON_BYTES = 1 << 16
-FILE_KINDS = ("audio", "notes", "piano", "spectrogram", "style_spectrogram", "style", "recording")
-ENDINGS = {"audio": ".wav", "notes": ".mid", "piano": ".piano"}
+FILE_KINDS = ("audio", "notes", "piano", "spectrogram", "style_spectrogram", "style", "recording",
+              "sfz", "truth")
+ENDINGS = {"audio": ".wav", "notes": ".mid", "piano": ".piano", "sfz": ".sfz.zip"}
+EVENT_SECS = 0.25
+FIT = ("style_notes", "steps", "seed", "voicing")
 # What changes with a new release must not be taken from the browser's cache.
 _FRESH = {"Cache-Control": "no-cache"}
 _PRIVATE = {"Cache-Control": "no-store"}
@@ -35,6 +38,7 @@ def make_app(service, allowed_hosts=()):
     app.add_middleware(Guard, allowed_hosts=allowed_hosts)
     _add_errors(app)
     limits = service.limits
+    bodies = Bodies(limits.body_bytes, service.light.capacity)
 
     async def in_thread(function, *args):
         """Runs what takes moments, as much at once as is bearable."""
@@ -69,17 +73,24 @@ def make_app(service, allowed_hosts=()):
     async def upload(request: fastapi.Request, role: str, name: str = ""):
         if role not in ROLES:
             raise InvalidRequestError(f"role must be one of {', '.join(ROLES)}.")
-        # A place is taken before anything is read, so that memory is bounded.
-        with service.light.admitted():
-            data = await read_body(request, limits.body_bytes, limits.read_secs)
-            return await asyncio.wrap_future(
-                service.light.submit(service.upload, data, name, role))
+        service.light.check()
+        async with bodies.read(request, limits.read_secs) as data:
+            return await in_thread(service.upload, data, name, role)
+
+    @app.get("/api/uploads/{key}")
+    def about_upload(key: str):
+        return service.about_upload(key)
 
     @app.post("/api/jobs")
     async def start(request: fastapi.Request):
         given = await read_json(request)
         return {"job": await _called(service.start, given, ("content", "style"),
-                                     ("style_notes", "steps", "seed", "voicing"))}
+                                     (*FIT, "transpose", "tempo", "tracks"))}
+
+    @app.post("/api/instruments")
+    async def instrument(request: fastapi.Request):
+        return {"job": await _called(service.instrument, await read_json(request), ("style",),
+                                     (*FIT, "full"))}
 
     @app.post("/api/jobs/{key}/replay")
     async def replay(key: str, request: fastapi.Request):
@@ -94,7 +105,15 @@ def make_app(service, allowed_hosts=()):
 
     @app.get("/api/jobs/{key}")
     def state(key: str):
-        return JSONResponse(service.jobs.get(key).about(), headers=_PRIVATE)
+        job = service.jobs.get(key)
+        job.seen()
+        return JSONResponse(job.about(), headers=_PRIVATE)
+
+    @app.get("/api/jobs/{key}/events")
+    async def events(key: str, request: fastapi.Request):
+        job = service.jobs.get(key)
+        return StreamingResponse(_events(job, request), media_type="text/event-stream",
+                                 headers=_PRIVATE)
 
     @app.delete("/api/jobs/{key}")
     def cancel(key: str):
@@ -104,6 +123,10 @@ def make_app(service, allowed_hosts=()):
     @app.get("/api/jobs/{key}/result")
     async def result(key: str):
         return await in_thread(service.result, key)
+
+    @app.get("/api/jobs/{key}/samples/{name}")
+    def sample(key: str, name: str):
+        return FileResponse(service.sample(key, name), headers=_PRIVATE)
 
     @app.get("/api/jobs/{key}/{kind}")
     def file(key: str, kind: str, download: bool = False):
@@ -117,6 +140,18 @@ def make_app(service, allowed_hosts=()):
 
     app.mount("/static", StaticFiles(directory=WEB))
     return app
+
+
+async def _events(job, request):
+    """What a job tells, as server-sent events, until it has ended or nobody listens any more."""
+    with job.watched():
+        told, running = None, True
+        while running and not await request.is_disconnected():
+            running = job.in_use
+            if told != (told := json.dumps(job.about())):
+                yield f"data: {told}\n\n"
+            if running:
+                await asyncio.sleep(EVENT_SECS)
 
 
 async def _called(function, given, required, optional):

@@ -15,6 +15,16 @@ def roll(table):
             **{name: _rounded(values, 3) for name, values in columns.items()}}
 
 
+def peaks(path, columns=1200):
+    """The waveform of an audio file, as large as it can be seen: 0 to 1 for each column."""
+    import soundfile
+
+    samples, _ = soundfile.read(path, dtype="float32")
+    size = -(-len(samples) // columns)
+    padded = np.pad(np.abs(samples), (0, -len(samples) % size))
+    return _rounded(padded.reshape(-1, size).max(axis=1), 2)
+
+
 def charts(piano, model):
     """What was estimated of a piano, key by key, and its room, band by band.
 

@@ -1,5 +1,6 @@
 """A job: something to play, how far it is, and what came out."""
 
+import contextlib
 import dataclasses
 import logging
 import pathlib
@@ -25,6 +26,7 @@ class Result:
         seconds: Length of the audio.
         style: The style clip as an `Upload`, or None.
         recording: The content's recording as an `Upload`, or None.
+        truth: Path of the piano's own rendering of the piece, or None.
     """
 
     table: object
@@ -33,6 +35,18 @@ class Result:
     seconds: float
     style: object = None
     recording: object = None
+    truth: pathlib.Path | None = None
+
+
+@dataclasses.dataclass
+class Instrument:
+    """A sampled piano that a job has made.
+
+    Attributes:
+        files: Path of each of its files by name.
+    """
+
+    files: dict
 
 
 class Job:
@@ -43,6 +57,7 @@ class Job:
         name: For people and for downloads.
         stages: What it will do, in order: pairs of a key and a text for people.
         inputs: `Upload` objects that must stay as long as it is kept.
+        asked: What was asked for, as the page needs it to show it again.
 
     Attributes:
         state: One of `queued`, `running`, `done`, `failed`, `cancelled`.
@@ -53,13 +68,14 @@ class Job:
         future: The `Future` of its run.
     """
 
-    def __init__(self, folder, name, stages, inputs=()):
+    def __init__(self, folder, name, stages, inputs=(), asked=None):
         self.folder, self.name, self.stages = pathlib.Path(folder), name, list(stages)
         self.state, self.error, self.warnings, self.result = QUEUED, None, [], None
         self.stage, self.done, self.total = -1, 0.0, 1.0
         self._stop, self._lock = threading.Event(), threading.Lock()
         self.inputs, self._begun, self._ended = list(inputs), time.monotonic(), None
-        self.future = None
+        self.future, self.asked = None, asked or {}
+        self._watchers, self._seen = 0, time.monotonic()
         for upload in self.inputs:
             upload.hold(1)
 
@@ -67,6 +83,27 @@ class Job:
     def in_use(self):
         """Whether it waits or runs."""
         return self.state in (QUEUED, RUNNING)
+
+    @contextlib.contextmanager
+    def watched(self):
+        """Somebody looks at it as long as the block lasts."""
+        with self._lock:
+            self._watchers += 1
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._watchers -= 1
+            self.seen()
+
+    def seen(self):
+        """Somebody looked at it."""
+        self._seen = time.monotonic()
+
+    @property
+    def unwatched_secs(self):
+        """How long nobody has looked at it."""
+        return 0.0 if self._watchers else time.monotonic() - self._seen
 
     def run(self, work):
         """Does `work(job)`, and remembers how it ended.
@@ -122,7 +159,7 @@ class Job:
                 "warnings": self.warnings, "stage": self.stage,
                 "stages": [text for _, text in self.stages],
                 "fraction": round(min(self.done / max(self.total, 1e-9), 1.0), 3),
-                "secs": round(ended - self._begun, 1)}
+                "secs": round(ended - self._begun, 1), "asked": self.asked}
 
     def close(self):
         """Deletes its files and lets go of its inputs."""

@@ -14,6 +14,7 @@ class AppLimits(Limits):
         uploads: Most uploaded files kept.
         results: Most results kept.
         keep_secs: How long they are kept unused.
+        unwatched_secs: How long a job goes on that nobody looks at.
     """
 
     clip_secs: float = 600.0
@@ -23,3 +24,4 @@ class AppLimits(Limits):
     uploads: int = 40
     results: int = 12
     keep_secs: float = 3600.0
+    unwatched_secs: float = 20.0

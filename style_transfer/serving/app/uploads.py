@@ -13,6 +13,7 @@ import numpy as np
 from style_transfer import audio as audio_lib
 from style_transfer import piano_roll, recordings
 from style_transfer.audio import Audio
+from style_transfer.measure import clip
 from style_transfer.midi import load, tracks
 from style_transfer.models.piano_ddsp.piano import SUFFIX, Piano
 from style_transfer.serving.errors import InvalidRequestError, TooLargeError
@@ -40,6 +41,8 @@ class Upload:
         path: The WAV file of a recording.
         piano: The `Piano`.
         remarks: What to know of notes: a file that is cut short, several instruments.
+        heard: The `NoteTable` of a recording of a piece, once it was transcribed.
+        pianos: What was estimated of a recording of a piano: what was asked -> what was found.
         users: Jobs that need it.
     """
 
@@ -51,6 +54,8 @@ class Upload:
     path: pathlib.Path | None = None
     piano: Piano | None = None
     remarks: list = dataclasses.field(default_factory=list)
+    heard: object = None
+    pianos: dict = dataclasses.field(default_factory=dict)
     users: int = 0
     _lock: object = dataclasses.field(default_factory=threading.Lock)
 
@@ -72,7 +77,8 @@ class Upload:
     def about(self):
         """What the page shows of it."""
         return {"kind": self.kind, "name": self.name, "seconds": round(self.seconds, 3),
-                "notes": 0 if self.table is None else len(self.table)}
+                "notes": 0 if self.table is None else len(self.table), "remarks": self.remarks,
+                "tracks": [] if self.sequence is None else _tracks(self.sequence)}
 
 
 def read(data, name, role, limits, folder):
@@ -142,6 +148,16 @@ def _notes(data, name, role, limits, folder):
     return Upload("notes", name, table.end_secs, sequence=sequence, table=table, remarks=remarks)
 
 
+def _tracks(sequence):
+    """Numbers and names of the tracks to choose from, none if there is one only."""
+    found = {}
+    for line in tracks.pitched(sequence):
+        number, _, about = line.partition(": ")
+        found.setdefault(int(number), []).append(about)
+    return [{"number": number, "name": ", ".join(names)} for number, names in found.items()
+            ] if len(found) > 1 else []
+
+
 def _piano(data, name, role, limits, folder):
     path = pathlib.Path(folder) / f"{secrets.token_hex(8)}{SUFFIX}"
     try:
@@ -163,8 +179,9 @@ def _recording(data, name, role, limits, folder):
         raise ValueError("It is neither MIDI nor audio that can be read.") from error
     if audio.rms_db <= audio_lib.LOUDNESS_FLOOR_DB:
         raise ValueError("It is silent.")
+    remarks = clip.check_style_clip(audio) if role == "style" else []
     peak = float(np.max(np.abs(audio.samples)))
     audio = audio_lib.resample(audio, min(audio.sample_rate, KEPT_RATE))
     path = pathlib.Path(folder) / f"{secrets.token_hex(8)}.wav"
     audio_lib.save(path, Audio(audio.samples / max(1.0, peak), audio.sample_rate))
-    return Upload("recording", name, audio.duration_secs, path=path)
+    return Upload("recording", name, audio.duration_secs, path=path, remarks=remarks)

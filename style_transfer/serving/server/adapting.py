@@ -27,8 +27,13 @@ class AdaptSignature:
         self.model, self.limits = model, limits
         self._lock = threading.Lock()  # the fit keeps one compiled adapter
 
-    def __call__(self, inputs):
-        """Arrays that `play` takes, batch first, from checked arrays of `INPUTS`."""
+    def __call__(self, inputs, stop):
+        """Arrays that `play` takes, batch first, from checked arrays of `INPUTS`.
+
+        Args:
+            inputs: Dict of arrays.
+            stop: `Stop` by which another thread ends the fit, between two of its steps.
+        """
         from style_transfer.models.piano_ddsp import adaptation
 
         count = len(inputs["style_bytes"])
@@ -40,11 +45,11 @@ class AdaptSignature:
                 "seed must not be negative.")
         contents = inputs.get("style_content_bytes", [None] * count)
         with self._lock:
-            rows = [self._one(*row) for row in zip(
+            rows = [self._one(stop, *row) for row in zip(
                 inputs["style_bytes"], contents, steps, seeds, strict=True)]
         return {name: np.stack([row[name] for row in rows]) for name in rows[0]}
 
-    def _one(self, style, content, steps, seed):
+    def _one(self, stop, style, content, steps, seed):
         import warnings
 
         from style_transfer import audio
@@ -56,7 +61,7 @@ class AdaptSignature:
                 warnings.simplefilter("ignore", UserWarning)  # what is odd about the clip
                 piano = estimate.estimate_piano(
                     audio.load(style), style_midi=content, adapt_steps=int(steps), seed=int(seed),
-                    model=model)
+                    model=model, progress=stop.check)
         except (ValueError, FileNotFoundError) as error:  # no weights to transcribe with
             raise InvalidRequestError(str(error)) from error
         return piano_arrays(piano, model)

@@ -24,7 +24,7 @@ class Gate:
 
     @property
     def inside(self):
-        """Requests being read, waiting or computed."""
+        """Requests waiting or computed."""
         return self._inside
 
     @property
@@ -32,21 +32,24 @@ class Gate:
         """Whether requests are admitted at all."""
         return self._open
 
+    def check(self):
+        """Raises what `admitted` would raise now."""
+        if not self._open:
+            raise UnavailableError("The server is shutting down.")
+        if self._inside >= self.capacity:
+            raise OverloadedError(f"All {self.capacity} places of the queue are taken; try again "
+                                  "later.")
+
     @contextlib.contextmanager
     def admitted(self):
-        """Holds one place; entered before a body is read, so that memory is bounded.
+        """Holds one place, for a request that has arrived whole.
 
         Raises:
             OverloadedError: All places are taken.
             UnavailableError: The gate is closed.
         """
         with self._changed:
-            if not self._open:
-                raise UnavailableError("The server is shutting down.")
-            if self._inside >= self.capacity:
-                raise OverloadedError(
-                    f"All {self.capacity} places of the queue are taken; try again "
-                    "later.")
+            self.check()
             self._inside += 1
         try:
             yield

@@ -14,7 +14,7 @@ from tensorflow_serving.apis import (
 )
 
 from style_transfer.serving.errors import DeadlineExceededError, InvalidRequestError, RequestError
-from style_transfer.serving.server import wire
+from style_transfer.serving.server import stopping, wire
 
 _LOG = logging.getLogger(__name__)
 _UNDER_WAY = 8  # calls beyond the gate's places that may be told so
@@ -33,7 +33,9 @@ class _Handlers:
             signature = asked
             with self.gate.admitted():
                 inputs = {name: _array(name, proto) for name, proto in request.inputs.items()}
-                outputs = self._result(self.gate.submit(model.predict, signature, inputs), context)
+                stop = stopping.Stop()
+                outputs = self._result(
+                    self.gate.submit(model.predict, signature, inputs, stop), stop, context)
             response = predict_pb2.PredictResponse()
             self._fill_spec(response.model_spec, model, signature)
             wanted = set(request.output_filter)
@@ -100,14 +102,15 @@ class _Handlers:
         spec.name, spec.signature_name = model.name, signature
         spec.version.value = model.version
 
-    def _result(self, future, context):
+    def _result(self, future, stop, context):
         gone = concurrent.futures.Future()
         context.add_callback(lambda: gone.set_result(None))
         concurrent.futures.wait([future, gone], self.limits.compute_secs,
                                 concurrent.futures.FIRST_COMPLETED)
         if future.done():
             return future.result()
-        if not future.cancel():  # it runs: it keeps its place until it has finished
+        if not future.cancel():  # it runs: it keeps its place until it has ended, which is soon
+            stop.set()
             self.gate.keep_place_until_done(future)
         raise DeadlineExceededError("The call ended before the answer was there.")
 

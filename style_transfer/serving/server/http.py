@@ -7,7 +7,12 @@ import threading
 
 from starlette.requests import ClientDisconnect
 
-from style_transfer.serving.errors import InvalidRequestError, TimedOutError, TooLargeError
+from style_transfer.serving.errors import (
+    CancelledRequestError,
+    OverloadedError,
+    TimedOutError,
+    TooLargeError,
+)
 
 HEADER_BYTES = 64 * 1024
 KEEP_ALIVE_SECS = 15
@@ -82,18 +87,60 @@ class HttpThread:
         self._socket.close()
 
 
-async def read_body(request, max_bytes, max_secs):
+class Bodies:
+    """Reads requests' bodies, of which so many bytes are in memory at the same time.
+
+    What has arrived counts, not how many arrive: a client at a byte a second keeps nobody out.
+
+    Args:
+        max_bytes: Largest body.
+        count: How many of these may be in memory.
+    """
+
+    def __init__(self, max_bytes, count):
+        self.max_bytes, self.left = max_bytes, max_bytes * count
+
+    @contextlib.asynccontextmanager
+    async def read(self, request, max_secs):
+        """The body of a Starlette request, which counts as long as the block lasts.
+
+        Args:
+            request: A Starlette request.
+            max_secs: How long it may take to arrive.
+
+        Raises:
+            TooLargeError: It is larger than allowed.
+            TimedOutError: It arrives more slowly.
+            OverloadedError: The bodies of others fill the memory.
+            CancelledRequestError: The client hung up.
+        """
+        taken = 0
+
+        def take(size):
+            nonlocal taken
+            if size > self.left:
+                raise OverloadedError("Too much is being sent at the same time; try again later.")
+            taken, self.left = taken + size, self.left - size
+
+        try:
+            yield await read_body(request, self.max_bytes, max_secs, take)
+        finally:
+            self.left += taken
+
+
+async def read_body(request, max_bytes, max_secs, take=lambda size: None):
     """A request's body, as long as it is neither too large nor too slow.
 
     Args:
         request: A Starlette request.
         max_bytes: Largest body.
         max_secs: How long it may take to arrive.
+        take: Called with the bytes of each part.
 
     Raises:
         TooLargeError: It is larger.
         TimedOutError: It arrives more slowly.
-        InvalidRequestError: The client hung up.
+        CancelledRequestError: The client hung up.
     """
     too_large = TooLargeError(f"The body is larger than {max_bytes} bytes.")
     given = request.headers.get("content-length", "")
@@ -107,6 +154,7 @@ async def read_body(request, max_bytes, max_secs):
             size += len(part)
             if size > max_bytes:
                 raise too_large
+            take(len(part))
             parts.append(part)
 
     try:
@@ -114,5 +162,5 @@ async def read_body(request, max_bytes, max_secs):
     except asyncio.TimeoutError as error:
         raise TimedOutError(f"The body did not arrive within {max_secs:g} s.") from error
     except ClientDisconnect as error:
-        raise InvalidRequestError("The client hung up while sending.") from error
+        raise CancelledRequestError("The client hung up while sending.") from error
     return b"".join(parts)

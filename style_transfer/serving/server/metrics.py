@@ -25,7 +25,7 @@ class Metrics:
         self._audio = prometheus.Counter(
             "style_transfer_output_bytes", "Bytes of audio made.", registry=self._registry)
         inside = prometheus.Gauge(
-            "style_transfer_requests_inside", "Requests being read, waiting or computed.",
+            "style_transfer_requests_inside", "Requests waiting or computed.",
             registry=self._registry)
         inside.set_function(lambda: gate.inside)
         prometheus.ProcessCollector(registry=self._registry)

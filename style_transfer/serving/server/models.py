@@ -7,7 +7,7 @@ import numpy as np
 
 from style_transfer.serving import export
 from style_transfer.serving.errors import InvalidRequestError, NotFoundError, RequestError
-from style_transfer.serving.server import adapting
+from style_transfer.serving.server import adapting, stopping
 
 # Errors of a graph that the request caused.
 _CLIENT_ERRORS = ("INVALID_ARGUMENT", "DATA_LOSS", "OUT_OF_RANGE", "FAILED_PRECONDITION")
@@ -53,12 +53,13 @@ class ServedModel:
         return {name: (tuple(spec.shape.as_list()), spec.dtype.as_numpy_dtype)
                 for name, spec in specs.items()}
 
-    def predict(self, signature, inputs):
+    def predict(self, signature, inputs, stop=None):
         """Runs a signature.
 
         Args:
             signature: Its name.
             inputs: Dict of NumPy arrays, batch first.
+            stop: `Stop` by which another thread ends it, or None.
 
         Returns:
             Dict of NumPy arrays.
@@ -66,17 +67,20 @@ class ServedModel:
         Raises:
             NotFoundError: There is no such signature.
             InvalidRequestError: The inputs do not fit, or the graph refused them.
+            CancelledRequestError: It was ended.
         """
         import tensorflow as tf
+
+        stop = stop or stopping.Stop()
 
         inputs = self._checked(signature, inputs)
         self.limits.check(inputs)
         if signature == adapting.NAME and self.adapter:
-            return self.adapter(inputs)
+            return self.adapter(inputs, stop)
         tensors = {name: tf.constant(list(value) if value.dtype == object else value)
                    for name, value in inputs.items()}
         try:
-            outputs = self._function(signature)(**tensors)
+            outputs = stop.run(self._function(signature), **tensors)
         except tf.errors.OpError as error:
             code = _code_name(error)
             message = _cause(str(error.message))

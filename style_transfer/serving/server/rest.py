@@ -7,17 +7,17 @@ import fastapi
 from fastapi.responses import JSONResponse, Response
 
 from style_transfer.serving.errors import (
+    CancelledRequestError,
     DeadlineExceededError,
     NotFoundError,
     RequestError,
     UnauthenticatedError,
 )
 from style_transfer.serving.server import metrics as metrics_lib
-from style_transfer.serving.server import wire
-from style_transfer.serving.server.http import read_body
+from style_transfer.serving.server import stopping, wire
+from style_transfer.serving.server.http import Bodies
 
 DISCONNECT_POLL_SECS = 0.25
-_CLOSED_BY_CLIENT = 499  # nginx's number; nobody is there to read it
 _OPEN_PATHS = ("/healthz", "/readyz")
 _MODEL = "/v1/models/{name}"
 _VERSIONS = (_MODEL + "/versions/{version}", _MODEL)
@@ -35,6 +35,8 @@ def make_app(models, gate, limits, metrics, token=None):
     """
     # The documentation pages would load scripts from elsewhere.
     app = fastapi.FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
+
+    bodies = Bodies(limits.body_bytes, gate.capacity)
 
     if token is not None:
         app.add_middleware(TokenCheck, token=token)
@@ -87,19 +89,19 @@ def make_app(models, gate, limits, metrics, token=None):
         started, signature, code, outputs = metrics.start(), "", "INTERNAL", None
         try:
             model = models.get(name, _number(version))
-            with gate.admitted():
-                body = await read_body(request, limits.body_bytes, limits.read_secs)
-                signature_given, inputs, as_instances = await asyncio.to_thread(wire.parse, body)
-                del body
-                names = model.inputs_of(signature_given)
-                signature = signature_given
-                future = gate.submit(_run, model, signature, wire.named(inputs, names))
-                del inputs
-                outputs = await _result(future, request, gate, limits)
-                if outputs is None:
-                    code = "CANCELLED"
-                    return Response(status_code=_CLOSED_BY_CLIENT)
-                answer = await asyncio.to_thread(wire.answer, outputs, as_instances)
+            gate.check()
+            # A client that sends slowly takes no place; what it has sent counts.
+            async with bodies.read(request, limits.read_secs) as body:
+                with gate.admitted():
+                    signature_given, inputs, as_instances = await asyncio.to_thread(
+                        wire.parse, body)
+                    del body
+                    names = model.inputs_of(signature_given)
+                    signature, stop = signature_given, stopping.Stop()
+                    future = gate.submit(model.predict, signature, wire.named(inputs, names), stop)
+                    del inputs
+                    outputs = await _result(future, stop, request, gate, limits)
+                    answer = await asyncio.to_thread(wire.answer, outputs, as_instances)
             code = "OK"
             return Response(answer, media_type="application/json")
         except RequestError as error:
@@ -143,10 +145,6 @@ def error_response(error):
     return JSONResponse({"error": str(error)}, error.http_status, headers)
 
 
-def _run(model, signature, inputs):
-    return model.predict(signature, inputs)
-
-
 def _number(version):
     if version is None:
         return None
@@ -155,8 +153,8 @@ def _number(version):
     return int(version)
 
 
-async def _result(future, request, gate, limits):
-    """The result of a future, None if the client hung up before."""
+async def _result(future, stop, request, gate, limits):
+    """The result of a future; its work ends where nobody waits for it any more."""
     waiting = asyncio.wrap_future(future)
     loop = asyncio.get_running_loop()
     until = loop.time() + limits.compute_secs
@@ -166,11 +164,12 @@ async def _result(future, request, gate, limits):
             if done:
                 return waiting.result()
             if await request.is_disconnected():
-                return None
+                raise CancelledRequestError("The client hung up.")
             if loop.time() > until:
                 raise DeadlineExceededError(
                     f"The answer took longer than {limits.compute_secs:g} s.")
     finally:
-        # What already runs cannot be stopped; it keeps its place until it has finished.
+        # What already runs keeps its place until it has ended, which is soon.
         if not future.done() and not future.cancel():
+            stop.set()
             gate.keep_place_until_done(future)

@@ -273,6 +273,15 @@ def test_velocity_crossfades_keep_the_power(piano, tmp_path):
     np.testing.assert_allclose(levels, levels[0], rtol=0.02)
 
 
+def test_velocity_crossfades_in_amplitude_mix_samples_of_one_phase(piano):
+    renderer = piano("<global> amp_veltrack=0 xf_velcurve=gain\n"
+                     "<region> sample=A4.wav xfout_lovel=40 xfout_hivel=80\n"
+                     "<region> sample=A4.wav xfin_lovel=40 xfin_hivel=80 volume=-6.0206\n")
+    levels = [rms(renderer.render(sequence([(60, v, 0, 1)]), SAMPLE_RATE), 0.1, 0.9)
+              for v in (30, 60, 90)]
+    np.testing.assert_allclose(np.array(levels) / levels[0], (1, 0.75, 0.5), rtol=0.01)
+
+
 def test_round_robin_takes_turns(piano, tmp_path):
     _sine(tmp_path / "Samples" / "other.wav", 300.0)
     renderer = piano("<global> seq_length=2 pitch_keytrack=0\n"

@@ -24,6 +24,10 @@ const json = (value) => ({
 export const about = () => call("/api/about");
 export const start = (request) => call("/api/jobs", json(request));
 export const state = (job) => call(`/api/jobs/${job}`);
+export const events = (job) => `/api/jobs/${job}/events`;
+export const sent = (upload) => call(`/api/uploads/${upload}`);
+export const instrument = (request) => call("/api/instruments", json(request));
+export const sample = (job, name) => `/api/jobs/${job}/samples/${encodeURIComponent(name)}`;
 export const result = (job) => call(`/api/jobs/${job}/result`);
 export const cancel = (job) => call(`/api/jobs/${job}`, { method: "DELETE" });
 export const replay = (job, voicing, seed) =>

@@ -32,7 +32,7 @@ const NAMES = ["C", "C♯", "D", "E♭", "E", "F", "F♯", "G", "A♭", "A", "B�
 export const pitchName = (pitch) => `${NAMES[pitch % 12]}${Math.floor(pitch / 12) - 1}`;
 
 export function say(text) {
-  $("live").textContent = text;
+  $("said").textContent = text;
 }
 
 export function clearError() {

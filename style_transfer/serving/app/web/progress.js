@@ -1,10 +1,7 @@
-// Follows a job until it ends.
+// Follows a job until it ends. The server takes an open connection for somebody who watches.
 
 import * as api from "./api.js";
 import { $, element, say } from "./dom.js";
-
-const EVERY_MS = 300;
-const pause = () => new Promise((resolve) => setTimeout(resolve, EVERY_MS));
 
 // Shows the job's progress until the caller hides it: true if it is done, false if it was
 // cancelled; throws if it failed.
@@ -16,21 +13,46 @@ export async function follow(job) {
   };
   $("cancel").disabled = false;
   $("cancel").addEventListener("click", cancel);
-  $("progress").hidden = false;
   $("stages").replaceChildren();
-  $("progress").focus({ preventScroll: true });
-  $("progress").scrollIntoView({ block: "nearest" });
   try {
-    for (let said = ""; ; await pause()) {
-      const about = await api.state(job);
-      if (about.state === "done") return true;
-      if (about.state === "cancelled") return false;
-      if (about.state === "failed") throw new Error(about.error);
+    let said = "";
+    const last = await ended(job, (about) => {
+      if ($("progress").hidden) begin();
       said = show(about, said);
-    }
+    });
+    if (last.state === "failed") throw new Error(last.error);
+    return last.state === "done";
   } finally {
     $("cancel").removeEventListener("click", cancel);
   }
+}
+
+function begin() {
+  $("progress").hidden = false;
+  $("progress").focus({ preventScroll: true });
+  $("progress").scrollIntoView({ block: "nearest" });
+}
+
+// The last state of a job; `onState` is called with those before.
+function ended(job, onState) {
+  return new Promise((resolve, reject) => {
+    const source = new EventSource(api.events(job));
+    source.onmessage = (event) => {
+      const about = JSON.parse(event.data);
+      if (["queued", "running"].includes(about.state)) return onState(about);
+      source.close();
+      resolve(about);
+    };
+    // A browser connects again by itself, unless the server said that there is nothing.
+    source.onerror = () => {
+      if (source.readyState === EventSource.CLOSED) {
+        api.state(job).then(resolve, reject);
+      } else {
+        say("The server does not answer. Trying again");
+        $("progress-title").textContent = "The server does not answer. Trying again";
+      }
+    };
+  });
 }
 
 function show(about, said) {

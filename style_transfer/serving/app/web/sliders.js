@@ -53,11 +53,15 @@ export class Sliders {
     return Object.fromEntries(this.controls.map((c) => [c.name, this.value(c)]));
   }
 
-  reset() {
+  set(values) {
     for (const control of this.controls) {
       const { input, update } = this.inputs[control.name];
-      input.value = toSlider(control, control.neutral);
+      input.value = toSlider(control, values[control.name] ?? control.neutral);
       update();
     }
+  }
+
+  reset() {
+    this.set({});
   }
 }
