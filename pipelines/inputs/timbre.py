@@ -1,13 +1,12 @@
 """Clips in pairs of one timbre, for the triplet network of evaluations."""
 
+import functools
+
 import numpy as np
 
 from style_transfer.evaluation import metrics, published
 from style_transfer.pipelines.inputs.streams import check_positive, load_references, make_stream
 from style_transfer.pipelines.records import examples
-
-SILENT_DB = -40.0  # below the recording
-_TRIES = 8
 
 
 class TimbrePairs:
@@ -20,9 +19,10 @@ class TimbrePairs:
     """
 
     def __init__(self, references, clip_secs, seed):
-        self.num_samples = round(clip_secs * metrics.SAMPLE_RATE)
+        num_samples = round(clip_secs * metrics.SAMPLE_RATE)
+        self.num_frames = num_samples // published.HOP_SAMPLES
         self.seed = seed
-        self.references = [r for r in references if r.num_samples >= self.num_samples]
+        self.references = [r for r in references if r.num_samples >= num_samples]
         names = sorted({reference.timbre_id for reference in self.references})
         self.timbres = [names.index(reference.timbre_id) for reference in self.references]
         self.places = [np.flatnonzero(np.equal(self.timbres, i)) for i in range(len(names))]
@@ -33,16 +33,18 @@ class TimbrePairs:
         timbre = self.timbres[place]
         others = self.places[timbre][self.places[timbre] != place]
         other = int(rng.choice(others)) if len(others) else place
-        return np.stack([self._clip(self.references[i], rng) for i in (place, other)]), timbre
+        return np.stack([self._clip(i, rng) for i in (place, other)]), timbre
 
-    def _clip(self, reference, rng):
-        for _ in range(_TRIES):
-            begin = int(rng.integers(reference.num_samples - self.num_samples + 1))
-            samples = examples.read_audio(reference, begin, self.num_samples)
-            level = 10 * np.log10(np.mean(np.square(samples, dtype=np.float64)) + 1e-12)
-            if level > reference.rms_db + SILENT_DB:
-                break
-        gain = 10 ** ((metrics.TARGET_RMS_DB - level) / 20)
+    def _clip(self, place, rng):
+        frames = self._mfcc(place)
+        begin = int(rng.integers(len(frames) - self.num_frames + 1))
+        return frames[begin:begin + self.num_frames]
+
+    @functools.cache  # noqa: B019 - decoding would be nearly all of the work, 30 kB are not much
+    def _mfcc(self, place):
+        reference = self.references[place]
+        samples = examples.read_audio(reference, 0, reference.num_samples)
+        gain = 10 ** ((metrics.TARGET_RMS_DB - reference.rms_db) / 20)
         return published.mfcc((gain * samples).astype(np.float32))
 
 
@@ -71,8 +73,7 @@ def make_dataset(examples_path, split, *, clip_secs, batch_size, seed, repeat, s
     if len(pairs.places) < 2:
         raise ValueError(f"{len(pairs.places)} timbres of the split {split!r} have recordings of "
                          f"{clip_secs:g} s; two or more are needed to tell them apart.")
-    frames = 1 + pairs.num_samples // published.HOP_SAMPLES
-    specs = (tf.TensorSpec((2, frames, metrics.NUM_MFCC - 1), tf.float32),
+    specs = (tf.TensorSpec((2, pairs.num_frames, metrics.NUM_MFCC - 1), tf.float32),
              tf.TensorSpec((), tf.int32))
     # Shuffled in evaluations too: neighbours on the disk may be of one timbre.
     return make_stream(pairs.make, specs, len(pairs.references), batch_size=batch_size, seed=seed,

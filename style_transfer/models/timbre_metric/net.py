@@ -29,6 +29,8 @@ class TimbreNet(keras.Model):
 
     def build(self, input_shape=None):
         """Builds all layers; the clips' length does not matter."""
+        if self.built:
+            return
         channels = NUM_COEFFICIENTS
         for convolution, normalization in zip(self.convolutions, self.normalizations, strict=True):
             convolution.build((None, None, channels))

@@ -32,6 +32,8 @@ class RandomFeatures(keras.Model):
 
     def build(self, input_shape=None):
         """Makes the filters."""
+        if self.built:
+            return
         self.filters.build((None, None, spectrogram.NUM_BINS))
         self.built = True
 

@@ -31,7 +31,7 @@ class Settings:
     """
 
     num_iterations: int = 30
-    style_weight: float = 1.0
+    style_weight: float = 10.0
     optimizer: str = "lbfgs"
 
 

@@ -20,7 +20,7 @@ class EncoderOptions(options_lib.ContentOptions):
     style_mix: tuple[str, ...] = option(
         (), "How much each of them counts, such as 2,1; by default all the same.")
     num_iterations: int = option(30, "Iterations of the optimizer, for 20 s at a time.", low=1)
-    style_weight: float = option(1.0, "Weight of the style, against 1 of the content.", low=0.0)
+    style_weight: float = option(10.0, "Weight of the style, against 1 of the content.", low=0.0)
     optimizer: str = option("lbfgs", "What optimizes.", choices=OPTIMIZERS)
     sample_rate: int = option(24_000, "Of the audio written, 8000 to 48000 Hz. Above 24000 nothing "
                               "is added.")

@@ -10,7 +10,7 @@ HOP_SAMPLES = round(FRAME_SAMPLES * (1 - OVERLAP))
 NUM_BINS = FRAME_SAMPLES // 2 + 1
 _WINDOW_POWER = float(np.sum(np.square(spectral.hann_window(FRAME_SAMPLES), dtype=np.float64)))
 GRIFFIN_LIM_ITERATIONS = 32
-DEPTH_DB = 40.0  # below a clip's mean power: what is weaker hardly counts
+DEPTH_DB = 50.0  # below a clip's mean power: what is weaker hardly counts
 MAX_LOG_POWER = 40.0
 
 

@@ -56,15 +56,15 @@ def test_the_second_clip_is_of_another_recording_of_the_same_timbre(monkeypatch)
 
     def read_audio(reference, begin, count):
         read.append(recordings.index(reference))
-        return np.random.default_rng(begin).normal(0, 0.05, count).astype("f")
+        return np.random.default_rng(len(read)).normal(0, 0.05, count).astype("f")
 
     monkeypatch.setattr(timbre.examples, "read_audio", read_audio)
     pairs = timbre.TimbrePairs(recordings, 4.5, seed=0)
     assert len(pairs.references) == 3, "one is too short"
     clips, number = pairs.make(0, 0)
-    assert clips.shape == (2, 1 + int(4.5 * RATE) // 500, 12) and number == 0
+    assert clips.shape == (2, int(4.5 * RATE) // 500, 12) and number == 0
     assert read == [0, 2]
-    assert pairs.make(1, 0)[1] == 1 and read[2:] == [1, 1], "b has but one"
+    assert pairs.make(1, 0)[1] == 1 and read[2:] == [1], "b has but one"
     np.testing.assert_array_equal(pairs.make(0, 0)[0], clips)
     assert np.any(pairs.make(0, 1)[0] != clips)
 
