@@ -14,7 +14,8 @@ the same flags measures only what has changed. Several methods are compared in o
 
 writes a listening test too: listening/page/ is for the listeners; what they send back is read by
 
-  style_transfer_evaluate --listening_test=listening --listening_results=answers
+  style_transfer_evaluate --listening_test=listening --listening_results=answers \
+      --output_dir=listening
 """
 
 import pathlib
@@ -152,8 +153,6 @@ def _check_flags(argv):
             raise ValueError("--listening_results are answers to a test: say to which with "
                              "--listening_test.")
         return
-    if not _OUTPUT_DIR.value:
-        raise ValueError("--output_dir is required: say where the results go.")
     if not _PAIRS.value and not _CONTENTS.value:
         raise ValueError("--content is required (MIDI files to play), or --pairs (pairs that "
                          "are rendered already).")
@@ -355,7 +354,9 @@ def _listening_results():
     folder = pathlib.Path(_LISTENING_TEST.value)
     summary = results.summarize(*results.load(folder, _LISTENING_RESULTS.value))
     print(results.text(summary))
-    report.write_text(folder / "results.json", json.dumps(summary, indent=1))
+    target = pathlib.Path(_OUTPUT_DIR.value)
+    target.mkdir(parents=True, exist_ok=True)
+    report.write_text(target / "listening.json", json.dumps(summary, indent=1))
 
 
 def _say(line):

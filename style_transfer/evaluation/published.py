@@ -1,9 +1,9 @@
 """The SS-VQ-VAE paper's measures, computed as its authors compute them; its LSD is in `metrics`.
 
 Pitches are heard by Essentia's MELODIA, which is optional: it is AGPL, and there are builds for
-Python 3.10 and 3.11 on x86-64 alone. Timbre by a triplet network
-trained here, since its authors do not publish theirs, so that figures of timbre compare systems
-among each other and with the paper only roughly.
+Python 3.10 and 3.11 on x86-64 alone. Timbre is told by a triplet network trained here, since its
+authors do not publish theirs, so that figures of timbre compare systems among each other, and with
+the paper only roughly.
 
 Source: Cífka et al., Self-supervised VQ-VAE for one-shot music style transfer, 2021, and the
 evaluation notebook published with it.
@@ -21,10 +21,6 @@ CRASH_NOISE = 1e-4  # without it MELODIA crashes on exact silence
 HOP_SAMPLES = metrics.MFCC_HOP_SAMPLES
 INSTALL_HINT = "pip install essentia  # Python 3.10 or 3.11, x86-64"
 WEIGHTS = "timbre_metric"
-ROWS = {  # of the paper's artificial benchmark: LSD, timbre, pitch
-    "copy of content": (14.62, 0.371, 0.537), "copy of style": (20.36, 0.268, 0.873),
-    "Ulyanov and Lebedev": (14.50, 0.348, 0.544), "musaicing": (14.51, 0.293, 0.645),
-    "SS-VQ-VAE": (12.16, 0.206, 0.550)}
 
 
 def hears_pitch():

@@ -118,12 +118,13 @@ def test_a_listening_test_is_written_and_its_answers_are_read(contents, model, t
     (tmp_path / "ann.json").write_text(json.dumps(
         {"test": key["test"], "listener": "ann", "trials": done}))
     capsys.readouterr()
-    with flagsaver.flagsaver(listening_test=str(test),
+    with flagsaver.flagsaver(listening_test=str(test), output_dir=str(tmp_path / "said"),
                              listening_results=[str(tmp_path / "ann.json")]):
         command.main(["style_transfer_evaluate"])
     rows = [line.split() for line in capsys.readouterr().out.splitlines()]
     assert ["reference", "100.0", "-", "1"] in rows and [METHOD, "50.0", "-", "1"] in rows
-    assert json.loads((test / "results.json").read_text())["scores"][METHOD]["mean"] == 50
+    said = json.loads((tmp_path / "said" / "listening.json").read_text())
+    assert said["scores"][METHOD]["mean"] == 50
 
 
 @pytest.mark.parametrize("values, message", [

@@ -118,12 +118,11 @@ def _found(net, samples, grams, loss, settings, progress):
     """A window's samples after the optimization; those of a silent one as they are."""
     if spectrogram.level_db(samples) < SILENT_DB:
         return samples.copy()
-    transformed = spectrogram.transform(samples)
-    start = ops.convert_to_numpy(spectrogram.log_power(transformed))
+    start = ops.convert_to_numpy(spectrogram.log_power(spectrogram.transform(samples)))
     content = net.features(start)[0]
     minimize = {"lbfgs": _by_lbfgs, "adam": _by_adam}[settings.optimizer]
     found = minimize(lambda x: loss(x, content, grams), start, settings.num_iterations, progress)
-    return spectrogram.audio(found, transformed, len(samples))
+    return spectrogram.audio(found, samples)
 
 
 def _by_lbfgs(loss, start, num_iterations, progress):

@@ -15,7 +15,6 @@ from style_transfer.evaluation import metrics
 from style_transfer.models import base
 from style_transfer.models.ulyanov import net as net_lib
 from style_transfer.models.ulyanov import optimize, spectrogram
-from style_transfer.signal import spectral
 from style_transfer.synthesis import neutral_piano
 from style_transfer.training.gradients import value_and_gradient
 from tests import model_case
@@ -149,8 +148,11 @@ def test_long_pieces_go_window_by_window_without_a_seam(net, monkeypatch):
     monkeypatch.setattr(optimize, "WINDOW_SECS", 1.5)
     assert optimize._windows(3 * RATE, RATE) == [(0, 24_000), (16_000, 48_000)]
     made = optimize.transfer(net, content, [content], settings=optimize.Settings(2, 0.0))
-    error = np.abs(made.samples - content.samples)
-    assert error.max() < 0.05 * np.abs(content.samples).max()
+    error = (made.samples - content.samples) ** 2
+    seam = slice(16_000, 24_000)  # where windows are faded
+    for part in (seam, slice(None)):
+        loud = np.sum(content.samples[part] ** 2)
+        assert 10 * np.log10(np.sum(error[part]) / loud) < -20
 
 
 @pytest.mark.parametrize("num_samples", [RATE // 2, 20 * RATE, 20 * RATE + 1, 40 * RATE + 9])
@@ -171,14 +173,6 @@ def test_what_cannot_be_used_is_said(net):
     for weights in ((1, 2), (-1,), (0,)):
         with pytest.raises(ValueError, match="one positive number for each"):
             optimize.transfer(net, clip, [clip], weights)
-
-
-def test_a_first_phase_gives_the_audio_back():
-    samples = played(1.0).samples[None]
-    real, imaginary = spectral.stft(samples, 1024, 0.75, center=True)
-    found = spectral.griffin_lim(spectral.magnitude(real, imaginary), samples.shape[1], 2,
-                                 center=True, phase=ops.arctan2(imaginary, real))
-    np.testing.assert_allclose(ops.convert_to_numpy(found), samples, atol=1e-3)
 
 
 def test_nothing_trained_needs_no_weights_and_what_is_trained_does():
