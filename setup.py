@@ -86,7 +86,7 @@ setuptools.setup(
     # configs/, pipelines/ and scripts/ are linked into style_transfer/: one name is claimed.
     packages=setuptools.find_packages(include=["style_transfer*"]),
     package_data={"style_transfer": ["*.pyi", "py.typed", "weights/**/*", "serving/app/web/*",
-                                     "serving/app/examples/*"]},
+                                     "serving/app/examples/*", "evaluation/listening/web/*"]},
     install_requires=LIBRARY,
     extras_require=EXTRAS,
     entry_points={"console_scripts": [

@@ -6,8 +6,16 @@ another piece on the same piano, and compares what comes out with the true rende
   style_transfer_evaluate --content=midi_folder --pianos=TimGM6mb.sf2 \
       --baseline_pianos=FluidR3_GM.sf2,splendid_grand --output_dir=evaluation
 
-Writes evaluation.json, evaluation.txt, evaluation.png and all audio. A second run with the same
-flags measures only what has changed.
+Writes evaluation.json, .txt, .md (means with 95 % intervals), .png and all audio. A second run with
+the same flags measures only what has changed. Several methods are compared in one run:
+
+  style_transfer_evaluate --config=piano_ddsp,ulyanov --content=midi_folder \
+      --output_dir=evaluation --listening_test=listening
+
+writes a listening test too: listening/page/ is for the listeners; what they send back is read by
+
+  style_transfer_evaluate --listening_test=listening --listening_results=answers \
+      --output_dir=listening
 """
 
 import pathlib
@@ -43,12 +51,12 @@ _MAX_CONTENTS = flags.DEFINE_integer(
     "max_contents", 4, "How many of --content to play, chosen by --seed; 0 for all.",
     lower_bound=0)
 _flags.group("Model")
-_CONFIG = flags.DEFINE_string(
-    "config", "piano_ddsp", "The configuration that is measured, package.module:ATTRIBUTE for one "
-    "of your own.")
+_CONFIG = flags.DEFINE_list(
+    "config", "piano_ddsp", "The configurations that are measured, package.module:ATTRIBUTE for "
+    "one of your own; several run each in a process of its own.")
 _WEIGHTS = flags.DEFINE_string(
-    "weights", None, "Weights: a name in the package or a folder; by default those of the "
-    "package.")
+    "weights", None, "Weights of a single --config: a name in the package or a folder; by default "
+    "those of the package.")
 _ADAPT_STEPS = flags.DEFINE_integer(
     "adapt_steps", None, "Gradient steps on the style clip; 0 is none.", lower_bound=0)
 _WITH_STYLE_MIDI = flags.DEFINE_bool(
@@ -64,6 +72,23 @@ _MODEL = flags.DEFINE_bool("model", True, "Measure the style transfer.")
 _BASELINES = flags.DEFINE_bool("baselines", True, "Measure the baselines.")
 _ONSETS = flags.DEFINE_bool(
     "onsets", None, "Measure onset F1 with Basic Pitch; by default where it is installed.")
+_PITCH = flags.DEFINE_bool(
+    "pitch", None, "Measure the SS-VQ-VAE paper's pitch distance with Essentia; by default where "
+    "it is installed.")
+_TIMBRE = flags.DEFINE_bool(
+    "timbre", None, "Measure the SS-VQ-VAE paper's timbre distance with a triplet network; by "
+    "default where the package has its weights.")
+_LISTENING_TEST = flags.DEFINE_string(
+    "listening_test", None, "Folder for a listening test of what was measured: blind AB and "
+    "MUSHRA.")
+_LISTENING_SYSTEMS = flags.DEFINE_list(
+    "listening_systems", [], "What is compared in it, by the names of evaluation.json; by default "
+    "all methods and four baselines.")
+_LISTENING_SECS = flags.DEFINE_float("listening_secs", 10.0, "Length of its sounds.",
+                                     lower_bound=1.0)
+_LISTENING_RESULTS = flags.DEFINE_list(
+    "listening_results", [], "Answers to --listening_test, JSON files or folders of them: prints "
+    "scores and preferences instead of measuring.")
 _NUM_WORKERS = flags.DEFINE_integer(
     "num_workers", 2, "Processes that measure, threads that render; the model runs alone.",
     lower_bound=1)
@@ -71,64 +96,120 @@ _OVERWRITE = flags.DEFINE_bool("overwrite", False, "Measure again what is there.
 
 
 def main(argv):
-    """Checks the flags, renders, runs the model, measures, reports."""
+    """Checks the flags, renders, runs the methods, measures, reports."""
     _check_flags(argv)
+    if _LISTENING_RESULTS.value:
+        return _listening_results()
     _say("loading models and soundfonts")
-    from style_transfer.evaluation import runner, transcriber
+    from style_transfer.evaluation import runner
 
-    with_onsets = transcriber.available() if _ONSETS.value is None else _ONSETS.value
-    if with_onsets:
-        transcriber.load()
-    else:
-        _say(f"Onset F1 is left out (to measure it: {transcriber.INSTALL_HINT}).")
+    measures = _measures()
     folder = pathlib.Path(_OUTPUT_DIR.value)
     # Everything that can be missing is looked for before anything is rendered.
-    transfer, conditions = _transfer() if _MODEL.value else (None, {})
+    methods = _methods() if _MODEL.value else []
     rivals = _renderers(_BASELINE_PIANOS.value) if _BASELINES.value else []
     todo = _pairs(folder)
     run = runner.Runner(folder, _NUM_WORKERS.value, _OVERWRITE.value, _say)
     parts = []
-    if _MODEL.value:
-        timings = run.run_model(todo, transfer, conditions, _WITH_STYLE_MIDI.value,
-                                adapt_steps=_ADAPT_STEPS.value, sample_rate=_SAMPLE_RATE.value,
-                                seed=_SEED.value)
-        parts.append(run.measure_model(todo, timings, with_onsets))
+    for name, method in zip(_CONFIG.value, methods, strict=False):
+        if len(methods) > 1:
+            _run_apart(name)
+        timings = run.run_method(todo, method, _WITH_STYLE_MIDI.value,
+                                 adapt_steps=_ADAPT_STEPS.value, sample_rate=_SAMPLE_RATE.value,
+                                 seed=_SEED.value)
+        parts.append(run.measure_method(todo, method.name, timings, **measures))
     if _BASELINES.value:
         pianos = _baseline_pianos(todo, rivals, folder) if rivals else None
-        parts.append(run.measure_baselines(todo, pianos, _WITH_STYLE_MIDI.value, with_onsets,
-                                           _SEED.value))
-    return _report(runner.merged(*parts), conditions, folder)
+        parts.append(run.measure_baselines(todo, pianos, _WITH_STYLE_MIDI.value, _SEED.value,
+                                           **measures))
+    conditions = {"methods": {method.name: method.conditions for method in methods}}
+    _report(runner.merged(*parts), conditions, folder)
+    if _LISTENING_TEST.value:
+        _write_listening_test(run, todo, methods)
+
+
+def _measures():
+    """Which of the measures that need more than NumPy are taken."""
+    from style_transfer.evaluation import published, transcriber
+
+    measures = {}
+    for name, flag, available, hint in (
+            ("with_onsets", _ONSETS, transcriber.available, transcriber.INSTALL_HINT),
+            ("with_pitch", _PITCH, published.hears_pitch, published.INSTALL_HINT),
+            ("with_timbre", _TIMBRE, published.knows_timbre, "its weights")):
+        measures[name] = available() if flag.value is None else flag.value
+        if not measures[name] and flag.value is None:
+            _say(f"--{flag.name} is left out (it needs: {hint}).")
+        elif measures[name] and not available():
+            raise ModuleNotFoundError(f"--{flag.name} needs what is not there: {hint}.")
+    return measures
 
 
 def _check_flags(argv):
     if len(argv) > 1:
         raise ValueError(f"Unexpected arguments {argv[1:]}: give --content and --pianos.")
+    if _LISTENING_RESULTS.value:
+        if not _LISTENING_TEST.value:
+            raise ValueError("--listening_results are answers to a test: say to which with "
+                             "--listening_test.")
+        return
     if not _PAIRS.value and not _CONTENTS.value:
         raise ValueError("--content is required (MIDI files to play), or --pairs (pairs that "
                          "are rendered already).")
     if not _MODEL.value and not _BASELINES.value:
         raise ValueError("--nomodel and --nobaselines leave nothing to measure.")
+    if _WEIGHTS.value and len(_CONFIG.value) > 1:
+        raise ValueError("--weights are of one configuration, and --config names "
+                         f"{len(_CONFIG.value)}: measure it alone, into the same --output_dir.")
 
 
-def _transfer():
-    """The style transfer with its weights loaded, and what identifies them."""
-    import functools
+def _methods():
+    """What is measured, a list of `runner.Method`; nothing is loaded yet."""
+    return [_method(name) for name in _CONFIG.value]
+
+
+def _method(name):
+    import dataclasses
 
     from style_transfer import configs, weights
-    from style_transfer.evaluation import pairs
+    from style_transfer.evaluation import pairs, runner
+
+    config = configs.get(name).require("generator")
+    if not config.generator().transfers:
+        raise ValueError(f"The config {config.name!r} plays no content in the style of a clip.")
+    identity = {"config": config.name}
+    of_weights = _WEIGHTS.value or config.weights
+    if of_weights:
+        folder = weights.folder(of_weights)
+        identity |= {"checkpoint": of_weights, "weights_sha256": pairs.files_hash(
+            sorted(path for path in folder.iterdir() if path.suffix in (".h5", ".json")))}
+    elif config.hparams is not None:
+        identity["hparams"] = dataclasses.asdict(config.hparams)
+    return runner.Method(config.name, lambda: _loaded(config), identity)
+
+
+def _loaded(config):
+    """The transfer of a configuration, and how many parameters its model has."""
+    import functools
+
     from style_transfer.models import base
 
-    config = configs.get(_CONFIG.value).require("generator")
     generator = config.generator()
-    if not generator.transfers:
-        raise ValueError(f"The config {config.name!r} plays no content in the style of a clip.")
     model = base.load_weights(config, _WEIGHTS.value, generator.check_model)
-    name = _WEIGHTS.value or config.weights
-    files = sorted(path for path in weights.folder(name).iterdir()
-                   if path.suffix in (".h5", ".json"))
-    identity = {"config": config.name, "checkpoint": name, "weights": model.weights_name,
-                "weights_sha256": pairs.files_hash(files)}
-    return functools.partial(generator.transfer, model), identity
+    return functools.partial(generator.transfer, model), model.count_params()
+
+
+def _run_apart(name):
+    """Runs a configuration in a process of its own, so that its memory is its own.
+
+    What it makes is kept in the output folder, where this process finds it.
+    """
+    import subprocess
+
+    alone = ["--nobaselines", "--noonsets", "--nopitch", "--notimbre", "--listening_test="]
+    subprocess.run([sys.executable, "-m", "style_transfer.scripts.style_transfer_evaluate",
+                    *sys.argv[1:], f"--config={name}", *alone], stdout=subprocess.DEVNULL,
+                   check=False)  # a pair that failed is tried again here, and its reason kept
 
 
 def _pairs(folder):
@@ -242,14 +323,40 @@ def _report(results, conditions, folder):
     report.write_json(folder / "evaluation.json", summary, results,
                       {"flags": flag_values, **conditions, **report.environment()})
     report.write_text(folder / "evaluation.txt", text)
+    report.write_text(folder / "evaluation.md", report.markdown(summary))
     measured = sum(1 for result in results
                    if any("error" not in values for values in result["systems"].values()))
     if measured:
         report.plot(folder / "evaluation.png", summary)
     print(f"\n{len(results)} pairs, {measured} measured, {len(summary['failures'])} failures; see "
-          f"evaluation.json, evaluation.txt and evaluation.png in {folder}")
+          f"evaluation.json, .txt, .md and .png in {folder}")
     if not measured:
         raise ValueError("Nothing was measured.")
+
+
+def _write_listening_test(run, todo, methods):
+    from style_transfer.evaluation import benchmark
+    from style_transfer.evaluation.listening import page
+
+    chosen = _LISTENING_SYSTEMS.value or [*(method.name for method in methods),
+                                          *benchmark.IN_LISTENING_TESTS]
+    outputs = {name: lambda pair, name=name: run.output(pair, name) for name in chosen}
+    where = page.write(_LISTENING_TEST.value, todo, outputs, _LISTENING_SECS.value, _SEED.value)
+    _say(f"wrote {where} (for the listeners) and key.json (not for them)")
+
+
+def _listening_results():
+    import json
+
+    from style_transfer.evaluation import report
+    from style_transfer.evaluation.listening import results
+
+    folder = pathlib.Path(_LISTENING_TEST.value)
+    summary = results.summarize(*results.load(folder, _LISTENING_RESULTS.value))
+    print(results.text(summary))
+    target = pathlib.Path(_OUTPUT_DIR.value)
+    target.mkdir(parents=True, exist_ok=True)
+    report.write_text(target / "listening.json", json.dumps(summary, indent=1))
 
 
 def _say(line):

@@ -2,7 +2,9 @@
 
 import gc
 import os
+import pathlib
 import random
+import shutil
 import sys
 
 # Before anything imports Keras or TensorFlow. JAX or another backend may be asked for from outside.
@@ -19,6 +21,7 @@ import numpy as np
 import pytest
 
 SEED = 20_240_601
+BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -58,3 +61,19 @@ def small_limits():
 
     return Limits(body_bytes=1 << 20, batch_size=4, clip_secs=30.0, content_secs=60.0, notes=500,
                   adapt_steps=10, workers=2, queue=2, read_secs=2.0, compute_secs=20.0)
+
+
+@pytest.fixture(scope="module")
+def browser():
+    """Headless Chromium, which plays sound without a click before."""
+    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+    path = next(filter(None, map(shutil.which, BROWSERS)), None)
+    with playwright.sync_playwright() as running:
+        if path is None and not pathlib.Path(running.chromium.executable_path).exists():
+            pytest.skip(f"no browser: install one of {', '.join(BROWSERS)}, as scripts/test does")
+        made = running.chromium.launch(
+            executable_path=path, args=[
+                "--autoplay-policy=no-user-gesture-required", "--use-fake-ui-for-media-stream",
+                "--use-fake-device-for-media-stream"])
+        yield made
+        made.close()

@@ -1,6 +1,6 @@
 """Measures a style transfer and its rivals on the same pairs, one pair at a time, resumably.
 
-A *system* is whatever turns a pair into audio. The model is timed alone in this process; then
+A *system* is whatever turns a pair into audio. Methods are timed one after another, alone; then
 pairs are measured, in several processes if wanted. Each pair's results lie in a file of their own
 with the conditions they were measured under, and are measured again only when those change.
 """
@@ -16,13 +16,14 @@ import numpy as np
 
 from style_transfer import audio as audio_lib
 from style_transfer import files, piano_roll
-from style_transfer.evaluation import baselines, metrics, musaicing, pairs, transcriber
+from style_transfer.evaluation import baselines, metrics, musaicing, pairs, published, transcriber
 
-MODEL, BASELINES, TRUTH = "model", "baselines", "truth"
+BASELINES, TRUTH = "baselines", "truth"
 IGNORED, NEAREST = "style_ignored", "nearest_piano"
 IGNORED_EQ, NEAREST_EQ = "style_ignored_eq", "nearest_piano_eq"
 MUSAIC, LOOP, NOISY = "musaicing", "style_clip", "noisy_truth"
 RIVALS = (IGNORED, NEAREST, IGNORED_EQ, NEAREST_EQ, MUSAIC, LOOP)
+IN_LISTENING_TESTS = (IGNORED, NEAREST, NEAREST_EQ, MUSAIC)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -60,6 +61,8 @@ class Job:
         with_style_notes: Whether *nearest piano* and *match EQ* may use the style clip's notes
             (the sampler cannot do without).
         with_onsets: Whether to transcribe for onset F1.
+        with_pitch: Whether to hear pitches for their Jaccard distance.
+        with_timbre: Whether the triplet network tells how the timbre differs.
         audio_folder: Where the baselines' audio is written to listen to; None writes none.
         seed: Seed of the noise.
     """
@@ -70,6 +73,8 @@ class Job:
     with_baselines: bool = True
     with_style_notes: bool = True
     with_onsets: bool = True
+    with_pitch: bool = False
+    with_timbre: bool = False
     audio_folder: pathlib.Path | None = None
     seed: int = 0
 
@@ -141,9 +146,14 @@ def measure(job):
     for name, audio in outputs.items():
         try:
             audio = audio_lib.load(audio)
-            systems[name] = metrics.all_metrics(audio, reference)
+            ours = metrics.Clip(audio, len(reference.samples), name)
+            systems[name] = metrics.all_metrics(ours, reference)
             if job.with_onsets:
                 systems[name]["onset_f1"] = _onset_f1(audio, notes)
+            if job.with_pitch:
+                systems[name]["pitch_jaccard"] = published.pitch_jaccard(ours, reference)
+            if job.with_timbre:
+                systems[name]["timbre"] = published.timbre_distance(ours, reference)
         except (ValueError, OSError) as error:
             systems[name] = {"error": str(error)}
     if job.with_onsets:

@@ -164,7 +164,8 @@ def all_metrics(candidate, reference):
     """Every audio measure of a candidate against the true rendering.
 
     Args:
-        candidate: An `Audio`; cut or zero-padded to the reference's length.
+        candidate: An `Audio`, which is cut or zero-padded to the reference's length, or a `Clip`
+            of that length.
         reference: An `Audio` aligned with it, or a `Clip` made of one (to share its spectra
             between candidates).
 
@@ -175,7 +176,9 @@ def all_metrics(candidate, reference):
         ValueError: As for `Clip`.
     """
     true = reference if isinstance(reference, Clip) else Clip(reference, name="reference")
-    ours = Clip(candidate, len(true.samples), "candidate")
+    ours = candidate
+    if not isinstance(candidate, Clip):
+        ours = Clip(candidate, len(true.samples), "candidate")
     return {
         "logmel_l1": log_mel_l1(ours, true),
         "logmel_l1_60": log_mel_l1(ours, true, floor_db=60.0),

@@ -1,16 +1,34 @@
-"""Runs a benchmark over many pairs: the model first and alone, then the measures, resumably."""
+"""Runs a benchmark over many pairs: each method first and alone, then the measures, resumably."""
 
+import collections.abc
 import concurrent.futures
 import dataclasses
+import functools
 import multiprocessing
 import pathlib
 
-from style_transfer.evaluation import benchmark, pairs, source, transcriber
+from style_transfer.evaluation import benchmark, pairs, published, source, transcriber
 
 # Where the code begins that a model's output depends on, besides its weights and the pair (weights
 # name modules of `models`), and that of the measures.
 MODEL_CODE = ("style_transfer.models.piano_ddsp.one_shot", "style_transfer.models")
 MEASURE_CODE = ("style_transfer.evaluation.benchmark",)
+
+
+@dataclasses.dataclass(frozen=True)
+class Method:
+    """A style transfer that is measured.
+
+    Attributes:
+        name: What it is called in reports.
+        load: Called without arguments where there is something to run; gives a callable as
+            `style_transfer.transfer` and its number of parameters, or None.
+        conditions: Dict of what else decides the output (weights, versions).
+    """
+
+    name: str
+    load: collections.abc.Callable
+    conditions: dict
 
 
 @dataclasses.dataclass(frozen=True)
@@ -29,73 +47,83 @@ class Runner:
     overwrite: bool = False
     say: object = print
 
-    def output(self, pair, system=benchmark.MODEL):
+    def output(self, pair, system):
         """Path of a system's audio of a pair."""
         return self.folder / "audio" / system / f"{pair.name}.flac"
 
-    def run_model(self, todo, transfer, conditions, with_style_midi=True, **options):
+    def run_method(self, todo, method, with_style_midi=True, **options):
         """Runs a style transfer on every pair, one after another, timed.
 
         Args:
             todo: The `Pair`s.
-            transfer: Callable as `style_transfer.transfer`.
-            conditions: Dict of what else decides the output (weights, versions); when it, the
-                pair, the options or the model's code change, the output is made again.
+            method: The `Method`; when its conditions, the pair, the options or the models' code
+                change, the output is made again.
             with_style_midi: Give it the notes of the style clip.
-            **options: Passed on to `transfer`, in JSON's types.
+            **options: Passed on to the transfer, in JSON's types.
 
         Returns:
-            Pair name -> dict of `secs`, `real_time_factor`, `peak_memory_bytes`, or `error`.
+            Pair name -> dict of `secs`, `real_time_factor`, `peak_memory_bytes` and
+            `num_parameters` (where it is known), or `error`.
         """
-        conditions = {**conditions, **options, "with_style_midi": with_style_midi,
+        conditions = {**method.conditions, **options, "with_style_midi": with_style_midi,
                       "code": source.fingerprint(*MODEL_CODE)}
-        timings = {}
+        load, timings = functools.cache(method.load), {}
         for i, pair in enumerate(todo, 1):
-            record = self.folder / "results" / benchmark.MODEL / f"{pair.name}.timing.json"
+            record = self.folder / "results" / method.name / f"{pair.name}.timing.json"
             under = {**conditions, "pair": pair.fingerprint()}
-            path = self.output(pair)
+            path = self.output(pair, method.name)
             kept = None if self.overwrite else benchmark.read_kept(record, under)
             if kept is not None and path.is_file():
                 timings[pair.name] = kept
                 continue
             style_midi = str(pair.style_midi) if with_style_midi else None
+            transfer, num_parameters = load()
             try:
-                timings[pair.name] = benchmark.generate(pair, transfer, path,
-                                                        style_midi=style_midi, **options)
-                benchmark.write_kept(record, under, timings[pair.name])
-                self.say(f"model {i}/{len(todo)} {pair.name}: {timings[pair.name]['secs']:.1f} s, "
-                         f"real-time factor {timings[pair.name]['real_time_factor']:.3f}")
+                timing = benchmark.generate(pair, transfer, path, style_midi=style_midi, **options)
+                if num_parameters is not None:
+                    timing["num_parameters"] = num_parameters
+                timings[pair.name] = timing
+                benchmark.write_kept(record, under, timing)
+                self.say(f"{method.name} {i}/{len(todo)} {pair.name}: {timing['secs']:.1f} s, "
+                         f"real-time factor {timing['real_time_factor']:.3f}")
             except Exception as error:  # one bad pair must not end a run of hundreds
                 timings[pair.name] = {"error": f"{type(error).__name__}: {error}"}
-                self.say(f"model {i}/{len(todo)} {pair.name} failed: {error}")
+                self.say(f"{method.name} {i}/{len(todo)} {pair.name} failed: {error}")
         return timings
 
-    def measure_model(self, todo, timings, with_onsets=True):
-        """Measures what `run_model` wrote; timings join the measures of system `model`."""
-        jobs = [benchmark.Job(pair, {benchmark.MODEL: self.output(pair)}, with_baselines=False,
-                              with_onsets=with_onsets)
+    def measure_method(self, todo, name, timings, **measures):
+        """Measures what `run_method` wrote, and adds how long it took.
+
+        Args:
+            todo: The `Pair`s.
+            name: The method's.
+            timings: From `run_method`.
+            **measures: `with_onsets`, `with_pitch` and `with_timbre`, see `Job`.
+        """
+        jobs = [benchmark.Job(pair, {name: self.output(pair, name)}, with_baselines=False,
+                              **measures)
                 for pair in todo if "error" not in timings[pair.name]]
-        results = self._measured(jobs, benchmark.MODEL)
+        results = self._measured(jobs, name)
         for pair, result in zip([job.pair for job in jobs], results, strict=True):
-            result["systems"][benchmark.MODEL].update(timings[pair.name])
+            result["systems"][name].update(timings[pair.name])
         failed = [{"piano": pair.piano, "content": pair.content,
-                   "systems": {benchmark.MODEL: timings[pair.name]}}
+                   "systems": {name: timings[pair.name]}}
                   for pair in todo if "error" in timings[pair.name]]
         return results + failed
 
-    def measure_baselines(self, todo, pianos, with_style_notes=True, with_onsets=True, seed=0):
+    def measure_baselines(self, todo, pianos, with_style_notes=True, seed=0, **measures):
         """Makes and measures the baselines of every pair.
 
         Args:
             todo: The `Pair`s.
             pianos: `BaselinePianos`, or None to leave out those that need other pianos.
             with_style_notes: See `Job`.
-            with_onsets: See `Job`.
             seed: See `Job`.
+            **measures: As for `measure_method`.
         """
         jobs = [benchmark.Job(pair, {}, pianos, with_style_notes=with_style_notes,
-                              with_onsets=with_onsets, audio_folder=self.folder / "audio",
-                              seed=seed) for pair in todo]
+                              audio_folder=self.folder / "audio", seed=seed, **measures)
+                for pair in todo]
         return self._measured(jobs, "baselines")
 
     def _measured(self, jobs, kind):
@@ -144,6 +172,7 @@ def _conditions(job):
         "repertoire": None if job.pianos is None or job.with_style_notes else [
             pair.name for pair in job.pianos.repertoire],
         "with_baselines": job.with_baselines, "with_style_notes": job.with_style_notes,
-        "with_onsets": job.with_onsets, "seed": job.seed,
+        "with_onsets": job.with_onsets, "with_pitch": job.with_pitch,
+        "timbre": published.versions(job.with_timbre), "seed": job.seed,
         "transcriber": transcriber.versions() if job.with_onsets else {},
         "code": source.fingerprint(*MEASURE_CODE)}

@@ -8,6 +8,7 @@ from keras import layers, ops
 from style_transfer.signal import mel as mel_lib
 
 LOWEST_HZ = 27.5
+FRAME_SAMPLES, HOP_SAMPLES = 2048, 512
 
 
 @keras.saving.register_keras_serializable(package="style_transfer")
@@ -20,6 +21,8 @@ class StyleEncoder(layers.Layer):
         sample_rate: Hz.
         num_mels: Mel bands.
     """
+
+    level_db = -25.0  # RMS that clips are brought to
 
     def __init__(self, size=64, channels=(24, 48, 64), sample_rate=24_000, num_mels=128, **kwargs):
         super().__init__(**kwargs)
@@ -46,19 +49,35 @@ class StyleEncoder(layers.Layer):
 
     def log_mel(self, audio):
         """Log power of mel bands, about 0 to 1 over 80 dB: `[batch, frames, num_mels]`."""
-        real, imaginary = ops.stft(audio, 2048, 512, 2048)
-        power = ops.matmul(ops.square(real) + ops.square(imaginary), self.mel)
-        return ops.log(power + 1e-5) / (math.log(10.0) * 4.0)
+        real, imaginary = ops.stft(audio, FRAME_SAMPLES, HOP_SAMPLES, FRAME_SAMPLES)
+        return self.scaled_mel(ops.square(real) + ops.square(imaginary))
+
+    def scaled_mel(self, power):
+        """`log_mel` of a power spectrogram `[batch, frames, 1025]` (Hann window, hop 512)."""
+        return ops.log(ops.matmul(power, self.mel) + 1e-5) / (math.log(10.0) * 4.0)
+
+    def maps(self, mel):
+        """What the convolutions make of `log_mel`, the last one of time alone.
+
+        Args:
+            mel: `[batch, frames, num_mels]`.
+
+        Returns:
+            List of `[batch, frames, bands, channels]`, each half of the one before in time and in
+            bands, and `[batch, frames, 4 * size]`.
+        """
+        maps = [mel[..., None]]
+        for convolution in self.convolutions:
+            maps.append(convolution(maps[-1]))
+        last = maps[-1]
+        flat = ops.reshape(last, (ops.shape(last)[0], -1, last.shape[2] * last.shape[3]))
+        return [*maps[1:], self.mixing(flat)]
 
     def call(self, audio):
         """Style vectors `[batch, size]` of clips `[batch, samples]`, made equally loud first."""
         rms = ops.sqrt(ops.mean(ops.square(audio), axis=-1, keepdims=True) + 1e-10)
-        mel = self.log_mel(audio * (10 ** (-25 / 20) / rms))
-        x = mel[..., None]
-        for convolution in self.convolutions:
-            x = convolution(x)
-        x = ops.reshape(x, (ops.shape(x)[0], -1, x.shape[2] * x.shape[3]))
-        x = self.mixing(x)
+        mel = self.log_mel(audio * (10 ** (self.level_db / 20) / rms))
+        x = self.maps(mel)[-1]
         # The long-term spectrum and how it changes are given past the CNN: a match EQ for free.
         slope = ops.mean(ops.relu(mel[:, 1:] - mel[:, :-1]), axis=1)
         pooled = [ops.mean(x, axis=1), _spread(x), ops.mean(mel, axis=1), _spread(mel), slope]

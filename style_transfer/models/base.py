@@ -69,7 +69,7 @@ class Generator:
 
 
 def load_weights(config, name_or_path=None, check=None):
-    """The model of a configuration with trained weights.
+    """The model of a configuration with trained weights, or as it is made if it is not trained.
 
     Args:
         config: A `configs.Config`.
@@ -83,6 +83,11 @@ def load_weights(config, name_or_path=None, check=None):
     from style_transfer import weights
 
     name = config.weights if name_or_path is None else name_or_path
+    if name is None and config.build_model is not None and not config.can("training"):
+        model = config.build_model(config.hparams)
+        model.build(None)
+        model.weights_name = config.name
+        return model
     if name is None or (name_or_path is None and name not in weights.names()):
         raise FileNotFoundError(
             f"The package has no weights of {config.name}: train a model (style_transfer_train "

@@ -125,8 +125,11 @@ def test_a_copy_under_another_name_can_do_what_the_original_can(name):
     copy = dataclasses.replace(config, name="renamed")
     for capability in ("examples", "training", "generator", "serving", "importer"):
         assert copy.can(capability) == config.can(capability)
-    assert copy.generator().options is config.generator().options
-    assert copy.serving() is config.serving() and copy.weights == config.weights
+    assert copy.weights == config.weights
+    if config.can("generator"):
+        assert copy.generator().options is config.generator().options
+    if config.can("serving"):
+        assert copy.serving() is config.serving()
     with pytest.raises(ValueError, match="'renamed' is not trained; choose one of .*piano_ddsp"):
         dataclasses.replace(copy, build_loss=None).require("training")
 

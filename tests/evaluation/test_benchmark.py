@@ -13,6 +13,7 @@ from style_transfer.evaluation import benchmark, metrics, pairs, report, runner
 from tests.evaluation import evaluation_pianos as pianos
 
 TILTS = (1.0, 2.0)
+METHOD = "stand_in"
 
 
 @pytest.fixture(scope="module")
@@ -42,10 +43,15 @@ class StandIn:
         return pianos.Piano(1.1).render(piano_roll.load_midi(content), sample_rate)
 
 
-def run_model(folder, found, stand_in, conditions=None, **options):
+def run_method(folder, found, stand_in, conditions=None, **options):
     run = runner.Runner(folder, say=lambda line: None)
-    timings = run.run_model(found, stand_in, conditions or {}, sample_rate=16_000, **options)
+    method = runner.Method(METHOD, lambda: (stand_in, 12), conditions or {})
+    timings = run.run_method(found, method, sample_rate=16_000, **options)
     return run, timings
+
+
+def measured(run, found, timings):
+    return run.measure_method(found, METHOD, timings, with_onsets=False)
 
 
 def test_the_baselines_are_what_they_say(found, rivals):
@@ -79,48 +85,49 @@ def test_without_other_pianos_the_rest_is_measured(found):
 
 def test_the_model_is_given_the_files_and_options_and_is_timed(found, tmp_path):
     stand_in = StandIn()
-    run, timings = run_model(tmp_path, found[:1], stand_in, adapt_steps=7, seed=3)
+    run, timings = run_method(tmp_path, found[:1], stand_in, adapt_steps=7, seed=3)
     assert stand_in.calls == [{"style_midi": str(found[0].style_midi), "adapt_steps": 7, "seed": 3}]
     timing = timings[found[0].name]
     assert timing["real_time_factor"] == pytest.approx(timing["secs"] / 3.0)
     assert timing["peak_memory_bytes"] > 20e6
-    audio = audio_lib.load(run.output(found[0]))
+    audio = audio_lib.load(run.output(found[0], METHOD))
     assert len(audio.samples) == 48_000
-    values = run.measure_model(found[:1], timings, with_onsets=False)[0]["systems"]["model"]
-    assert values["secs"] == timing["secs"]
+    values = measured(run, found[:1], timings)[0]["systems"][METHOD]
+    assert values["secs"] == timing["secs"] and values["num_parameters"] == 12
     expected = metrics.all_metrics(audio, found[0].truth)
     assert {name: values[name] for name in expected} == expected
 
 
 def test_the_model_may_be_left_without_the_style_clips_notes(found, tmp_path):
     stand_in = StandIn()
-    run_model(tmp_path, found[:1], stand_in, with_style_midi=False)
+    run_method(tmp_path, found[:1], stand_in, with_style_midi=False)
     assert stand_in.calls[0]["style_midi"] is None
 
 
 def test_only_what_has_changed_is_run_again(found, tmp_path):
     stand_in = StandIn()
-    _, first = run_model(tmp_path, found[:2], stand_in, {"weights": "1"})
-    _, second = run_model(tmp_path, found[:3], stand_in, {"weights": "1"})
+    _, first = run_method(tmp_path, found[:2], stand_in, {"weights": "1"})
+    _, second = run_method(tmp_path, found[:3], stand_in, {"weights": "1"})
     assert len(stand_in.calls) == 3
     assert second[found[0].name] == first[found[0].name]
-    run_model(tmp_path, found[:3], stand_in, {"weights": "2"})
+    run_method(tmp_path, found[:3], stand_in, {"weights": "2"})
     assert len(stand_in.calls) == 6
-    run_model(tmp_path, found[:3], stand_in, {"weights": "2"}, seed=1)
+    run_method(tmp_path, found[:3], stand_in, {"weights": "2"}, seed=1)
     assert len(stand_in.calls) == 9
     run = runner.Runner(tmp_path, overwrite=True, say=lambda line: None)
-    run.run_model(found[:3], stand_in, {"weights": "2"}, sample_rate=16_000, seed=1)
+    method = runner.Method(METHOD, lambda: (stand_in, 12), {"weights": "2"})
+    run.run_method(found[:3], method, sample_rate=16_000, seed=1)
     assert len(stand_in.calls) == 12
 
 
 def test_measures_are_kept_until_the_audio_changes(found, tmp_path):
-    run, timings = run_model(tmp_path, found[:1], StandIn())
-    assert not run.measure_model(found[:1], timings, False)[0]["resumed"]
-    assert run.measure_model(found[:1], timings, False)[0]["resumed"]
-    audio_lib.save(run.output(found[0]), Audio(found[0].truth.samples * 0.5, 16_000))
-    again = run.measure_model(found[:1], timings, False)[0]
+    run, timings = run_method(tmp_path, found[:1], StandIn())
+    assert not measured(run, found[:1], timings)[0]["resumed"]
+    assert measured(run, found[:1], timings)[0]["resumed"]
+    audio_lib.save(run.output(found[0], METHOD), Audio(found[0].truth.samples * 0.5, 16_000))
+    again = measured(run, found[:1], timings)[0]
     assert not again["resumed"]
-    assert again["systems"]["model"]["logmel_l1_60"] == pytest.approx(0, abs=1e-3)
+    assert again["systems"][METHOD]["logmel_l1_60"] == pytest.approx(0, abs=1e-3)
 
 
 def test_a_model_that_fails_on_one_pair_is_measured_on_the_others(found, tmp_path):
@@ -129,18 +136,18 @@ def test_a_model_that_fails_on_one_pair_is_measured_on_the_others(found, tmp_pat
             raise ValueError("cannot play this")
         return StandIn()(content, style, **options)
 
-    run, timings = run_model(tmp_path, found, fails_on_tilt_2)
-    summary = report.summarize(run.measure_model(found, timings, with_onsets=False))
-    assert summary["pianos"]["mean"]["model"]["num_pairs"] == 2
+    run, timings = run_method(tmp_path, found, fails_on_tilt_2)
+    summary = report.summarize(measured(run, found, timings))
+    assert summary["pianos"]["mean"][METHOD]["num_pairs"] == 2
     assert [failure["piano"] for failure in summary["failures"]] == ["tilt_2", "tilt_2"]
     assert "cannot play this" in summary["failures"][0]["error"]
 
 
 def test_a_silent_output_is_a_failure_and_not_a_figure(found, tmp_path):
-    run, timings = run_model(tmp_path, found[:1],
+    run, timings = run_method(tmp_path, found[:1],
                              lambda *files, **options: Audio(np.zeros(48_000), 16_000))
-    result = run.measure_model(found[:1], timings, with_onsets=False)[0]
-    assert "silent" in result["systems"]["model"]["error"]
+    result = measured(run, found[:1], timings)[0]
+    assert "silent" in result["systems"][METHOD]["error"]
 
 
 def test_several_processes_give_the_same_figures(found, rivals, tmp_path):

@@ -10,10 +10,11 @@ from absl.testing import flagsaver
 
 import style_transfer.pipelines.rendering
 from style_transfer import piano_roll
-from style_transfer.evaluation import benchmark, pairs
+from style_transfer.evaluation import benchmark, pairs, runner
 from style_transfer.scripts import style_transfer_evaluate as command
 from tests.evaluation import evaluation_pianos as pianos
 
+METHOD = "stand_in"
 if not flags.FLAGS.is_parsed():
     flags.FLAGS.mark_as_parsed()
 
@@ -38,7 +39,8 @@ def model(monkeypatch):
                       "sample_rate": sample_rate})
         return pianos.Piano(1.1).render(piano_roll.load_midi(content), sample_rate)
 
-    monkeypatch.setattr(command, "_transfer", lambda: (transfer, {"weights": "stand-in"}))
+    monkeypatch.setattr(command, "_method", lambda name: runner.Method(
+        "stand_in", lambda: (transfer, 7), {"weights": "stand-in"}))
     monkeypatch.setattr(style_transfer.pipelines.rendering, "renderers_from",
                         lambda spec, seed=0: [pianos.Piano(float(spec))])
     return calls
@@ -47,7 +49,8 @@ def model(monkeypatch):
 def run(**values):
     settings = {"pianos": ["1.0"], "baseline_pianos": ["0.5", "1.8"], "sample_rate": 16_000,
                 "content_secs": pianos.CONTENT_SECS, "style_secs": pianos.STYLE_SECS,
-                "max_contents": 1, "onsets": False, "num_workers": 1, **values}
+                "max_contents": 1, "onsets": False, "pitch": False, "timbre": False,
+                "num_workers": 1, **values}
     with flagsaver.flagsaver(**settings):
         return command.main(["style_transfer_evaluate"])
 
@@ -62,12 +65,13 @@ def test_everything_is_rendered_measured_and_written(contents, model, tmp_path, 
     assert [call["adapt_steps"] for call in model] == [5, 5]
     kept = json.loads((out / "evaluation.json").read_text())
     assert kept["conditions"]["flags"]["adapt_steps"] == 5
-    assert kept["conditions"]["weights"] == "stand-in"
+    assert kept["conditions"]["methods"] == {METHOD: {"weights": "stand-in"}}
     assert set(kept["summary"]) == {"tilt_1", "tilt_2", "mean"}
-    assert {benchmark.MODEL, benchmark.NOISY, *benchmark.RIVALS} == set(kept["summary"]["mean"])
+    assert {METHOD, benchmark.NOISY, *benchmark.RIVALS} == set(kept["summary"]["mean"])
     assert (out / "evaluation.png").stat().st_size > 10_000
-    assert "model" in (out / "evaluation.txt").read_text()
-    for system in (benchmark.MODEL, benchmark.MUSAIC):
+    assert METHOD in (out / "evaluation.txt").read_text()
+    assert f"| **{METHOD}** |" in (out / "evaluation.md").read_text()
+    for system in (METHOD, benchmark.MUSAIC):
         assert len(list((out / "audio" / system).glob("*.flac"))) == 2
 
 
@@ -86,7 +90,7 @@ def test_parts_can_be_left_out(contents, model, tmp_path):
     out = tmp_path / "out"
     run(content=[str(contents)], output_dir=str(out), baselines=False, with_style_midi=False)
     kept = json.loads((out / "evaluation.json").read_text())
-    assert set(kept["summary"]["mean"]) == {benchmark.MODEL}
+    assert set(kept["summary"]["mean"]) == {METHOD}
     assert model[0]["style_midi"] is None
     run(content=[str(contents)], output_dir=str(out), model=False)
     kept = json.loads((out / "evaluation.json").read_text())
@@ -100,7 +104,33 @@ def test_prepared_pairs_need_no_contents(model, tmp_path):
     assert len(model) == 1
 
 
+def test_a_listening_test_is_written_and_its_answers_are_read(contents, model, tmp_path, capsys):
+    test = tmp_path / "listening"
+    run(content=[str(contents)], output_dir=str(tmp_path / "out"), listening_test=str(test),
+        listening_secs=2.0)
+    assert (test / "page" / "index.html").is_file()
+    key = json.loads((test / "key.json").read_text())
+    assert key["systems"] == [METHOD, *benchmark.IN_LISTENING_TESTS]
+    done = [{"id": name, "kind": "mushra", "ratings": {
+                 stimulus: 100 if system == "reference" else 50
+                 for stimulus, system in trial["stimuli"].items()}} if trial["kind"] == "mushra"
+            else {"id": name, "kind": "ab", "choice": ""} for name, trial in key["trials"].items()]
+    (tmp_path / "ann.json").write_text(json.dumps(
+        {"test": key["test"], "listener": "ann", "trials": done}))
+    capsys.readouterr()
+    with flagsaver.flagsaver(listening_test=str(test), output_dir=str(tmp_path / "said"),
+                             listening_results=[str(tmp_path / "ann.json")]):
+        command.main(["style_transfer_evaluate"])
+    rows = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert ["reference", "100.0", "-", "1"] in rows and [METHOD, "50.0", "-", "1"] in rows
+    said = json.loads((tmp_path / "said" / "listening.json").read_text())
+    assert said["scores"][METHOD]["mean"] == 50
+
+
 @pytest.mark.parametrize("values, message", [
+    ({"listening_results": ["x"]}, "say to which with --listening_test"),
+    ({"output_dir": "out", "content": ["x"], "config": ["a", "b"], "weights": "w"},
+     "--weights are of one configuration"),
     ({"output_dir": "out"}, "--content is required"),
     ({"output_dir": "out", "content": ["x"], "model": False, "baselines": False},
      "nothing to measure"),

@@ -5,7 +5,6 @@ import itertools
 import os
 import pathlib
 import re
-import shutil
 import threading
 import time
 import zipfile
@@ -25,23 +24,7 @@ from style_transfer.serving.app.settings import AppLimits
 from style_transfer.serving.server.http import HttpThread
 from tests import pianos
 
-BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 TIMEOUT_MS = 30_000
-
-
-@pytest.fixture(scope="module")
-def browser():
-    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-    path = next(filter(None, map(shutil.which, BROWSERS)), None)
-    with playwright.sync_playwright() as running:
-        if path is None and not pathlib.Path(running.chromium.executable_path).exists():
-            pytest.skip(f"no browser: install one of {', '.join(BROWSERS)}, as scripts/test does")
-        made = running.chromium.launch(
-            executable_path=path, args=[
-                "--autoplay-policy=no-user-gesture-required", "--use-fake-ui-for-media-stream",
-                "--use-fake-device-for-media-stream"])
-        yield made
-        made.close()
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,1 @@
+"""Style transfer by optimization: a spectrogram with one clip's features and others' statistics."""
