@@ -51,20 +51,27 @@ class SpectrogramServing(tf.Module):
 
     def signatures(self):
         """Concrete functions by name, for `tf.saved_model.save`."""
-        return named({"serving_default": (self.play, {"style_bytes": STRING,
-                                                      "content_bytes": STRING})})
+        play, content = (self.change, "audio_bytes") if self.model.hears else (
+            self.play, "content_bytes")
+        return named({"serving_default": (play, {"style_bytes": STRING, content: STRING})})
+
+    def change(self, style_bytes, audio_bytes):
+        """WAV files of clips and of what is to sound like them -> WAV files."""
+        return self._each(style_bytes, audio_bytes)
 
     def play(self, style_bytes, content_bytes):
-        """WAV files of clips, and WAV files or serialized NoteSequences -> WAV files."""
-        same_batch(style_bytes, content_bytes)
+        """WAV files of clips, and serialized NoteSequences -> WAV files."""
+        return self._each(style_bytes, content_bytes)
+
+    def _each(self, styles, contents):
+        same_batch(styles, contents)
 
         def one(item):
             style, content = item
             audio = self._render(self._read(content), self._style(style))
             return wav.encode(audio, log_mel.SAMPLE_RATE)
 
-        return {"audio_bytes": each(one, (style_bytes, content_bytes),
-                                    tf.TensorSpec([], tf.string))}
+        return {"audio_bytes": each(one, (styles, contents), tf.TensorSpec([], tf.string))}
 
     def _clip(self, data):
         samples, rate = wav.decode(data)
@@ -72,10 +79,10 @@ class SpectrogramServing(tf.Module):
         return making.heard_of_style(samples, arrays)
 
     def _heard(self, data):
-        samples, rate = wav.decode(data, "content_bytes")
-        secs = tf.size(samples) / rate
+        samples, rate = wav.decode(data, "audio_bytes")
+        secs = tf.cast(tf.size(samples), tf.float32) / tf.cast(rate, tf.float32)
         with tf.control_dependencies([
-                require(secs <= self.max_secs, "The content lasts", secs, "s; at most "
+                require(secs <= self.max_secs, "The recording lasts", secs, "s; at most "
                         f"{self.max_secs:g} s are played.")]):
             samples = wav.resample(samples, rate, log_mel.SAMPLE_RATE)
         return making.frames_of_audio(making.at_level(samples, arrays), arrays)
