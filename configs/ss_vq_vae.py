@@ -76,6 +76,6 @@ def _config(name, description, **hparams):
 
 CONFIG = _config("ss_vq_vae", "What a recording plays, in the timbre of another one, of any "
                  "instrument: one codebook, 8 million parameters.")
-SMALL = _config("ss_vq_vae_small", "The same, trained in an hour on one core: two codebooks, 1 "
-                "million parameters.", width=128, decoder_blocks=6, code_width=64, num_codebooks=2,
+SMALL = _config("ss_vq_vae_small", "The same for one CPU core: two codebooks, 1 million "
+                "parameters.", width=128, decoder_blocks=6, code_width=64, num_codebooks=2,
                 num_codes=256, commitment=0.25, style_size=64, style_width=96, decay_steps=5_000)

@@ -15,9 +15,9 @@ class Options(options_lib.ContentOptions):
     """What a batch of contents is played with."""
 
     style: str = option(REQUIRED, "How it is to sound: a recording (WAV, MP3, M4A ...), 2 s or "
-                        "more.")
+                        "more.", group="Sound")
     sample_rate: int = option(16_000, "Of the audio written, 8000 to 48000 Hz. Above 16000 nothing "
-                              "is added.")
+                              "is added.", group="Audio")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
