@@ -70,6 +70,13 @@ TINY = {
         "style_secs=2,width=8,style_size=4", "--override_hparams"],
     "style_transfer_train --config=drum_kit": [
         "--num_training_steps=1", "--hparams=batch_size=2,rnn_layer_sizes=[4],max_steps=32"],
+    "style_transfer_create_dataset --config=ss_vq_vae": ["--eval_ratio=0.65", "--max_secs=8"],
+    "style_transfer_train --config=ss_vq_vae_small": [
+        "--num_training_steps=1", "--eval_batches=1", "--hparams=batch_size=2,crop_secs=0.6,"
+        "style_secs=0.6,width=8,encoder_blocks=1,decoder_blocks=1,style_width=4"],
+    "style_transfer_train --config=glow_style": [
+        "--num_training_steps=1", "--eval_batches=1", "--hparams=batch_size=2,crop_secs=0.6,"
+        "style_secs=0.6,num_steps=1,width=4,content_width=4,content_blocks=1,style_width=4"],
     "style_transfer_generate --content": ["--adapt_steps=1"],
     "style_transfer_generate --config=drum_kit": ["--num_outputs=1", "--num_steps=20"],
     "style_transfer_generate --config=midi2wave_small": ["--length_secs=0.5", "--primer_secs=0.2"],
