@@ -25,6 +25,10 @@ flags.DEFINE_string("config", None, "Name of the configuration that the examples
 flags.DEFINE_string("input", None, "Folder with pairs of audio and MIDI files; with --soundfonts "
                     "a folder of MIDI files, or TFRecords of NoteSequences; for drums_rnn and "
                     "music_vae TFRecords of NoteSequences, one file or a pattern.")
+flags.DEFINE_string("output_dir", None, "Folder to make: records of each split, and dataset.json.")
+flags.DEFINE_bool("overwrite", False, "Replace an existing output.")
+_flags.require("config", "input", "output_dir")
+_flags.group("Notes that are played")
 flags.DEFINE_list("soundfonts", [], "What plays the notes of --input, as for render_performances; "
                   "of soundfonts all melodic programs where the configuration is for any "
                   "instrument.")
@@ -34,9 +38,6 @@ flags.DEFINE_float("max_secs", 60.0, "With --soundfonts: how much of a piece is 
                    "for all.", lower_bound=0.0)
 flags.DEFINE_bool("dry", False, "With --soundfonts: without reverb and chorus.")
 flags.DEFINE_integer("seed", 0, "With --soundfonts: seed of what is drawn.", lower_bound=0)
-flags.DEFINE_string("output_dir", None, "Folder to make: records of each split, and dataset.json.")
-flags.DEFINE_bool("overwrite", False, "Replace an existing output.")
-_flags.require("config", "input", "output_dir")
 _flags.group("Split")
 flags.DEFINE_float("eval_ratio", 0.1, "Share of the pieces kept for evaluation; 0 for none.")
 flags.DEFINE_enum("split", "auto", ["auto", "own", "piece"],
