@@ -37,7 +37,7 @@ class ActNorm(layers.Layer):
         self.log_scale = self.add_weight(shape, "zeros", name="log_scale")
         self.mean = self.add_weight(shape, "zeros", trainable=False, name="mean")
         self.log_std = self.add_weight(shape, "zeros", trainable=False, name="log_std")
-        self.is_set = self.add_weight((), "zeros", trainable=False, name="is_set")
+        self.is_set = self.add_weight((1,), "zeros", trainable=False, name="is_set")
 
     def call(self, x, training=False):
         """Normalized `[batch, steps, width]`, and the log-determinant, one value for each clip."""

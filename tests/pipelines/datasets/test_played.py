@@ -12,7 +12,7 @@ from style_transfer.pipelines.inputs import streams
 from style_transfer.pipelines.records import examples, tfrecords
 from tests.pipelines.rendering.test_soundfont import _font
 
-RATE = 8000
+RATE = 16_000
 
 
 def song(seed, begin_secs=3.0):
