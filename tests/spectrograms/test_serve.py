@@ -13,7 +13,7 @@ from style_transfer.signal import log_mel
 from style_transfer.spectrograms import generate, vocoding
 from tests.spectrograms.test_making import NOTES, SECS, clip
 
-END_FRAMES = 16
+END_FRAMES = log_mel.polish_reach(log_mel.POLISH_ROUNDS) + 4
 tf = pytest.importorskip("tensorflow")
 
 
