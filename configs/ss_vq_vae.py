@@ -18,7 +18,7 @@ class SSVQVAEHparams(hparams_lib.Hparams):
         crops_per_example: Examples taken of each recording in a pass.
         augment: Whether what is heard of the content differs in timbre from what is to be made.
         width: From here on to `style_width`, see `style_transfer.models.ss_vq_vae.net.SSVQVAE`.
-        squared_weight: See `style_transfer.models.ss_vq_vae.loss.LogMelLoss`.
+        squared_weight: See `style_transfer.models.ss_vq_vae.loss.ReconstructionLoss`.
     """
 
     batch_size: int = 16
@@ -66,7 +66,7 @@ def _config(name, description, **hparams):
         name=name, description=description, hparams=SSVQVAEHparams(**hparams),
         build_model=built("style_transfer.models.ss_vq_vae.net:SSVQVAE"),
         examples=Pairs(any_instrument=True),
-        build_loss=built("style_transfer.models.ss_vq_vae.loss:LogMelLoss"),
+        build_loss=built("style_transfer.models.ss_vq_vae.loss:ReconstructionLoss"),
         build_optimizer=hparams_lib.build_optimizer, build_dataset=build_dataset,
         build_probe=lambda hparams, model, loss: lazy(
             "style_transfer.models.ss_vq_vae.probe:CodesProbe")()(model, loss),

@@ -11,7 +11,7 @@ DB = 20 / math.log(10.0)  # of a difference of 1 of natural logarithms of magnit
 
 
 @keras.saving.register_keras_serializable(package="style_transfer")
-class LogMelLoss(keras.losses.Loss):
+class ReconstructionLoss(keras.losses.Loss):
     """Mean absolute and squared difference of log-mel spectrograms, scaled.
 
     Args:

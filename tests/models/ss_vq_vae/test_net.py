@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from style_transfer.models.ss_vq_vae.loss import LogMelLoss
+from style_transfer.models.ss_vq_vae.loss import ReconstructionLoss
 from style_transfer.models.ss_vq_vae.net import SSVQVAE
 from style_transfer.signal import log_mel
 from tests import model_case
@@ -27,10 +27,10 @@ def test_ss_vq_vae(tmp_path):
          "style_width": 8}, tmp_path)
 
 
-def test_log_mel_loss():
+def test_reconstruction_loss():
     made = np.asarray(log_mel.of_audio(audio(2048, 3)))
-    model_case.check_loss(LogMelLoss, {}, audio(2048, 2), made, {"squared_weight": 0.1})
-    loss = LogMelLoss()
+    model_case.check_loss(ReconstructionLoss, {}, audio(2048, 2), made, {"squared_weight": 0.1})
+    loss = ReconstructionLoss()
     assert np.asarray(loss.call(audio(2048, 3), made)).max() < 1e-6
     one_db_off = made + np.log(10) / 20
     np.testing.assert_allclose(loss.terms(audio(2048, 3), one_db_off)["log_mel_db"], 1, rtol=1e-4)
