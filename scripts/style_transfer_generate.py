@@ -37,7 +37,9 @@ def main(argv, flag_values):
     _flags.report(f"{config.name}: looking at what was given")
     generator.check(options)
     # Faults show before Keras is loaded.
-    hparams = configs.parse_hparams(getattr(options, "hparams", ""), config.hparams)
+    hparams = config.hparams
+    if getattr(options, "hparams", ""):
+        hparams = configs.parse_hparams(options.hparams, hparams)
 
     _flags.report("loading the model")
 
