@@ -121,10 +121,10 @@ def write_inputs(folder):
             piano_roll.save_midi(folder / "midi" / f"{name}.mid", sequence)
     rows = ["audio_filename,midi_filename,split,canonical_composer,canonical_title,year"]
     for name, split in (("a", "train"), ("b", "validation"), ("c", "test")):
-        tone = 0.3 * np.sin(2 * np.pi * 220 * np.arange(48_000) / 16_000)
+        tone = 0.3 * np.sin(2 * np.pi * 220 * np.arange(128_000) / 16_000)
         audio.save(folder / "wav" / f"{name}.wav", audio.Audio(tone.astype(np.float32), 16_000))
-        sequence = note_seq.NoteSequence(ticks_per_quarter=220, total_time=2.9)
-        sequence.notes.add(pitch=57, velocity=80, start_time=0.1, end_time=2.9)
+        sequence = note_seq.NoteSequence(ticks_per_quarter=220, total_time=7.9)
+        sequence.notes.add(pitch=57, velocity=80, start_time=0.1, end_time=7.9)
         piano_roll.save_midi(folder / "midi" / "more" / f"{name}.mid", sequence)
         rows.append(f"{name}.wav,more/{name}.mid,{split},x,{name},2004")
     (folder / "maestro.csv").write_text("\n".join(rows) + "\n")
