@@ -1,4 +1,4 @@
-"""How hard drums are struck, which models of classes do not say: as in songs, by drum and place."""
+"""Velocities of drums as in songs, by drum and place: models of classes do not predict them."""
 
 import functools
 

@@ -1,14 +1,12 @@
 """The signatures of an exported `PerformanceNet`, its vocoder included, as TensorFlow functions."""
 
-import functools
-
 import tensorflow as tf
 
 from style_transfer import piano_roll
-from style_transfer.graph import arrays, clips, wav
+from style_transfer.graph import arrays
 from style_transfer.graph import windows as windows_lib
-from style_transfer.graph.batches import each, named, same_batch
-from style_transfer.graph.rolls import Rolls
+from style_transfer.graph.batches import each
+from style_transfer.graph.transfer import RollTransfer
 from style_transfer.graph.vocoding import Vocoding
 from style_transfer.graph.windows import Windows
 from style_transfer.models.performance_net import playing
@@ -19,11 +17,10 @@ from style_transfer.spectrograms import vocoding
 MAX_SECS = 300.0
 MAX_NOTES = 30_000
 WINDOW_GRAINS = 16
-STRING, INTEGERS = tf.TensorSpec([None], tf.string), tf.TensorSpec([None], tf.int32)
 
 
-class PerformanceServing(tf.Module):
-    """What an exported `PerformanceNet` can do; items of a batch are independent of one another.
+class PerformanceServing(RollTransfer):
+    """What an exported `PerformanceNet` can do, see `RollTransfer`.
 
     A piece that is shorter than a window, some seconds, is played as if silence followed it.
 
@@ -34,54 +31,12 @@ class PerformanceServing(tf.Module):
     """
 
     def __init__(self, model, max_content_secs=None, max_notes=MAX_NOTES):
-        super().__init__()
-        self.model, vocoder = model, vocoding.vocoder()
-        self.kept = [variable.value for variable in (*model.variables, *vocoder.variables)]
-        self._rolls = Rolls(model, max_content_secs or MAX_SECS, max_notes)
-        grain = model.grain
+        vocoder, grain = vocoding.vocoder(), model.grain
+        super().__init__(model, self._rendered, (*model.variables, *vocoder.variables),
+                         playing.STYLE_LEVEL_DB, max_content_secs or MAX_SECS, max_notes)
         margin = -(-model.reach // grain) * grain
-        self._windows, self._vocode = Windows(WINDOW_GRAINS * grain, margin, grain), Vocoding(
-            vocoder)
-        self._render = tf.function(self._rendered, autograph=False, input_signature=[
-            tf.TensorSpec([None, piano_roll.KEYS_DEPTH]), tf.TensorSpec([None])])
-        self._clip = tf.function(functools.partial(
-            clips.clip, to_rate=model.sample_rate, level_db=playing.STYLE_LEVEL_DB),
-            autograph=False, input_signature=[tf.TensorSpec([None]), tf.TensorSpec([], tf.int32)])
-
-    def signatures(self):
-        """Concrete functions by name, for `tf.saved_model.save`."""
-        recordings = {"style_audio": tf.TensorSpec([None, None]), "style_samples": INTEGERS,
-                      "sample_rate": INTEGERS}
-        rolls = {"roll": tf.TensorSpec([None, None, piano_roll.KEYS_DEPTH])}
-        return named({
-            "serving_default": (self.play, {"style_bytes": STRING, "content_bytes": STRING}),
-            "transfer": (self.transfer, {**recordings, **rolls})})
-
-    def play(self, style_bytes, content_bytes):
-        """WAV files and serialized NoteSequences -> WAV files."""
-        same_batch(style_bytes, content_bytes)
-
-        def one(item):
-            style, content = item
-            clip = self._clip(*wav.decode(style))
-            audio = self._render(self._rolls.of_sequence(content), clip)
-            return wav.encode(audio, self.model.sample_rate)
-
-        return {"audio_bytes": each(one, (style_bytes, content_bytes),
-                                    tf.TensorSpec([], tf.string))}
-
-    def transfer(self, style_audio, style_samples, sample_rate, roll):
-        """Float audio and rolls -> float audio; of each row the first `style_samples` count."""
-        same_batch(style_audio, style_samples, sample_rate, roll)
-        roll = self._rolls.checked(roll)
-
-        def one(item):
-            samples, count, rate, roll = item
-            samples = wav.counted(samples, count, rate, "style_audio", "style_samples")
-            return self._render(roll, self._clip(samples, rate))
-
-        return {"audio": each(one, (style_audio, style_samples, sample_rate, roll),
-                              tf.TensorSpec([None]))}
+        self._windows = Windows(WINDOW_GRAINS * grain, margin, grain)
+        self._vocode = Vocoding(vocoder)
 
     def _rendered(self, roll, clip):
         """Audio of a roll on the piano of a clip."""

@@ -9,6 +9,7 @@ from style_transfer.graph import clips, wav
 from style_transfer.graph.batches import each, named, same_batch
 from style_transfer.graph.checks import require, require_temperature
 from style_transfer.graph.rolls import Rolls
+from style_transfer.graph.transfer import INTEGERS, ROLLS, STRING, RollTransfer
 from style_transfer.models.wavenet import inputs
 from style_transfer.models.wavenet.graph_rendering import Renderer
 from style_transfer.models.wavenet.graph_sampling import Sampler
@@ -16,9 +17,7 @@ from style_transfer.models.wavenet.graph_sampling import Sampler
 MAX_SAMPLES = 240_000  # 15 s at 16 kHz: one after the other, they take a minute or more
 MAX_SPECTRAL_SECS = 300.0
 MAX_NOTES = 30_000
-STRING, FLOATS, INTEGERS = (tf.TensorSpec([None], dtype) for dtype in (
-    tf.string, tf.float32, tf.int32))
-ROLLS = tf.TensorSpec([None, None, piano_roll.KEYS_DEPTH])
+FLOATS = tf.TensorSpec([None])
 
 
 def longest_secs(model):
@@ -129,8 +128,8 @@ class WaveNetServing(tf.Module):
         return self._sampler(rolls, counts, piano, seed, temperature, sustain_temperature)
 
 
-class SpectralServing(tf.Module):
-    """What an exported `SpectralWaveNet` can do; items of a batch are independent of one another.
+class SpectralServing(RollTransfer):
+    """What an exported `SpectralWaveNet` can do, see `RollTransfer`.
 
     A piece that is shorter than `Renderer.windows`, about two seconds, is played as if silence
     followed it.
@@ -144,49 +143,8 @@ class SpectralServing(tf.Module):
     longest_secs = staticmethod(longest_secs)
 
     def __init__(self, model, max_content_secs=None, max_notes=MAX_NOTES):
-        super().__init__()
-        self.model = model
-        self.kept = [variable.value for variable in model.variables]
-        self._rolls = Rolls(model, max_content_secs or longest_secs(model), max_notes)
-        self._render = tf.function(Renderer(model), autograph=False, input_signature=[
-            tf.TensorSpec([None, piano_roll.KEYS_DEPTH]), tf.TensorSpec([None])])
-        self._clip = tf.function(functools.partial(
-            clips.clip, to_rate=model.sample_rate, level_db=inputs.STYLE_LEVEL_DB),
-            autograph=False, input_signature=[tf.TensorSpec([None]), tf.TensorSpec([], tf.int32)])
-
-    def signatures(self):
-        """Concrete functions by name, for `tf.saved_model.save`."""
-        recordings = {"style_audio": tf.TensorSpec([None, None]), "style_samples": INTEGERS,
-                      "sample_rate": INTEGERS}
-        return named({
-            "serving_default": (self.play, {"style_bytes": STRING, "content_bytes": STRING}),
-            "transfer": (self.transfer, {**recordings, "roll": ROLLS})})
-
-    def play(self, style_bytes, content_bytes):
-        """WAV files and serialized NoteSequences -> WAV files."""
-        same_batch(style_bytes, content_bytes)
-
-        def one(item):
-            style, content = item
-            clip = self._clip(*wav.decode(style))
-            audio = self._render(self._rolls.of_sequence(content), clip)
-            return wav.encode(audio, self.model.sample_rate)
-
-        return {"audio_bytes": each(one, (style_bytes, content_bytes),
-                                    tf.TensorSpec([], tf.string))}
-
-    def transfer(self, style_audio, style_samples, sample_rate, roll):
-        """Float audio and rolls -> float audio; of each row the first `style_samples` count."""
-        same_batch(style_audio, style_samples, sample_rate, roll)
-        roll = self._rolls.checked(roll)
-
-        def one(item):
-            samples, count, rate, roll = item
-            samples = wav.counted(samples, count, rate, "style_audio", "style_samples")
-            return self._render(roll, self._clip(samples, rate))
-
-        return {"audio": each(one, (style_audio, style_samples, sample_rate, roll),
-                              tf.TensorSpec([None]))}
+        super().__init__(model, Renderer(model), model.variables, inputs.STYLE_LEVEL_DB,
+                         max_content_secs or longest_secs(model), max_notes)
 
 
 def _style_vector(model, encoder, data):
