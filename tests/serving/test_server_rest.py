@@ -9,13 +9,14 @@ import socket
 import threading
 import time
 
+import numpy as np
 import pytest
 import soundfile
 
-from style_transfer.serving.errors import OverloadedError
+from style_transfer.serving.errors import InvalidRequestError, OverloadedError
 from style_transfer.serving.server.http import Bodies
 from style_transfer.serving.server.limits import Limits
-from style_transfer.serving.server.models import Models
+from style_transfer.serving.server.models import Models, as_array
 from style_transfer.serving.server.run import Server
 from tests.serving.http_calls import b64, call, predict
 from tests.serving.stand_in import StandIn, sequence, wav_file
@@ -298,3 +299,11 @@ def test_loopback_is_where_it_listens_unless_told(server):
 def test_limits_must_let_something_through():
     with pytest.raises(ValueError, match="workers"):
         Limits(workers=0)
+
+
+def test_lists_without_numbers_fit_every_type_of_number():
+    for dtype in (np.int32, np.float32):
+        found = as_array("pedal_control", [[]], (None, None), dtype)
+        assert found.shape == (1, 0) and found.dtype == dtype
+    with pytest.raises(InvalidRequestError, match="it holds no int32"):
+        as_array("pedal_control", [[0.5]], (None, None), np.int32)

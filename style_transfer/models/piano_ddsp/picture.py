@@ -20,6 +20,13 @@ def save_picture(path, piano, table, output, style=None, model=None, title=""):
         model: The `PianoDDSP`, to show how the piano decays and its room; None leaves them out.
         title: Above everything.
     """
+    figure = transfer_figure(piano, table, output, style, model, title)
+    with files.written_whole(path) as partial:
+        figure.savefig(partial, format="png", dpi=90)
+
+
+def transfer_figure(piano, table, output, style=None, model=None, title=None):
+    """The same as a matplotlib `Figure`; arguments as for `save_picture`."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
@@ -32,8 +39,7 @@ def save_picture(path, piano, table, output, style=None, model=None, title=""):
     _plot_tuning(tuning, piano)
     _plot_stiffness(stiffness, piano)
     _plot_decay(decay, piano, model)
-    with files.written_whole(path) as partial:
-        figure.savefig(partial, format="png", dpi=90)
+    return figure
 
 
 def piano_figure(piano):
@@ -119,7 +125,7 @@ def _plot_decay(axes, piano, model):
         return
     seconds, room_secs = ringing_secs(model, piano)
     axes.semilogy(np.arange(piano_roll.NUM_KEYS) + piano_roll.LOWEST_PITCH, seconds)
-    axes.set_title(f"how long a note rings (to -60 dB); room {room_secs:.2f} s")
+    axes.set_title(f"ringing to -60 dB; room {room_secs:.2f} s")
 
 
 def ringing_secs(model, piano):

@@ -135,7 +135,8 @@ def as_array(name, value, shape, dtype):
                 raise TypeError("it holds something else than bytes; send {\"b64\": ...}")
             # A NumPy array of bytes drops zero bytes at the end, a list does not.
             array = np.array(value, object)
-        elif array.dtype.kind not in "iuf" or (dtype == np.int32 and array.dtype.kind == "f"):
+        elif array.dtype.kind not in "iuf" or (dtype == np.int32 and array.size
+                                               and array.dtype.kind == "f"):
             raise TypeError(f"it holds no {np.dtype(dtype).name}")
         else:
             with np.errstate(all="ignore"):

@@ -39,6 +39,17 @@ def test_titles_stand_inside_their_axes():
         assert frame.y0 < title.y0 and title.y1 < frame.y1
 
 
+def test_titles_of_what_is_known_of_the_piano_are_no_wider_than_their_axes():
+    figure = picture.transfer_figure(pianos.piano(), pianos.random_notes(30, 5), noise(8), noise(3),
+                                     pianos.tiny_model())
+    figure.canvas.draw()
+    named = [axes for axes in figure.axes if axes.get_title()]
+    assert len(named) == 3
+    for axes in named:
+        title, frame = axes.title.get_window_extent(), axes.get_window_extent()
+        assert frame.x0 <= title.x0 and title.x1 <= frame.x1, axes.get_title()
+
+
 def test_a_picture_is_written(tmp_path):
     picture.save_picture(tmp_path / "a.png", pianos.piano(), pianos.random_notes(30, 5), noise(8),
                          noise(3))
