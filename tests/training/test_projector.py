@@ -162,9 +162,9 @@ def test_symbolic_examples_are_shown_as_rolls_over_what_the_model_says():
 
 
 @pytest.mark.parametrize("name", configs.names())
-def test_every_config_that_is_trained_shows_examples(name):
+def test_every_config_that_learns_to_make_something_shows_it(name):
     config = configs.get(name)
-    if config.examples is None or name == "timbre_metric":  # which has but numbers to show
+    if config.examples is None or config.generator is None:
         return
     assert config.build_example_writer or config.build_probe
     if not hasattr(config.examples, "layout"):
