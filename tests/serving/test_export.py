@@ -27,6 +27,7 @@ from style_transfer.serving.server import models as models_lib
 from style_transfer.serving.server.adapting import piano_arrays
 from style_transfer.serving.server.run import Server
 from tests import pianos
+from tests.commands import run_command
 
 RATE = 24_000
 STEP = 1 / 2**15  # of the 16 bit that WAV answers have
@@ -253,6 +254,25 @@ def test_a_piano_adapted_by_the_server_is_played_by_it(server, clip, piece, prot
             client.adapt(clip, notes, steps=11)
     assert len(one.samples) == len(other.samples)
     assert np.abs(one.samples - other.samples).max() > 1e-3
+
+
+def test_the_client_plays_the_piano_that_it_kept(server, clip, piece, tmp_path):
+    (tmp_path / "clip.wav").write_bytes(clip)
+    piano_roll.save_midi(tmp_path / "piece.mid", piece)
+
+    def made(out, *flags):
+        status, said, error = run_command(
+            "style_transfer_client", f"--server=127.0.0.1:{server.rest_port}",
+            f"--content={tmp_path / 'piece.mid'}", f"--output_dir={tmp_path / out}", *flags)
+        assert status == 0, error or said
+        [path] = (tmp_path / out).glob("*.wav")
+        return audio.load(path).samples
+
+    kept = tmp_path / "grand.piano"
+    first = made("a", f"--style={tmp_path / 'clip.wav'}", f"--save_piano={kept}")
+    again = made("b", f"--style={kept}")
+    assert np.abs(first).max() > 0.01
+    close(again, first)
 
 
 def test_what_cannot_be_played_is_refused_with_its_reason(server, clip, piece):
