@@ -1,6 +1,7 @@
 import dataclasses
 import json
 import os
+import time
 
 import keras
 import numpy as np
@@ -42,6 +43,7 @@ def test_resumed_run_hides_the_logs_of_steps_that_are_done_again(tmp_path, examp
     hparams = dataclasses.replace(HPARAMS, num_batches=7)
     with pytest.raises(ValueError, match="ended after step 7"):
         run(tmp_path, examples, 12, hparams, eval_interval=0, log_interval=1)
+    time.sleep(1)  # TensorBoard reads files by their names, which begin with the second
     run(tmp_path, examples, 8, eval_interval=0, log_interval=1, override_hparams=True)
     events = EventAccumulator(str(tmp_path / "train")).Reload().Scalars("loss")
     assert [event.step for event in events] == list(range(1, 9))
