@@ -1,15 +1,19 @@
 """Installs style-transfer with its commands.
 
-`pip install .` lets pip choose versions of what the library itself needs. The complete set that
-the project is tested with, magenta and ddsp included, is requirements.lock: their own pins cannot
-be satisfied any more, so it is installed with `--no-deps` (scripts/test and scripts/demo do that).
+`pip install .` lets pip choose versions of what the library itself needs. The complete sets that
+the project is tested with, magenta and ddsp included, are requirements/classic.lock and
+requirements/current.lock: their own pins cannot be satisfied any more, so they are installed with
+`--no-deps` (scripts/test and scripts/demo do that).
 """
 
 import pathlib
+import re
 
 import setuptools
 
 ROOT = pathlib.Path(__file__).parent
+VERSION = re.search(r'^__version__ = "(.+)"$', (ROOT / "style_transfer/__init__.py").read_text(),
+                    re.MULTILINE)[1]
 
 COMMANDS = (
     "convert_dir_to_note_sequences",
@@ -61,12 +65,13 @@ LIBRARY = [
 ]
 
 EXTRAS = {
-    # Making data sets. Magenta's own pins cannot be satisfied, so it comes with requirements.lock.
-    "data": ["apache-beam>=2.60", "psutil", "pyfluidsynth"],
+    # Making data sets. Magenta's own pins cannot be satisfied, so it comes with the locks.
+    "data": ["apache-beam>=2.60", "fsspec[http]", "psutil", "pyfluidsynth"],
     # Audio read lazily inside tf.data; the last release that exists loads on TensorFlow 2.16 only.
-    "io": ["tensorflow-io==0.37.1", "tensorflow==2.16.2", "numpy<2"],
+    "io": [f"{package} ; python_version < '3.13'" for package in (
+        "tensorflow-io==0.37.1", "tensorflow==2.16.2", "numpy<2")],
     # What the evaluation's transcriber runs on. Basic Pitch itself asks for a TensorFlow before
-    # 2.15.1: `pip install --no-deps basic-pitch==0.4.0`, or install requirements.lock.
+    # 2.15.1: `pip install --no-deps basic-pitch==0.4.0`, or install a lock.
     "transcriber": ["onnxruntime", "resampy>=0.4", "scikit-learn"],
     "metrics": ["mir_eval"],
     "serving": ["fastapi", "grpcio", "prometheus-client", "tensorflow-serving-api", "uvicorn"],
@@ -76,13 +81,13 @@ EXTRAS = {
 
 setuptools.setup(
     name="style-transfer",
-    version="0.1.0",
+    version=VERSION,
     description="Play any piece on any piano you have a recording of.",
     long_description=(ROOT / "README.md").read_text() if (ROOT / "README.md").exists() else "",
     long_description_content_type="text/markdown",
     license="Apache-2.0",
     license_files=["LICENSE"],
-    python_requires=">=3.10,<3.13",
+    python_requires=">=3.10,<3.14",
     # configs/, pipelines/ and scripts/ are linked into style_transfer/: one name is claimed.
     packages=setuptools.find_packages(include=["style_transfer*"]),
     package_data={"style_transfer": ["*.pyi", "py.typed", "weights/**/*", "serving/app/web/*",

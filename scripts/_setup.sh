@@ -1,6 +1,9 @@
 # Sourced by scripts/demo and scripts/test: makes .venv and installs the project, once.
 #
-# Needs Python 3.10-3.12 and a connection. System packages are installed through apt where that is
+# Two sets of versions are locked: requirements/classic.lock (Python 3.10-3.12) and
+# requirements/current.lock (3.11-3.13). The Python that is found chooses, or `--stack=NAME`.
+#
+# Needs Python 3.10-3.13 and a connection. System packages are installed through apt where that is
 # allowed without a question (root, or sudo without a password); elsewhere it is said what to do.
 
 say() { printf '%s\n' "$*" >&2; }
@@ -31,23 +34,60 @@ apt_install() {
   return 1
 }
 
-# Whether $1 is a Python of a version that the lock covers.
-suitable_python() {
-  command -v "$1" >/dev/null &&
-    "$1" -c 'import sys; sys.exit(not (3, 10) <= sys.version_info < (3, 13))' 2>/dev/null
+STACK=""  # classic or current, once it has been chosen
+VENV=.venv  # of the first stack that was set up here; the other lies beside it
+
+# take_stack ARGUMENT...: takes --stack=NAME out of the arguments, which it leaves in $ARGUMENTS.
+take_stack() {
+  local argument
+  ARGUMENTS=()
+  for argument in "$@"; do
+    case "$argument" in
+      --stack=classic | --stack=current) STACK=${argument#--stack=} ;;
+      --stack*) say "--stack is classic or current: --stack=current, got $argument."; return 1 ;;
+      *) ARGUMENTS+=("$argument") ;;
+    esac
+  done
 }
 
-# Prints the first suitable Python; $PYTHON goes first. Others: the version measured most first.
+# Whether $1 is a Python of a version that the lock of stack $2 covers.
+suitable_python() {
+  local oldest=10 newest=12
+  [ "$2" = classic ] || { oldest=11 newest=13; }
+  command -v "$1" >/dev/null &&
+    "$1" -c "import sys; sys.exit(not (3, $oldest) <= sys.version_info[:2] <= (3, $newest))" 2>/dev/null
+}
+
+# Prints the first Python that suits stack $1; $PYTHON goes first. Others: the version measured most
+# first.
 find_python() {
   local candidate
-  for candidate in ${PYTHON:+"$PYTHON"} python3.11 python3.12 python3.10 python3 python \
-      "$HOME"/.pyenv/versions/3.1[012].*/bin/python; do
-    if suitable_python "$candidate"; then
+  for candidate in ${PYTHON:+"$PYTHON"} python3.11 python3.12 python3.10 python3.13 python3 python \
+      "$HOME"/.pyenv/versions/3.1[0123].*/bin/python; do
+    if suitable_python "$candidate" "$1"; then
       command -v "$candidate"
       return 0
     fi
   done
   return 1
+}
+
+# Sets $STACK, unless it was named, and $VENV. A Python that only current has takes it.
+choose_stack() {
+  local there=""
+  [ ! -e .venv/bin/python ] || there=$(cat .venv/stack 2>/dev/null || echo classic)
+  if [ -z "$STACK" ]; then
+    if [ -n "${PYTHON:-}" ]; then
+      if suitable_python "$PYTHON" classic; then STACK=classic; else STACK=current; fi
+    elif [ -n "$there" ]; then
+      STACK=$there
+    elif find_python classic >/dev/null || ! find_python current >/dev/null; then
+      STACK=classic
+    else
+      STACK=current
+    fi
+  fi
+  if [ -z "$there" ] || [ "$there" = "$STACK" ]; then VENV=.venv; else VENV=.venv-$STACK; fi
 }
 
 # A Debian Python has no ensurepip until its -venv package is there.
@@ -63,8 +103,9 @@ ensure_venv_module() {
 
 make_venv() {
   local python
-  if ! python=$(find_python); then
-    say "No Python 3.10, 3.11 or 3.12 was found. Install one:"
+  if ! python=$(find_python "$STACK"); then
+    if [ "$STACK" = classic ]; then say "No Python 3.10, 3.11 or 3.12 was found. Install one:"
+    else say "No Python 3.11, 3.12 or 3.13 was found. Install one:"; fi
     say "  Debian, Ubuntu: sudo apt install python3 python3-venv (if its version is one of these)"
     say "  macOS:          brew install python@3.11"
     say "  anywhere:       uv python install 3.11"
@@ -72,20 +113,20 @@ make_venv() {
     return 1
   fi
   ensure_venv_module "$python" || return 1
-  say "Making .venv with $("$python" --version) ($python)..."
-  "$python" -m venv --clear .venv
+  say "Making $VENV with $("$python" --version) ($python), stack $STACK..."
+  "$python" -m venv --clear "$VENV" && echo "$STACK" >"$VENV/stack"
 }
 
 # Whether the file $1 says that what stdin says has been done.
 is_stamped() { [ -f "$1" ] && cmp -s - "$1"; }
 
 # What an installation depends on: a moved .venv has the wrong paths in its commands.
-lock_state() { pwd; cat requirements.lock; }
+lock_state() { pwd; cat "requirements/$STACK.lock"; }
 project_state() { lock_state; cat setup.py; }
 
 # The rest of Magenta's commands ends in a traceback on Keras 3; ours of its names come afterwards.
 remove_magenta_commands() {
-  .venv/bin/python - <<'PYTHON'
+  "$VENV/bin/python" - <<'PYTHON'
 import importlib.metadata, pathlib, sys
 for entry in importlib.metadata.entry_points(group="console_scripts"):
     if entry.dist.name == "magenta":
@@ -94,36 +135,37 @@ PYTHON
 }
 
 install_lock() {
-  lock_state | is_stamped .venv/lock.stamp && return 0
-  say "Installing the packages of requirements.lock into .venv (some minutes, once)..."
+  lock_state | is_stamped "$VENV/lock.stamp" && return 0
+  say "Installing the packages of requirements/$STACK.lock into $VENV (some minutes, once)..."
   # --no-deps: the lock is complete, and pins of 2022 inside magenta and ddsp would refuse it.
   # --use-pep517: what has no wheel is built apart, with a setuptools that the old pip of an old
   # system would not take.
-  .venv/bin/python -m pip install -qq --disable-pip-version-check --no-deps --use-pep517 \
-    -r requirements.lock || return 1
+  "$VENV/bin/python" -m pip install -qq --disable-pip-version-check --no-deps --use-pep517 \
+    -r "requirements/$STACK.lock" || return 1
   remove_magenta_commands || return 1
-  lock_state >.venv/lock.stamp
+  lock_state >"$VENV/lock.stamp"
 }
 
 install_project() {
-  project_state | is_stamped .venv/project.stamp && return 0
-  .venv/bin/python -m pip install -qq --disable-pip-version-check --no-deps --use-pep517 \
+  project_state | is_stamped "$VENV/project.stamp" && return 0
+  "$VENV/bin/python" -m pip install -qq --disable-pip-version-check --no-deps --use-pep517 \
     --no-build-isolation --editable . || return 1
-  project_state >.venv/project.stamp
+  project_state >"$VENV/project.stamp"
 }
 
-# The one entry: afterwards .venv/bin holds Python, every dependency and the project's commands.
+# The one entry: afterwards $VENV/bin holds Python, every dependency and the project's commands.
 set_up() {
   if [ "$(uname -s)-$(uname -m)" = Darwin-x86_64 ]; then
     say "Warning: numba, cryptography and apache-beam publish no builds for Intel Macs any more,"
-    say "so installing requirements.lock will need compilers, or fail. Use Linux or an ARM Mac."
+    say "so installing their lock will need compilers, or fail. Use Linux or an ARM Mac."
   fi
-  if ! suitable_python .venv/bin/python ||
-      { [ -f .venv/lock.stamp ] && [ "$(head -n 1 .venv/lock.stamp)" != "$(pwd)" ]; }; then
+  choose_stack
+  if ! suitable_python "$VENV/bin/python" "$STACK" ||
+      { [ -f "$VENV/lock.stamp" ] && [ "$(head -n 1 "$VENV/lock.stamp")" != "$(pwd)" ]; }; then
     make_venv || return 1
   fi
   if ! { install_lock && install_project; }; then
-    say "Installing into .venv failed; the reason stands above. Once it is mended, run $0 again:"
+    say "Installing into $VENV failed; the reason stands above. Once it is mended, run $0 again:"
     say "what is installed already is kept."
     return 1
   fi
@@ -148,5 +190,5 @@ want_chromium() {
   may_apt && apt_install chromium && return 0
   say "Tests that look at the web page will be skipped. To run them, install by hand:"
   say "  Debian, Ubuntu: sudo apt install chromium"
-  say "  elsewhere:      .venv/bin/playwright install chromium"
+  say "  elsewhere:      $VENV/bin/playwright install chromium"
 }

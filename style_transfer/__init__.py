@@ -12,7 +12,7 @@ gives the model itself.
 
 import lazy_loader
 
-__version__ = "0.1.0"
+__version__ = "0.4.0"
 
 # Importing the package stays fast; TensorFlow loads only when something is played.
 __getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

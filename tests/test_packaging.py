@@ -16,10 +16,15 @@ import pytest
 import setuptools
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
+from packaging.version import Version
 
 ROOT = pathlib.Path(__file__).parents[1]
 LINKED = ("pipelines", "configs", "scripts")  # into style_transfer/
-LOCK = (ROOT / "requirements.lock").read_text()
+STACKS = ("classic", "current")
+LOCKS = {stack: (ROOT / "requirements" / f"{stack}.lock").read_text() for stack in STACKS}
+STACK_FILE = pathlib.Path(sys.prefix) / "stack"
+PYTHON = "{}.{}".format(*sys.version_info)
+STACK = STACK_FILE.read_text().strip() if STACK_FILE.exists() else "classic"
 
 
 @pytest.fixture(scope="module")
@@ -32,14 +37,22 @@ def setup_arguments():
     return arguments
 
 
-def _requirements(text):
-    """Those of a requirements file that hold for this interpreter, by normalised name."""
+def _requirements(text, python=PYTHON):
+    """Those of a requirements file that hold for a Python, by normalised name."""
     lines = (line.partition("#")[0].strip() for line in text.splitlines())
-    found = [Requirement(line) for line in lines if line]
-    return {canonicalize_name(r.name): r for r in found if not r.marker or r.marker.evaluate()}
+    found = [Requirement(line) for line in lines if line and not line.startswith("-r ")]
+    where = {"python_version": python, "python_full_version": f"{python}.1"}
+    return {canonicalize_name(r.name): r for r in found
+            if not r.marker or r.marker.evaluate(where)}
 
 
-LOCKED = {name: next(iter(r.specifier)).version for name, r in _requirements(LOCK).items()}
+def _locked(stack, python=PYTHON):
+    """Versions by name."""
+    return {name: next(iter(r.specifier)).version
+            for name, r in _requirements(LOCKS[stack], python).items()}
+
+
+LOCKED = _locked(STACK)
 
 
 def test_every_command_has_its_module_with_main_and_run(setup_arguments):
@@ -72,26 +85,41 @@ def test_every_data_file_of_the_library_is_shipped(setup_arguments):
     assert not [f for f in files if not any(fnmatch.fnmatch(f, p) for p in patterns)]
 
 
-def test_the_lock_covers_all_that_is_asked_for(setup_arguments):
-    wanted = _requirements((ROOT / "requirements" / "requirements.in").read_text())
-    wanted = list(wanted.values()) + [
-        Requirement(line)
-        for group in [setup_arguments["install_requires"],
-                      *setup_arguments["extras_require"].values()]
-        for line in group
-    ]
+@pytest.mark.parametrize(("stack", "python"), [
+    ("classic", "3.10"), ("classic", "3.12"), ("current", "3.11"), ("current", "3.13")])
+def test_a_lock_covers_all_that_is_asked_for(setup_arguments, stack, python):
+    folder, locked = ROOT / "requirements", _locked(stack, python)
+    text = "\n".join((folder / name).read_text() for name in ("common.in", f"{stack}.in"))
+    extras = dict(setup_arguments["extras_require"])
+    if stack == "current":
+        del extras["io"]
+    wanted = [*_requirements(text, python).values()] + [
+        Requirement(line) for group in [setup_arguments["install_requires"], *extras.values()]
+        for line in group]
     for requirement in wanted:
+        if requirement.marker and not requirement.marker.evaluate({"python_version": python}):
+            continue
         name = canonicalize_name(requirement.name)
-        if name == "tensorflow" and name not in LOCKED:
+        if name == "tensorflow" and name not in locked:
             name = "tensorflow-cpu"
-        assert name in LOCKED, f"{requirement} is not in the lock: run scripts/lock"
-        assert requirement.specifier.contains(LOCKED[name]), requirement
+        assert name in locked, f"{requirement} is not in the lock: run scripts/lock"
+        assert requirement.specifier.contains(locked[name]), requirement
 
 
-def test_the_lock_pins_versions_and_nothing_of_a_machine():
-    for line in LOCK.splitlines():
+def test_the_stacks_are_what_they_are_called():
+    named = {"keras", "note-seq", "magenta", "keras-tcn", "ddsp", "librosa", "tensorflow-cpu"}
+    classic, current = _locked("classic", "3.11"), _locked("current", "3.13")
+    assert named | {"tensorflow-io"} <= classic.keys() and named <= current.keys()
+    assert "tensorflow-io" not in current and classic["tensorflow-cpu"].startswith("2.16.")
+    assert Version(current["tensorflow-cpu"]) >= Version("2.21")
+    assert Version(current["keras"]) >= Version("3.15") and Version(current["numpy"]).major == 2
+
+
+@pytest.mark.parametrize("stack", STACKS)
+def test_a_lock_pins_versions_and_nothing_of_a_machine(stack):
+    for line in LOCKS[stack].splitlines():
         assert re.match(r"\s*#|[a-z0-9][a-z0-9.-]*==\S+( ; .+)?$", line), line
-    assert "://" not in LOCK and not re.search(r"(^|\s)/", LOCK)
+    assert "://" not in LOCKS[stack] and not re.search(r"(^|\s)/", LOCKS[stack])
 
 
 needs_lock_environment = pytest.mark.skipif(
@@ -202,13 +230,38 @@ def _fake_python(folder, name, version):
     return path
 
 
-@pytest.mark.parametrize(
-    ("version", "suits"),
-    [((3, 9, 18), False), ((3, 10, 0), True), ((3, 12, 9), True), ((3, 13, 0), False)],
-)
-def test_only_python_3_10_to_3_12_is_taken(tmp_path, version, suits):
+@pytest.mark.parametrize(("version", "suits"), [
+    ((3, 9, 18), ()), ((3, 10, 0), ("classic",)), ((3, 12, 9), STACKS), ((3, 13, 0), ("current",)),
+    ((3, 14, 0), ())])
+def test_each_stack_takes_the_pythons_it_is_locked_for(tmp_path, version, suits):
     fake = _fake_python(tmp_path, "fake", version)
-    assert (_bash(f"suitable_python '{fake}'").returncode == 0) == suits
+    for stack in STACKS:
+        status = _bash(f"suitable_python '{fake}' {stack}").returncode
+        assert (status == 0) == (stack in suits)
+
+
+@pytest.mark.parametrize(("version", "arguments", "there", "chosen"), [
+    ((3, 12, 1), "", None, "classic .venv"),
+    ((3, 13, 1), "", None, "current .venv"),
+    ((3, 12, 1), "--stack=current", None, "current .venv"),
+    ((3, 12, 1), "--stack=current", "classic", "current .venv-current"),
+    ((3, 12, 1), "", "current", "current .venv"),
+])
+def test_the_python_or_a_flag_chooses_the_stack(tmp_path, version, arguments, there, chosen):
+    if there:
+        (tmp_path / ".venv" / "bin").mkdir(parents=True)
+        (tmp_path / ".venv" / "bin" / "python").touch()
+        (tmp_path / ".venv" / "stack").write_text(f"{there}\n")
+    tools = tmp_path / "tools"
+    result = _bash(f"ln -s '{_fake_python(tmp_path, 'python3', version)}' '{tools}/python3'; "
+                   f"take_stack {arguments} -k pedal && choose_stack && "
+                   'echo "$STACK $VENV ${ARGUMENTS[*]}"', ("ln",), tmp_path)
+    assert result.stdout == f"{chosen} -k pedal\n", result.stderr
+
+
+def test_an_unknown_stack_is_refused():
+    result = _bash("take_stack --stack=new")
+    assert result.returncode == 1 and "classic or current" in result.stderr
 
 
 def test_without_a_suitable_python_it_is_said_what_to_install(tmp_path):
@@ -220,7 +273,7 @@ def test_without_a_suitable_python_it_is_said_what_to_install(tmp_path):
 
 def test_python_named_by_the_user_goes_first(tmp_path):
     fake = _fake_python(tmp_path, "mine", (3, 10, 1))
-    assert _bash("find_python", PYTHON=str(fake)).stdout == f"{fake}\n"
+    assert _bash("find_python classic", PYTHON=str(fake)).stdout == f"{fake}\n"
 
 
 def test_without_apt_it_is_said_what_to_install_for_rendering(tmp_path):
@@ -252,9 +305,10 @@ def test_package_lists_are_fetched_when_apt_knows_no_package_yet(tmp_path):
     assert calls == ["install timgm6mb-soundfont", "update update", "install timgm6mb-soundfont"]
 
 
-@pytest.mark.parametrize("changed", ["requirements.lock", "setup.py"])
+@pytest.mark.parametrize("changed", ["requirements/classic.lock", "setup.py"])
 def test_an_installation_is_repeated_only_when_what_it_rests_on_changed(tmp_path, changed):
-    for name in ("requirements.lock", "setup.py"):
+    (tmp_path / "requirements").mkdir()
+    for name in ("requirements/classic.lock", "setup.py"):
         (tmp_path / name).write_text("one\n")
     binaries = tmp_path / ".venv" / "bin"
     binaries.mkdir(parents=True)
@@ -271,11 +325,11 @@ def test_an_installation_is_repeated_only_when_what_it_rests_on_changed(tmp_path
         assert result.returncode == 0, result.stderr
         return (tmp_path / "installed").read_text().split()
 
-    assert installed("set_up") == ["requirements.lock", "."]
+    assert installed("set_up") == ["requirements/classic.lock", "."]
     assert installed("set_up") == []
     (tmp_path / changed).write_text("two\n")
     # The packages of the lock bring commands that ours take the place of.
-    assert installed("set_up") == (["requirements.lock", "."] if changed.endswith("lock")
+    assert installed("set_up") == (["requirements/classic.lock", "."] if changed.endswith("lock")
                                    else ["."])
 
 
@@ -334,8 +388,8 @@ def test_the_demo_uses_files_that_are_there_and_small():
 def test_the_version_is_the_same_wherever_it_stands(setup_arguments):
     import style_transfer
 
-    cited = re.search(r"^version: (\S+)$", (ROOT / "CITATION.cff").read_text(), re.MULTILINE)
-    assert setup_arguments["version"] == style_transfer.__version__ == cited[1]
+    newest = re.search(r"^## \[(\d\S+)\]", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE)
+    assert setup_arguments["version"] == style_transfer.__version__ == newest[1]
 
 
 def test_the_docker_image_is_set_up_as_the_tests_are():
@@ -345,4 +399,8 @@ def test_the_docker_image_is_set_up_as_the_tests_are():
     version = re.search(r"^FROM python:3\.(\d+)", text, re.MULTILINE)
     assert 10 <= int(version[1]) <= 12
     ignored = (ROOT / ".dockerignore").read_text().split()
-    assert ".venv" in ignored and not {"scripts", "requirements.lock"} & set(ignored)
+    assert ".venv*" in ignored and not {"scripts", "requirements"} & set(ignored)
+    # Each file that a step names is there, as it is in the image.
+    for run in re.findall(r"^RUN (.+)$", text, re.MULTILINE):
+        for named in re.findall(r"(?<![\w/])(?:scripts|requirements)/[\w./-]+", run):
+            assert (ROOT / named).is_file(), named

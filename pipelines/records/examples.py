@@ -240,10 +240,15 @@ def read_notes(reference: Reference) -> piano_roll.NoteTable:
 
 
 def open_file(path: str):
-    """Opens a local file, or one named by a URL through TensorFlow's file systems."""
-    if "://" not in path:
+    """Opens a local file, or one named by a URL: by TensorFlow's file systems or by fsspec's."""
+    scheme, is_url, _ = path.partition("://")
+    if not is_url:
         return open(path, "rb")
-    return remote_files().GFile(path, "rb")
+    if scheme in remote_files().get_registered_schemes():
+        return remote_files().GFile(path, "rb")
+    import fsspec
+
+    return fsspec.open(path, "rb").open()
 
 
 @functools.cache

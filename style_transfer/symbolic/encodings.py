@@ -56,8 +56,8 @@ def magenta_module(file):
         with _silence():
             spec.loader.exec_module(module)
     except (ImportError, AttributeError, FileNotFoundError) as error:
-        raise ValueError("Reading sequences out of MIDI takes Magenta: install requirements.lock "
-                         f"({error}).") from error
+        raise ValueError("Reading sequences out of MIDI takes Magenta: install "
+                         f"requirements/classic.lock or current.lock ({error}).") from error
     return module
 
 

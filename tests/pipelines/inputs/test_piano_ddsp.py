@@ -321,11 +321,11 @@ class _RangeHandler(http.server.BaseHTTPRequestHandler):
         pass
 
 
-def test_records_are_read_over_the_network_by_tensorflow_io(folder):
-    try:
-        import tensorflow_io  # noqa: F401
-    except (ImportError, NotImplementedError):
-        pytest.skip("tensorflow-io does not load with this TensorFlow")
+@pytest.mark.parametrize("reader", ["what is there", "fsspec"])
+def test_records_are_read_over_the_network(folder, reader, monkeypatch):
+    if reader == "fsspec":  # as where tensorflow-io does not load
+        pytest.importorskip("aiohttp")
+        monkeypatch.setattr(examples.remote_files(), "get_registered_schemes", lambda: ["", "ram"])
     local = streams.example_files(folder)[0]
     handler = type("Handler", (_RangeHandler,), {"path_served": pathlib.Path(local)})
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
