@@ -25,14 +25,17 @@ import numpy as np
 CLIENTS = (1, 4, 16)
 WARM_REQUESTS = 10
 CASES = ("grpc:play", "rest:play", "grpc:encode_style", "grpc:serving_default", "grpc:transcribe",
-         "rest:transcribe")
+         "rest:transcribe", "grpc:wavenet")
+# Cases of other models than piano_ddsp; the WaveNet plays a piece in its serving_default.
+MODELS = {"transcribe": "onsets_frames_small", "wavenet": "midi2wave_small"}
 RECORDING_SECS = 5.0
+SUSTAIN = 0.65  # the library's default
 QUEUE = 64
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--export_dir", help="of piano_ddsp; leaves the cases of transcribe out")
+    parser.add_argument("--export_dir", help="of piano_ddsp; leaves the cases of other models out")
     parser.add_argument("--cases", default=",".join(CASES), help="protocol:signature, by commas")
     parser.add_argument("--seconds", type=float, default=20.0, help="for each number of clients")
     parser.add_argument("--requests", type=int, default=1000,
@@ -47,7 +50,7 @@ def main():
         jobs = Jobs(options)
         for case in options.cases.split(","):
             protocol, _, signature = case.partition(":")
-            if signature == "transcribe" and options.export_dir:
+            if signature in MODELS and options.export_dir:
                 continue
             results[case] = run_case(jobs, protocol, signature, ports, options.seconds)
         if options.requests:
@@ -82,7 +85,7 @@ def start_server(export_dir):
                "-m", "style_transfer.scripts.style_transfer_serve", "--port=0", "--rest_port=0",
                f"--queue={QUEUE}"]
     command += [f"--export_dir={export_dir}"] if export_dir else [
-        "--weights=piano_ddsp,onsets_frames_small"]
+        f"--weights={','.join(['piano_ddsp', *MODELS.values()])}"]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     ports = {}
     for line in process.stdout:
@@ -119,15 +122,17 @@ class Jobs:
         self._recording = self._transfer(piece(RECORDING_SECS), self._piano, model=self._model,
                                          sample_rate=16_000)
         self._transcribe = style_transfer.transcribe
-        self._transcriber = weights.load("onsets_frames_small")
+        self._transcriber = weights.load(MODELS["transcribe"])
+        self._wavenet = weights.load(MODELS["wavenet"])
 
     def asker(self, protocol, signature, ports):
         """A function that makes one request."""
         from style_transfer.serving.client import Retries, connect
 
         client = connect(protocol, f"127.0.0.1:{ports[protocol]}", retries=Retries(0),
-                         deadline_secs=300, model="onsets_frames_small"
-                         if signature == "transcribe" else self._name)
+                         deadline_secs=300, model=MODELS.get(signature, self._name))
+        if signature == "wavenet":
+            return lambda: client.generate(self._content, sustain_temperature=SUSTAIN)
         if signature == "transcribe":
             with tempfile.TemporaryDirectory() as folder:
                 data = self._wav(pathlib.Path(folder) / "recording.wav")
@@ -149,7 +154,14 @@ class Jobs:
             "serving_default": lambda: self._transfer(self._content, self._clip, model=model,
                                                       adapt_steps=0, transcribe_style=False),
             "transcribe": lambda: self._transcribe(self._recording, self._transcriber),
+            "wavenet": self._sampled,
         }[signature]
+
+    def _sampled(self):
+        from style_transfer.models.wavenet import generate, options
+
+        return generate.played(self._wavenet, self._content, None, options.Options,
+                               self._wavenet.sample_rate)
 
     def _wav(self, path):
         from style_transfer import audio

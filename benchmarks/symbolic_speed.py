@@ -6,8 +6,8 @@ Magenta's models need Keras 2 and TensorFlow's version 1 behaviour, so that each
 processes of its own, in turns: theirs with TF_USE_LEGACY_KERAS=1, which takes the `tf_keras` that
 requirements/classic.lock pins to TensorFlow's version, magenta installed without its dependencies,
 and `tf_slim`. `MAGENTA_PYTHON` names another interpreter that has them. Both sides get random
-weights and the same random sequences, one thread each. What is compared is processor time, which does not
-depend on what else runs: the least of all repeats.
+weights and the same random sequences, one thread each. What is compared is processor time, which
+does not depend on what else runs: the least of all repeats.
 """
 
 import argparse

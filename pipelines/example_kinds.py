@@ -47,8 +47,6 @@ class Pairs:
             FileNotFoundError: There is no input.
             ValueError: A flag is wrong, or there would be no examples.
         """
-        import logging
-
         from style_transfer.pipelines.datasets import create
 
         settings = create.Settings(**{
@@ -59,9 +57,6 @@ class Pairs:
             "segment_secs": create.segment_secs(values["segment_secs"], self.segment_secs)})
         create.check_settings(settings)
         prepare()
-        from style_transfer.pipelines.datasets import job
-
-        logging.getLogger(job.__name__).setLevel(logging.INFO)
         return create.create_dataset(settings)
 
 

@@ -14,6 +14,8 @@ from style_transfer.scripts import _flags
 
 HELP_FLAGS = frozenset({"--help", "-help", "-h", "-?", "--helpshort", "-helpshort"})
 
+# note-seq imports pydub, which looks for a program that nothing here needs.
+_PYDUB_SAYS = "Couldn't find ffmpeg"
 # What a user can cause and mend. Anything else is a fault of the program and keeps its traceback.
 _USER_ERRORS = (
     ValueError,
@@ -112,8 +114,10 @@ def prepare_environment(debug=False):
     os.environ.setdefault("KERAS_BACKEND", "tensorflow")
     if not debug:
         os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-        # note-seq imports pydub, which looks for a program that nothing here needs.
-        warnings.filterwarnings("ignore", "Couldn't find ffmpeg", RuntimeWarning)
+        warnings.filterwarnings("ignore", _PYDUB_SAYS, RuntimeWarning)
+        # Processes that are started begin with what stands in the environment.
+        os.environ["PYTHONWARNINGS"] = ",".join(filter(None, (
+            os.environ.get("PYTHONWARNINGS"), f"ignore:{_PYDUB_SAYS}:RuntimeWarning")))
 
 
 def _call(main, argv, debug=False):

@@ -24,6 +24,9 @@ flags.DEFINE_list("weights", None, "Instead of --export_dir: a name in the packa
                   "of weights or a training's run_dir. Several are separated by commas.")
 flags.DEFINE_string("config", None, "The configuration of --weights, package.module:ATTRIBUTE for "
                     "one of your own; by default the one that they are of.")
+flags.DEFINE_bool("cache", True, "Keep the graphs of --weights for the next start, which then "
+                  "takes a fraction of the time: in $STYLE_TRANSFER_CACHE or the user's folder of "
+                  "caches.")
 flags.DEFINE_string("model_name", None, "The model's name in requests; by default the name of "
                     "--export_dir or, in the package, of the weights, else of the configuration.")
 _flags.group("Network")
@@ -129,13 +132,10 @@ def _configs(names):
 
 def _from_weights(name, config, limits):
     from style_transfer import weights
-    from style_transfer.models import base
     from style_transfer.serving.server import models as models_lib
 
     served_name = FLAGS.model_name or (name if name in weights.names() else config.name)
-    model = base.load_weights(config, name)
-    _flags.report(f"tracing {served_name}")
-    return models_lib.from_model(served_name, model, config.serving(), limits)
+    return models_lib.from_weights(served_name, config, name, limits, _flags.report, FLAGS.cache)
 
 
 def _port(number):

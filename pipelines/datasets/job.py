@@ -22,11 +22,13 @@ from collections.abc import Iterator, Sequence
 
 import apache_beam as beam
 from apache_beam.metrics import Metrics, MetricsFilter
-from apache_beam.options.pipeline_options import PipelineOptions
+from apache_beam.options.pipeline_options import DirectOptions, PipelineOptions
+from apache_beam.transforms import environments
 
 import style_transfer
 from style_transfer import audio as audio_lib
 from style_transfer import piano_roll
+from style_transfer.pipelines import beam_worker
 from style_transfer.pipelines.datasets import files, segments
 from style_transfer.pipelines.datasets.readers import Pair
 from style_transfer.pipelines.records import examples, tfrecords
@@ -37,7 +39,7 @@ MIN_SHARDS = 8
 REPORT = "report.jsonl"
 _NAMESPACE = "create_dataset"
 _WORKER_THREAD = "run_worker"  # Beam's name of the thread that waits for a worker process
-_WORKER_MODULE = "apache_beam.runners.worker.sdk_worker_main"
+_PROGRESS_SECS = 10.0
 _LOGGER = logging.getLogger(__name__)
 
 
@@ -103,16 +105,17 @@ class WriteShard(beam.DoFn):
     def process(self, shard: Shard) -> Iterator[dict]:
         """See the class."""
         rows, begin = [], time.monotonic()
+        told = begin
         with _new_file(files.join(self._folder, shard.name)) as file:
             for pair in shard.pairs:
                 row = self._add(file, pair)
                 self._counters["read"].inc()
                 self._counters["skipped" if "reason" in row else "written"].inc()
                 rows.append(row)
-        secs = sum(row.get("secs", 0) for row in rows)
-        skipped = sum("reason" in row for row in rows)
-        _LOGGER.info("%s: %d written, %d skipped, %.0f times as fast as played", shard.name,
-                     len(rows) - skipped, skipped, secs / max(time.monotonic() - begin, 1e-6))
+                if time.monotonic() - told > _PROGRESS_SECS and len(rows) < len(shard.pairs):
+                    told = time.monotonic()
+                    _tell(shard, rows, told - begin)
+        _tell(shard, rows, time.monotonic() - begin)
         yield from rows
 
     def _add(self, file, pair):
@@ -127,6 +130,14 @@ class WriteShard(beam.DoFn):
         for record in records:
             file.write(tfrecords.frame(record))
         return row
+
+
+def _tell(shard, rows, took_secs):
+    secs = sum(row.get("secs", 0) for row in rows)
+    skipped = sum("reason" in row for row in rows)
+    _LOGGER.info("%s: %d of %d, %d skipped, real-time factor %.3f, %.0f s left", shard.name,
+                 len(rows), len(shard.pairs), skipped, took_secs / max(secs, 1e-6),
+                 took_secs * (len(shard.pairs) / len(rows) - 1))
 
 
 def make_records(pair: Pair, recipe: Recipe) -> tuple[list[bytes], dict]:
@@ -187,6 +198,7 @@ def run(
     Raises:
         WorkerDiedError: A process of the DirectRunner was killed.
     """
+    beam_worker.show_progress()
     options = PipelineOptions(shlex.split(pipeline_options), **_options(
         runner, pipeline_options, num_workers))
     pipeline = beam.Pipeline(runner=_runner(runner, options), options=options)
@@ -258,23 +270,23 @@ def _kill_workers():
 
     for process in psutil.Process().children(recursive=True):
         with contextlib.suppress(psutil.Error):
-            if any(_WORKER_MODULE in argument for argument in process.cmdline()):
+            if beam_worker.__name__ in " ".join(process.cmdline()):
                 process.kill()
 
 
 def _options(runner, pipeline_options, num_workers):
     quiet = {"default_sdk_harness_log_level": "ERROR",
-             "sdk_harness_log_level_overrides": {__name__: "INFO"}}
+             "sdk_harness_log_level_overrides": {beam_worker.OURS: "INFO"}}
     if runner != "DirectRunner" or "direct_running_mode" in pipeline_options:
         return quiet
     if num_workers == 1:
-        return {**quiet, "direct_running_mode": "in_memory", "direct_num_workers": 1}
+        return {**quiet, "direct_num_workers": 1}
     # Workers are new processes that must find these packages where this one found them.
     root = str(pathlib.Path(style_transfer.__file__).resolve().parents[1])
     paths = [path for path in os.environ.get("PYTHONPATH", "").split(os.pathsep) if path]
     if root not in paths:
         os.environ["PYTHONPATH"] = os.pathsep.join([root, *paths])
-    return {**quiet, "direct_running_mode": "multi_processing", "direct_num_workers": num_workers}
+    return {**quiet, "direct_num_workers": num_workers}
 
 
 def _runner(name, options):
@@ -290,7 +302,10 @@ def _runner(name, options):
 
     encoded = JobServiceHandle.encode_pipeline_options(options.get_all_options())
     info = beam_provision_api_pb2.ProvisionInfo(pipeline_options=encoded)
-    return fn_runner.FnApiRunner(provision_info=fn_runner.ExtendedProvisionInfo(info))
+    direct, workers = options.view_as(DirectOptions), None
+    if direct.direct_num_workers != 1 and direct.direct_running_mode == "in_memory":
+        workers = environments.SubprocessSDKEnvironment.from_command_string(beam_worker.COMMAND)
+    return fn_runner.FnApiRunner(workers, provision_info=fn_runner.ExtendedProvisionInfo(info))
 
 
 def _new_file(path):

@@ -34,8 +34,6 @@ def export(model, export_dir, serving, *, version=None, warm_up=True, report=lam
         FileExistsError: The version exists.
         ValueError: The graph holds an op that a stock server does not have.
     """
-    import tensorflow as tf
-
     from style_transfer import weights
 
     module = serving(model, **given(limits))
@@ -51,11 +49,7 @@ def export(model, export_dir, serving, *, version=None, warm_up=True, report=lam
         report("tracing the graph")
         signatures = module.signatures()
         report("writing")
-        # Only what the signatures read: a Keras model would add signatures of its own.
-        root = tf.Module()
-        root.kept = module.kept
-        tf.saved_model.save(root, partial, signatures=signatures,
-                            options=tf.saved_model.SaveOptions(experimental_custom_gradients=False))
+        save_graph(module, signatures, partial)
         check_ops(partial)
         # For what a graph cannot do: the embedded server adapts pianos with these.
         weights.save(model, partial / WEIGHTS_FOLDER, getattr(model, "weights_name", "unnamed"))
@@ -66,6 +60,23 @@ def export(model, export_dir, serving, *, version=None, warm_up=True, report=lam
     finally:
         shutil.rmtree(partial, ignore_errors=True)
     return target
+
+
+def save_graph(module, signatures, folder):
+    """Writes a SavedModel.
+
+    Args:
+        module: A module with signatures, whose `kept` variables they read.
+        signatures: Its concrete functions by name.
+        folder: Where to.
+    """
+    import tensorflow as tf
+
+    # Only what the signatures read: a Keras model would add signatures of its own.
+    root = tf.Module()
+    root.kept = module.kept
+    tf.saved_model.save(root, str(folder), signatures=signatures,
+                        options=tf.saved_model.SaveOptions(experimental_custom_gradients=False))
 
 
 def next_version(export_dir):

@@ -78,8 +78,9 @@ def decode(outputs, frames_per_second, onset_threshold=0.5, frame_threshold=0.5,
         raise ValueError("There are no frames to decode.")
     settings = {"frames_per_second": frames_per_second, "min_midi_pitch": LOWEST_PITCH,
                 "velocity": default_velocity, "velocity_scale": velocity_scale,
-                "velocity_bias": velocity_bias,
-                "velocity_values": _roll(outputs, "velocity") if "velocity" in outputs else None}
+                "velocity_bias": velocity_bias, "velocity_values": None}
+    if "velocity" in outputs:  # in float64, as note-seq's code scales it under NumPy 1
+        settings["velocity_values"] = _roll(outputs, "velocity").astype(np.float64)
     if onsets_only:
         return _onsets_only(onset, onset_threshold, settings)
     if viterbi_alpha is not None:

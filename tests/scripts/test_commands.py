@@ -73,6 +73,8 @@ COMMAND = '''"""Divides.
 More about dividing.
 """
 import os
+import subprocess
+import sys
 import warnings
 from absl import flags
 from style_transfer.scripts import _cli, _flags
@@ -88,6 +90,10 @@ def main(argv):
         raise ZeroDivisionError("a fault of the program")
     if _BY.value == 3:
         return 3
+    if _BY.value == 5:  # a worker
+        warn = "import sys, warnings; [warnings.warn(t, RuntimeWarning) for t in sys.argv]"
+        subprocess.run([sys.executable, "-c", warn, "Couldn't find ffmpeg", "mine"])
+        return
     warnings.warn("Couldn't find ffmpeg or avconv - defaulting to ffmpeg", RuntimeWarning)
     print(os.environ["KERAS_BACKEND"], argv[1:])
 
@@ -149,6 +155,8 @@ def test_a_good_run_has_a_keras_backend_and_its_positional_arguments(command, mo
 def test_a_library_missing_ffmpeg_is_no_news_to_a_user_but_to_a_developer(command):
     assert command("--by=4").stderr == ""
     assert "ffmpeg" in command("--by=4", "--debug").stderr
+    in_worker = command("--by=5").stderr
+    assert "RuntimeWarning: mine" in in_worker and "ffmpeg" not in in_worker
 
 
 def test_help_is_for_flags_only_before_the_double_dash(command):

@@ -5,7 +5,7 @@ import threading
 
 import numpy as np
 
-from style_transfer.serving import export
+from style_transfer.serving import cache, export
 from style_transfer.serving.errors import InvalidRequestError, NotFoundError, RequestError
 from style_transfer.serving.server import adapting, stopping
 
@@ -204,6 +204,55 @@ def from_model(name, model, serving, limits):
         longest = min(longest, serving.longest_secs(model))
     module = serving(model, max_content_secs=longest, max_notes=limits.notes)
     return ServedModel(name, 1, module.signatures(), limits, model=lambda: model, owner=module)
+
+
+def from_weights(name, config, weights_name, limits, report, keeps=True):
+    """A `ServedModel` of trained weights, version 1, whose graphs are traced once on a machine.
+
+    Args:
+        name: Name in requests.
+        config: A `configs.Config`.
+        weights_name: See `models.base.load_weights`.
+        limits: `Limits`.
+        report: Called with a line of text for each step that takes seconds.
+        keeps: Whether graphs are read from, and kept in, `serving.cache`.
+
+    Raises:
+        FileNotFoundError: There are no such weights.
+        ValueError: They are of another model.
+    """
+    from style_transfer import weights
+    from style_transfer.models import base
+
+    @_once
+    def model():
+        report(f"loading the weights of {name}")
+        return base.load_weights(config, weights_name)
+
+    def traced():
+        report(f"tracing {name}")
+        return from_model(name, model(), config.serving(), limits)
+
+    given = weights_name or config.weights
+    # Code that is not of this package may change without the key.
+    if not keeps or config.package != "style_transfer" or given is None:
+        return traced()
+    key = cache.key(config, weights.folder(given), content_secs=limits.content_secs,
+                    notes=limits.notes)
+
+    def kept(folder):
+        import tensorflow as tf
+
+        report(f"loading the graphs of {name}")
+        loaded = tf.saved_model.load(str(folder))
+        return ServedModel(name, 1, dict(loaded.signatures), limits, model=model, owner=loaded)
+
+    served = cache.find(key, kept)
+    if served is None:
+        served = traced()
+        report(f"keeping the graphs of {name} for the next start")
+        cache.keep(key, lambda folder: export.save_graph(served.owner, served.functions, folder))
+    return served
 
 
 def from_export(export_dir, limits, name=None):

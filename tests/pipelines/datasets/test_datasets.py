@@ -2,6 +2,7 @@ import json
 import os
 import pathlib
 import random
+import re
 import signal
 import subprocess
 import sys
@@ -321,6 +322,9 @@ def test_command_with_two_processes_writes_what_one_does(pairs):
                           capture_output=True, timeout=300)
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines()[-1] == "8 read, 8 written, 0 skipped"
+    said = [line for line in done.stderr.splitlines()
+            if not re.match(r"[\w.-]+: \d+ of \d+, ", line)]
+    assert not said, "nothing of Beam, TensorFlow or pydub, only progress"
     create.create_dataset(_settings(pairs, output_dir=str(pairs / "one")))
     for path in (pairs / "one").glob("*.tfrecord"):
         assert path.read_bytes() == (pairs / "out" / path.name).read_bytes()
