@@ -69,8 +69,10 @@ class Config:
         build_dataset: Training. `(examples_path, hparams, split, *, seed, skip_batches=0,
             input_context=None)` to batches `(x, y)`, a `tf.data.Dataset` or an iterable of NumPy
             arrays. The split `train` never ends and begins after `skip_batches`; `eval` ends, and
-            gives the same each time. `input_context` is a `tf.distribute.InputContext` of several
-            workers: take this worker's share, in batches for one replica.
+            gives the same each time. `input_context` is a `tf.distribute.InputContext` of a
+            strategy: give this worker's part of every batch, in batches for one replica, as
+            `pipelines.inputs.shares.Share` says, so that all workers together train on the
+            batches of one.
         build_example_writer: Probes. From hparams to `(writer, step, tag, target, prediction)`,
             which shows an example of an evaluation in TensorBoard by a `summaries.SummaryWriter`.
         build_metrics: Probes. From hparams to a `Metrics`, for what evaluations report beyond the

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 import keras
 from keras import ops
 
+from style_transfer import replicas
 from style_transfer.signal import mel, spectral
 
 FFT_SIZES = (2048, 1024, 512, 256, 128, 64)
@@ -24,8 +25,8 @@ def sum_where(values, weight):
 
 
 def share_of_mean(total, weight):
-    """`[batch]` whose mean is the sum of all totals over that of all weights."""
-    return total / ops.maximum(ops.mean(weight), 1e-6)
+    """`[batch]` whose mean is the sum of all totals over that of all weights, of all replicas."""
+    return total / ops.maximum(replicas.mean(ops.mean(weight)), 1e-6)
 
 
 def _per_clip(difference):

@@ -24,7 +24,7 @@ FLOORS = (
     {"strings"},
     {"signal", "piano_roll", "weights"},
     {"audio"},
-    {"arrays", "files", "options", "recordings"},
+    {"arrays", "files", "options", "recordings", "replicas"},
     {"midi"},
 )
 

@@ -8,6 +8,7 @@ import numpy as np
 
 from style_transfer import configs
 from style_transfer.configs import hparams as hparams_lib
+from style_transfer.pipelines.inputs.shares import Share
 from style_transfer.training import summaries
 
 NUM_SAMPLES = 400
@@ -118,9 +119,10 @@ def build_dataset(examples_path, hparams, split, *, seed, skip_batches=0, input_
             if input_context is None:
                 yield x, y
                 continue
-            count = input_context.num_replicas_in_sync
-            rows = slice(input_context.input_pipeline_id, None, count)
-            yield {name: value[rows] for name, value in x.items()}, y[rows]
+            share = Share.of(hparams.batch_size, input_context)
+            for first in range(share.first, share.first + share.size, share.replica_size):
+                rows = slice(first, first + share.replica_size)
+                yield {name: value[rows] for name, value in x.items()}, y[rows]
 
     return _as_tf(batches) if hparams.source == "tf" else batches()
 

@@ -55,8 +55,8 @@ def make_dataset(
         crops_per_example: How many crops a pass takes of each performance.
         skip_batches: Begin where so many batches have been taken before; costs nothing.
         timbres: Patterns of pianos to use; none for all.
-        input_context: `tf.distribute.InputContext`: each of its pipelines takes its share of the
-            performances, in batches of `batch_size / num_replicas_in_sync`.
+        input_context: `tf.distribute.InputContext`: each of its pipelines makes its part of every
+            batch, in batches of `batch_size / num_replicas_in_sync`.
         num_parallel_calls: How many examples are made at once; all cores by default.
         prefetch: How many batches are made ahead.
         debug: Whether each element has a third part: which performances, pieces and times target

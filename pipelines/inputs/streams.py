@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
+from style_transfer.pipelines.inputs.shares import Share
 from style_transfer.pipelines.records import examples
 
 SUFFIX = ".tfrecord"
@@ -112,29 +113,29 @@ def make_stream(
         repeat: Whether passes follow each other for ever.
         crops_per_example: How many examples a pass takes of each performance.
         skip_batches: Begin where so many batches have been taken before.
-        input_context: `tf.distribute.InputContext`: each of its pipelines takes its share of the
-            performances, in batches of `batch_size / num_replicas_in_sync`.
+        input_context: `tf.distribute.InputContext`: each of its pipelines makes its part of every
+            batch, in batches of `batch_size / num_replicas_in_sync`; see `shares.Share`.
         num_parallel_calls: How many examples are made at once; all cores by default.
         prefetch: How many batches are made ahead.
 
     Raises:
-        ValueError: There are fewer performances than workers.
+        ValueError: The batch does not divide by the replicas.
     """
     import tensorflow as tf
 
-    share, batch_size = _share(num_performances, batch_size, input_context)
-    per_epoch = len(share) * crops_per_example
-    places = tf.constant(share, tf.int64)
+    share = Share.of(batch_size, input_context)
+    per_epoch = num_performances * crops_per_example
     signature = tf.nest.flatten(specs)
 
-    def draw(step):
-        epoch, position = step // per_epoch, step % per_epoch
+    def draw(number):
+        place = share.place(number)
+        epoch, position = place // per_epoch, place % per_epoch
         if shuffle:
             # A permutation by formula: no buffer, and any step can be the first.
             position = tf.random.experimental.index_shuffle(
                 position, tf.cast(tf.stack([tf.constant(seed, tf.int64), epoch]), tf.int32),
                 tf.constant(per_epoch - 1, tf.int64))
-        return places[position // crops_per_example], epoch, position % crops_per_example
+        return position // crops_per_example, epoch, position % crops_per_example
 
     def make_values(*drawn):
         values = tf.nest.flatten(make(*map(int, drawn)))
@@ -143,31 +144,20 @@ def make_stream(
                 for value, spec in zip(values, signature, strict=True)]
 
     @tf.autograph.experimental.do_not_convert
-    def load(step):
-        values = tf.numpy_function(make_values, draw(step), [spec.dtype for spec in signature])
+    def load(number):
+        values = tf.numpy_function(make_values, draw(number), [spec.dtype for spec in signature])
         for value, spec in zip(values, signature, strict=True):
             value.set_shape(spec.shape)
         return tf.nest.pack_sequence_as(specs, values)
 
-    start = skip_batches * batch_size
-    stop = np.iinfo(np.int64).max if repeat else max(start, per_epoch)
+    start = skip_batches * share.size
+    # Below the largest integer, so that places of several workers are too.
+    stop = 2**62 // batch_size if repeat else max(start, share.count(per_epoch))
     dataset = tf.data.Dataset.range(start, stop).map(
         load, num_parallel_calls=num_parallel_calls or os.cpu_count() or 1, deterministic=True)
-    dataset = dataset.batch(batch_size, drop_remainder=repeat).prefetch(prefetch)
+    dataset = dataset.batch(share.replica_size, drop_remainder=repeat).prefetch(prefetch)
     policy = tf.data.experimental.AutoShardPolicy
     options = tf.data.Options()
     options.experimental_distribute.auto_shard_policy = (
         policy.DATA if input_context is None else policy.OFF)
     return dataset.with_options(options)
-
-
-def _share(count, batch_size, context):
-    """Places of the performances this pipeline takes, and its batch size."""
-    if context is None or context.num_input_pipelines == 1:
-        return np.arange(count), (
-            batch_size if context is None else context.get_per_replica_batch_size(batch_size))
-    share = np.arange(context.input_pipeline_id, count, context.num_input_pipelines)
-    if not len(share):
-        raise ValueError(f"There are {count} performances for {context.num_input_pipelines} "
-                         "workers: each needs at least one.")
-    return share, context.get_per_replica_batch_size(batch_size)

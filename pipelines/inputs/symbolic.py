@@ -10,6 +10,7 @@ import os
 import numpy as np
 
 from style_transfer.pipelines.example_kinds import DRUM_TRACK_FILES, SEQUENCE_FILES
+from style_transfer.pipelines.inputs.shares import Share
 from style_transfer.symbolic import encodings
 
 
@@ -18,42 +19,45 @@ class Batches:
 
     Args:
         count: How many examples there are.
-        make: From indices of examples and a random generator to a batch `(x, y)`.
-        batch_size: Examples of a batch; an evaluation's last may have fewer.
+        make: From indices of examples and a random generator of each, which depends on the example
+            and on the pass, to a batch `(x, y)`.
+        batch_size: Examples of a batch, over all replicas; an evaluation's last may have fewer.
         seed: Of order and augmentation.
         is_training: Whether batches never end and are shuffled.
         skip_batches: Training batches to leave out.
-        share: Which worker this is, and of how many.
+        input_context: `tf.distribute.InputContext` of a worker, which makes its part of every
+            training batch, in batches for one replica; see `shares.Share`.
     """
 
-    def __init__(self, count, make, batch_size, seed, is_training, skip_batches=0, share=(0, 1)):
-        self.count, self._make, self._batch_size = count, make, batch_size
-        self._seed, self._is_training = seed, is_training
-        self._skip_batches, self._share = skip_batches, share
+    def __init__(self, count, make, batch_size, seed, is_training, skip_batches=0,
+                 input_context=None):
+        self.count, self._make, self._seed = count, make, seed
+        self._is_training, self._skip_batches = is_training, skip_batches
+        self._share = Share.of(batch_size, input_context)
 
     def __iter__(self):
         """Batches from the first, or from the one after those skipped."""
+        share = self._share
         if not self._is_training:
-            for first in range(0, self.count, self._batch_size):
-                indices = np.arange(first, min(first + self._batch_size, self.count))
-                yield self._make(indices, np.random.default_rng((self._seed, first)))
+            for first in range(0, self.count, share.batch_size):
+                yield self._batch(np.arange(first, min(first + share.batch_size, self.count)))
             return
-        step = self._skip_batches
+        first = self._skip_batches * share.size
         while True:
-            yield self._make(self.indices(step), np.random.default_rng(
-                (self._seed, step, self._share[0], 1)))
-            step += 1
+            yield self._batch(share.place(np.arange(first, first + share.replica_size)))
+            first += share.replica_size
 
-    def indices(self, step):
-        """Which examples a training step has."""
-        worker, num_workers = self._share
-        first = (step * num_workers + worker) * self._batch_size
-        places = np.arange(first, first + self._batch_size)
-        epochs = places // self.count
-        orders = {epoch: np.random.default_rng((self._seed, int(epoch))).permutation(self.count)
-                  for epoch in np.unique(epochs)}
-        return np.array([orders[epoch][place % self.count]
-                         for epoch, place in zip(epochs, places, strict=True)])
+    def _batch(self, places):
+        """The examples at places of the order of all passes one after the other."""
+        epochs, indices = places // self.count, places % self.count
+        if self._is_training:
+            orders = {epoch: np.random.default_rng((self._seed, int(epoch))).permutation(self.count)
+                      for epoch in np.unique(epochs)}
+            indices = np.array([orders[epoch][index]
+                                for epoch, index in zip(epochs, indices, strict=True)])
+        return self._make(indices, [
+            np.random.default_rng((self._seed, int(epoch), int(index), 1))
+            for epoch, index in zip(epochs, indices, strict=True)])
 
 
 def music_vae_batches(examples_path, layout, split, *, batch_size, seed, transpose_range=None,
@@ -81,18 +85,18 @@ def music_vae_batches(examples_path, layout, split, *, batch_size, seed, transpo
     labels = _read_labels(_path(examples_path, SEQUENCE_FILES, split), layout)
     is_training = split == "train"
 
-    def make(indices, rng):
+    def make(indices, rngs):
         chosen = labels[indices]
         if transpose_range and is_training:
-            semitones = rng.integers(transpose_range[0], transpose_range[1] + 1, len(indices))
+            semitones = np.array([rng.integers(transpose_range[0], transpose_range[1] + 1)
+                                  for rng in rngs])
             chosen = encodings.transpose(chosen, semitones, layout)
         y = {"outputs": encodings.one_hot(chosen, layout).astype(np.uint8),
              "lengths": np.full(len(indices), layout.steps, np.int32)}
         inputs = encodings.encoder_inputs(chosen, layout).astype(np.uint8)
         return {"inputs": inputs, **y}, y
 
-    return Batches(len(labels), make, *_shared(batch_size, seed, is_training, skip_batches,
-                                               input_context))
+    return Batches(len(labels), make, batch_size, seed, is_training, skip_batches, input_context)
 
 
 def drums_rnn_batches(examples_path, input_size, split, *, batch_size, seed, max_steps=512,
@@ -122,11 +126,11 @@ def drums_rnn_batches(examples_path, input_size, split, *, batch_size, seed, max
     tracks = _read_tracks(_path(examples_path, DRUM_TRACK_FILES, split), input_size)
     is_training = split == "train"
 
-    def make(indices, rng):
+    def make(indices, rngs):
         inputs = np.zeros((len(indices), max_steps, input_size), np.float32)
         labels = np.zeros((len(indices), max_steps), np.int32)
         lengths = np.zeros(len(indices), np.int32)
-        for row, index in enumerate(indices):
+        for row, (index, rng) in enumerate(zip(indices, rngs, strict=True)):
             features, classes = tracks[index]
             bars = max(0, len(classes) - max_steps) // steps_per_bar
             first = int(rng.integers(bars + 1)) * steps_per_bar if is_training else 0
@@ -138,8 +142,7 @@ def drums_rnn_batches(examples_path, input_size, split, *, batch_size, seed, max
             labels[row, :stop - first] = classes[first:stop]
         return {"inputs": inputs}, {"labels": labels, "lengths": lengths}
 
-    return Batches(len(tracks), make, *_shared(batch_size, seed, is_training, skip_batches,
-                                               input_context))
+    return Batches(len(tracks), make, batch_size, seed, is_training, skip_batches, input_context)
 
 
 def _exchange(features, classes, rng):
@@ -151,13 +154,6 @@ def _exchange(features, classes, rng):
     features = features.copy()
     features[:, table] = features[:, :num_classes].copy()
     return features, table[classes]
-
-
-def _shared(batch_size, seed, is_training, skip_batches, context):
-    if context is None:
-        return batch_size, seed, is_training, skip_batches
-    return (context.get_per_replica_batch_size(batch_size), seed, is_training, skip_batches,
-            (context.input_pipeline_id, context.num_input_pipelines))
 
 
 def _path(examples_path, names, split):

@@ -3,6 +3,8 @@
 import keras
 from keras import layers, ops
 
+from style_transfer import replicas
+
 _EPSILON = 1e-5
 
 
@@ -103,14 +105,19 @@ class VectorQuantizer(layers.Layer):
         return ops.argmin(squares - 2 * products, axis=-1)
 
     def _follow(self, parts, chosen):
-        counts = self.decay * self.counts + (1 - self.decay) * ops.sum(chosen, axis=1)
-        sums = (self.decay * self.counts[..., None] * self.codebooks
-                + (1 - self.decay) * ops.matmul(ops.transpose(chosen, (0, 2, 1)), parts))
+        own = ops.shape(parts)[1]
+        count = own * replicas.count()
+        drawn = keras.random.randint((self.num_codes,), 0, count, seed=self.random)
+        place = drawn - own * replicas.place()
+        is_own = ops.cast((place >= 0) & (place < own), parts.dtype)[:, None]
+        uses, sums, fresh = replicas.total([
+            ops.sum(chosen, axis=1), ops.matmul(ops.transpose(chosen, (0, 2, 1)), parts),
+            ops.take(parts, ops.clip(place, 0, own - 1), axis=1) * is_own])
+        counts = self.decay * self.counts + (1 - self.decay) * uses
+        sums = self.decay * self.counts[..., None] * self.codebooks + (1 - self.decay) * sums
         means = sums / (counts[..., None] + _EPSILON)
-        even = ops.cast(ops.shape(parts)[1], "float32") / self.num_codes
+        even = ops.cast(count, "float32") / self.num_codes
         is_dead = (counts < self.dead_share * even) | (self.counts <= 0)
-        drawn = keras.random.randint((self.num_codes,), 0, ops.shape(parts)[1], seed=self.random)
-        fresh = ops.take(parts, drawn, axis=1)
         self.codebooks.assign(ops.where(is_dead[..., None], fresh, means))
         self.counts.assign(ops.where(is_dead, even, counts))
 

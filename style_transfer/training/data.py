@@ -3,6 +3,7 @@
 import itertools
 
 import keras
+import numpy as np
 from keras import tree
 
 
@@ -35,6 +36,25 @@ class PeekableBatches:
 def as_batches(data):
     """`data` itself if it is a `tf.data.Dataset`, else as `PeekableBatches`."""
     return data if hasattr(data, "element_spec") else PeekableBatches(data)
+
+
+def as_dataset(data):
+    """`data` as a `tf.data.Dataset`, which strategies take; batches of a kind are of one size."""
+    if hasattr(data, "element_spec"):
+        return data
+    import tensorflow as tf
+
+    first = data.peek()
+
+    def spec(value):
+        value = np.asarray(value)
+        return tf.TensorSpec(value.shape, value.dtype)
+
+    dataset = tf.data.Dataset.from_generator(
+        lambda: data, output_signature=tree.map_structure(spec, first))
+    options = tf.data.Options()
+    options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.OFF
+    return dataset.with_options(options)
 
 
 def for_fit(data):

@@ -108,6 +108,9 @@ class Monitor:
     def _count(self, name):
         return int(ops.convert_to_numpy(getattr(self._optimizer, name, 0)))
 
+    def _rate(self):
+        return float(ops.convert_to_numpy(self._optimizer.learning_rate))
+
     def _diverged(self, what):
         raise TrainingDivergedError(
             f"Training stopped at step {self.step}: {what}. The last checkpoint is from before. "
@@ -117,7 +120,7 @@ class Monitor:
         now = time.monotonic()
         speed = (self.step - self._logged_step) / max(now - self._logged_at, 1e-9)
         self._logged_step, self._logged_at = self.step, now
-        values = {"loss": mean_loss, "learning_rate": float(self._optimizer.learning_rate),
+        values = {"loss": mean_loss, "learning_rate": self._rate(),
                   "steps_per_second": speed}
         skipped = values["skipped_steps"] = self._count("skipped_steps")
         if not self._is_chief:

@@ -5,7 +5,7 @@ import dataclasses
 
 import keras
 
-from style_transfer.training.data import batch_spec
+from style_transfer.training.data import as_dataset, batch_spec
 
 STRATEGIES = ("default", "mirrored", "multiworker")
 
@@ -15,8 +15,8 @@ class Placement:
     """Where training runs.
 
     Attributes:
-        strategy: A `tf.distribute` strategy, or None for one device or another backend.
-        explicit_loop: Whether `fit` cannot drive the strategy.
+        strategy: A `tf.distribute` strategy, driven by an explicit loop, or None for one device or
+            another backend, driven by `fit`.
         num_replicas: Devices over all workers.
         worker: Index of this worker.
         num_workers: How many workers there are.
@@ -24,7 +24,6 @@ class Placement:
     """
 
     strategy: object = None
-    explicit_loop: bool = False
     num_replicas: int = 1
     worker: int = 0
     num_workers: int = 1
@@ -32,8 +31,8 @@ class Placement:
 
     @property
     def input_context(self):
-        """The `tf.distribute.InputContext` of the explicit loop's data; else None."""
-        if not self.explicit_loop:
+        """The `tf.distribute.InputContext` of a strategy's data; else None."""
+        if self.strategy is None:
             return None
         import tensorflow as tf
 
@@ -72,7 +71,7 @@ def make_placement(name):
     strategy = tf.distribute.MultiWorkerMirroredStrategy()
     resolver = strategy.cluster_resolver
     workers = len(resolver.cluster_spec().as_dict().get("worker", [None]))
-    return Placement(strategy, True, strategy.num_replicas_in_sync, resolver.task_id or 0, workers,
+    return Placement(strategy, strategy.num_replicas_in_sync, resolver.task_id or 0, workers,
                      not resolver.task_id)
 
 
@@ -103,7 +102,8 @@ def run_explicit_loop(placement, model, loss, optimizer, data, monitor):
         model: Built in the strategy's scope.
         loss: A `keras.losses.Loss`.
         optimizer: Built in the strategy's scope.
-        data: `tf.data.Dataset` of this worker's batches `(x, y)` for one replica.
+        data: This worker's batches `(x, y)` for one replica, those of a step one after the other;
+            from `data.as_batches`.
         monitor: A `Monitor`.
 
     Raises:
@@ -112,7 +112,8 @@ def run_explicit_loop(placement, model, loss, optimizer, data, monitor):
     import tensorflow as tf
 
     strategy = placement.strategy
-    batches = iter(strategy.distribute_datasets_from_function(lambda context: data))
+    batches = iter(strategy.distribute_datasets_from_function(
+        lambda context: as_dataset(data)))
 
     def replica_step(x, y):
         with tf.GradientTape() as tape:

@@ -207,15 +207,14 @@ def _restore(options, found, model, optimizer, report):
 
 
 def _run(placement, options, model, loss, optimizer, data, monitor):
-    if placement.explicit_loop:
+    if placement.strategy is not None:
         strategies.run_explicit_loop(placement, model, loss, optimizer, data, monitor)
         return
     jit_compile = options.jit_compile
     if jit_compile is None:
         jit_compile = keras.backend.backend() == "jax"
-    with placement.scope():
-        fitted = FittedModel(model, loss)
-        fitted.compile(optimizer=optimizer, jit_compile=jit_compile)
+    fitted = FittedModel(model, loss)
+    fitted.compile(optimizer=optimizer, jit_compile=jit_compile)
     with warnings.catch_warnings():
         # `train` turns data that end too early into an error.
         warnings.filterwarnings("ignore", message="Your input ran out of data")

@@ -85,7 +85,7 @@ def test_the_explicit_loop_trains_dicts_as_fit_does(folder, trained, tmp_path, m
 
     config, small = hparams(*CASES[0])
     _, expected, _ = trained(*CASES[0])
-    placement = strategies.Placement(tf.distribute.OneDeviceStrategy("cpu:0"), explicit_loop=True)
+    placement = strategies.Placement(tf.distribute.OneDeviceStrategy("cpu:0"))
     monkeypatch.setattr(strategies, "make_placement", lambda name: placement)
     options = training.TrainOptions(str(tmp_path), folder, 3, eval_interval=0)
     found = training.train(config, small, options, lambda line: None)

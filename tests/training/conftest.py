@@ -18,3 +18,17 @@ def whole_run(tmp_path_factory, examples):
     lines = []
     model = tiny_runs.run(run_dir, examples, 12, tiny_runs.averaged(), report=lines.append)
     return run_dir, model, lines
+
+
+@pytest.fixture(scope="module")
+def unused_ports():
+    """Two, for the workers of a cluster."""
+    import socket
+
+    sockets = [socket.socket() for _ in range(2)]
+    for each in sockets:
+        each.bind(("127.0.0.1", 0))
+    ports = [each.getsockname()[1] for each in sockets]
+    for each in sockets:
+        each.close()
+    return ports

@@ -90,16 +90,3 @@ def test_two_workers_resume_and_train_as_one_device_does(tmp_path, examples, unu
     with np.load(tmp_path / "0.npz") as chief, np.load(tmp_path / "1.npz") as other:
         assert_same([chief[name] for name in chief.files], [other[name] for name in other.files])
     assert_trained_alike(tmp_path / "one", tmp_path / "two")
-
-
-@pytest.fixture
-def unused_ports():
-    import socket
-
-    sockets = [socket.socket() for _ in range(2)]
-    for each in sockets:
-        each.bind(("127.0.0.1", 0))
-    ports = [each.getsockname()[1] for each in sockets]
-    for each in sockets:
-        each.close()
-    return ports

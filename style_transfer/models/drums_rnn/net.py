@@ -6,6 +6,7 @@ Source: Magenta 2.1.4, with its names of hparams.
 import keras
 from keras import layers, ops
 
+from style_transfer.layers import whole_batch
 from style_transfer.layers.lstm import Lstm, wide_kernel
 from style_transfer.models.drums_rnn.attention_lstm import AttentionLstm
 
@@ -35,7 +36,7 @@ class DrumsRnn(keras.Model):
         self.rnn = [AttentionLstm(units, attn_length, name=f"rnn_{i}")
                     if attn_length and not i else Lstm(units, name=f"rnn_{i}")
                     for i, units in enumerate(self.rnn_layer_sizes)]
-        self.dropout = layers.Dropout(1 - dropout_keep_prob)
+        self.dropout = whole_batch.Dropout(1 - dropout_keep_prob)
         self.fully_connected = layers.Dense(num_classes, name="fully_connected",
                                             kernel_initializer=wide_kernel())
 

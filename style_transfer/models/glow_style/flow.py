@@ -8,6 +8,8 @@ import keras
 import numpy as np
 from keras import layers, ops
 
+from style_transfer import replicas
+
 CONVOLUTIONS = ("lu", "plain")
 MAX_LOG_SCALE = 2.0
 _SMALLEST_STD = 1e-3
@@ -35,9 +37,12 @@ class ActNorm(layers.Layer):
         shape = (input_shape[-1],)
         self.shift = self.add_weight(shape, "zeros", name="shift")
         self.log_scale = self.add_weight(shape, "zeros", name="log_scale")
-        self.mean = self.add_weight(shape, "zeros", trainable=False, name="mean")
-        self.log_std = self.add_weight(shape, "zeros", trainable=False, name="log_std")
-        self.is_set = self.add_weight((1,), "zeros", trainable=False, name="is_set")
+        self.mean = self.add_weight(shape, "zeros", trainable=False, name="mean",
+                                    aggregation="mean")
+        self.log_std = self.add_weight(shape, "zeros", trainable=False, name="log_std",
+                                       aggregation="mean")
+        self.is_set = self.add_weight((1,), "zeros", trainable=False, name="is_set",
+                                      aggregation="mean")
 
     def call(self, x, training=False):
         """Normalized `[batch, steps, width]`, and the log-determinant, one value for each clip."""
@@ -48,9 +53,10 @@ class ActNorm(layers.Layer):
 
     def _first(self, x):
         """The first batch's mean and spread, taken from `x` if it is that."""
-        std = ops.maximum(ops.std(x, axis=(0, 1)), _SMALLEST_STD)
+        mean, variance = replicas.moments(x, (0, 1))
+        std = ops.maximum(ops.sqrt(variance), _SMALLEST_STD)
         is_set = self.is_set > 0
-        mean = ops.where(is_set, self.mean, ops.stop_gradient(ops.mean(x, axis=(0, 1))))
+        mean = ops.where(is_set, self.mean, ops.stop_gradient(mean))
         log_std = ops.where(is_set, self.log_std, ops.stop_gradient(ops.log(std)))
         self.mean.assign(mean)
         self.log_std.assign(log_std)

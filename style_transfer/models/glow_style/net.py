@@ -5,7 +5,7 @@ import math
 import keras
 from keras import layers, ops
 
-from style_transfer import piano_roll
+from style_transfer import piano_roll, replicas
 from style_transfer.layers.clip_encoders import ClipStyle, ContentCodes
 from style_transfer.layers.convnext import ConvNeXtBlock
 from style_transfer.models.glow_style.flow import (
@@ -160,7 +160,7 @@ class GlowStyle(keras.Model):
         values = log_mel.scaled(log_mel.of_audio(inputs["audio"]))
         shape = ops.shape(values)
         if training:
-            noise = keras.random.uniform(shape, -0.5, 0.5, seed=self.random)
+            noise = replicas.uniform(shape, -0.5, 0.5, seed=self.random)
         else:
             noise = keras.random.uniform(shape, -0.5, 0.5, seed=self.seed)
         content, style = self.conditions(inputs, training)

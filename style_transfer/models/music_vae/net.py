@@ -12,6 +12,7 @@ import math
 import keras
 from keras import layers, ops
 
+from style_transfer import replicas
 from style_transfer.layers.lstm import BidirectionalLstm
 from style_transfer.models.music_vae.sequence_decoder import CategoricalDecoder, Conductor
 
@@ -194,9 +195,9 @@ class MusicVae(keras.Model):
         if sampling_rate is None:
             return decoder(z, previous)
         shape = ops.shape(previous)
-        is_own = keras.random.uniform(shape[:2], seed=self.seeds) < sampling_rate
+        is_own = replicas.uniform(shape[:2], seed=self.seeds) < sampling_rate
         is_own = ops.logical_and(is_own, ops.arange(previous.shape[1])[None] > 0)
-        noise = keras.random.uniform(shape, seed=self.seeds)
+        noise = replicas.uniform(shape, seed=self.seeds)
         # No gradient goes through what is drawn: once known, it is heard like the truth, all steps
         # at once, which is faster than to go back through the loop that drew it.
         drawn = ops.stop_gradient(decoder.feed_back(z, previous, is_own, noise)[1])
@@ -263,7 +264,7 @@ class MusicVae(keras.Model):
             and `kl_weight` `[batch]`.
         """
         mu, sigma = self.encode(x["inputs"], x.get("lengths"))
-        z = mu + sigma * keras.random.normal(ops.shape(mu), seed=self.seeds)
+        z = mu + sigma * replicas.normal(ops.shape(mu), seed=self.seeds)
         is_scheduled = training and (self.sampling_schedule, self.sampling_rate) != ("constant", 0)
         rate = sampling_probability(self.step, self.sampling_schedule, self.sampling_rate)
         logits = self.decode(z, x["outputs"], rate if is_scheduled else None)

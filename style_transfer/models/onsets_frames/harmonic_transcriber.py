@@ -13,6 +13,7 @@ import keras
 import numpy as np
 from keras import layers, ops
 
+from style_transfer.layers import whole_batch
 from style_transfer.piano_roll import LOWEST_PITCH, NUM_KEYS
 from style_transfer.signal import spectral
 
@@ -92,7 +93,7 @@ class HarmonicBlock(layers.Layer):
         self.causal = causal
         self.conv = layers.Conv2D(width, (3, 1), dilation_rate=(dilation, 1),
                                   padding="valid" if causal else "same", use_bias=False)
-        self.norm = layers.BatchNormalization()
+        self.norm = whole_batch.BatchNormalization()
         self.mix = layers.Conv2D(width, (1, 3), padding="same")
         self.narrow = layers.Dense(related) if related else None
         self.spread = layers.Dense(width) if related else None

@@ -8,6 +8,7 @@ Source: Hawthorne et al., 2018 (onsets and frames), 2019 (offset head, MAESTRO).
 import keras
 from keras import layers, ops
 
+from style_transfer.layers import whole_batch
 from style_transfer.piano_roll import NUM_KEYS
 from style_transfer.signal import mel, spectral
 
@@ -93,8 +94,8 @@ class ConvBlock(layers.Layer):
         self.pool_size, self.dropout_keep_amt = pool_size, dropout_keep_amt
         self.conv = layers.Conv2D(filters, self.kernel_size, padding="same", use_bias=False,
                                   kernel_initializer=_initializer())
-        self.norm = layers.BatchNormalization(scale=False, epsilon=1e-3, momentum=0.999)
-        self.dropout = layers.Dropout(1 - dropout_keep_amt)
+        self.norm = whole_batch.BatchNormalization(scale=False, epsilon=1e-3, momentum=0.999)
+        self.dropout = whole_batch.Dropout(1 - dropout_keep_amt)
 
     def build(self, input_shape):
         """Builds the parts."""
@@ -146,7 +147,7 @@ class AcousticStack(layers.Layer):
         self.convs = [ConvBlock(filters, (frames, bins), pool, keep) for frames, bins, filters,
                       pool, keep in zip(*sizes.values(), strict=True)]
         self.fc_end = layers.Dense(fc_size, activation="relu", kernel_initializer=_initializer())
-        self.dropout_end = layers.Dropout(1 - fc_dropout_keep_amt)
+        self.dropout_end = whole_batch.Dropout(1 - fc_dropout_keep_amt)
         self.lstms = bidirectional_lstms(lstm_units, rnn_stack_size)
 
     @property

@@ -11,7 +11,7 @@ import keras
 import numpy as np
 from keras import layers, ops
 
-from style_transfer import piano_roll
+from style_transfer import piano_roll, replicas
 from style_transfer.layers.style_encoder import StyleEncoder
 from style_transfer.synthesis import modal
 
@@ -297,9 +297,9 @@ class PianoDDSP(keras.Model):
         in_frame = np.minimum(in_frame, num_frames - 1)
         background = ops.exp(ops.take(log_background, in_frame, axis=1))
         batch = ops.shape(key)[0]
-        phase = keras.random.uniform((batch, key.shape[1], self.num_partials), 0.0, 2 * math.pi,
-                                     seed=self.random)
-        noise = keras.random.normal((batch, nodes, 2 * self.hop), seed=self.random)
+        phase = replicas.uniform((batch, key.shape[1], self.num_partials), 0.0, 2 * math.pi,
+                                 seed=self.random)
+        noise = replicas.normal((batch, nodes, 2 * self.hop), seed=self.random)
         dry = self.synthesize(controls, onset, damped, background, node_secs, phase, noise,
                               self.num_oscillators)
         wet = self.add_room(dry[:, :samples], *self.room_controls(style, room_correction))

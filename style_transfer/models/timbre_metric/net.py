@@ -3,6 +3,9 @@
 import keras
 from keras import layers, ops
 
+from style_transfer import replicas
+from style_transfer.layers import whole_batch
+
 NUM_COEFFICIENTS = 12  # MFCC 2 to 13
 POOLS = (4, 4, 4, 2)  # length of each block's filters and pools
 
@@ -23,7 +26,7 @@ class TimbreNet(keras.Model):
         self.width = width
         self.convolutions = [layers.Conv1D(width, length, padding="same",
                                            kernel_initializer="he_uniform") for length in POOLS]
-        self.normalizations = [layers.BatchNormalization() for _ in POOLS]
+        self.normalizations = [whole_batch.BatchNormalization() for _ in POOLS]
         self.pools = [layers.MaxPooling1D(length) for length in POOLS]
         self.average = layers.GlobalAveragePooling1D()
 
@@ -83,9 +86,9 @@ class TripletLoss(keras.losses.Loss):
     def terms(self, y_true, y_pred):
         """`hinge`, and `accuracy`: the share of negatives that are farther, `[batch]` each."""
         found = ops.normalize(y_pred, axis=-1)
-        cosines = ops.matmul(found[:, 0], ops.transpose(found[:, 1]))
+        cosines = ops.matmul(found[:, 0], ops.transpose(replicas.whole(found[:, 1])))
         timbre = ops.reshape(y_true, (-1,))
-        other = ops.cast(timbre[:, None] != timbre[None], cosines.dtype)
+        other = ops.cast(timbre[:, None] != replicas.whole(timbre)[None], cosines.dtype)
         beyond = cosines - ops.sum(found[:, 0] * found[:, 1], axis=-1, keepdims=True)
         count = ops.maximum(ops.sum(other, axis=1), 1.0)
         return {"hinge": ops.sum(other * ops.relu(beyond + self.margin), axis=1) / count,

@@ -6,7 +6,7 @@ import keras
 import numpy as np
 from keras import layers, ops
 
-from style_transfer import strings
+from style_transfer import replicas, strings
 
 UPSAMPLINGS = ("transposed", "linear", "repeat")
 
@@ -313,7 +313,7 @@ class ArgmaxCodes(layers.Layer):
 
 
 def usage_loss(shares, each=False):
-    """How far a batch, or a clip, is from using all classes alike: a scalar, 0 if it does.
+    """How far the whole batch, or a clip, is from using all classes alike: a scalar, 0 if it does.
 
     `mean((classes * mean share - 1) ** 2)` over codes and classes.
 
@@ -321,7 +321,8 @@ def usage_loss(shares, each=False):
         shares: From `ArgmaxCodes`, `[..., steps, codes, classes]`.
         each: Whether of each clip, `[batch]`, rather than of the batch.
     """
-    usage = ops.mean(shares, axis=1 if each else (0, 1)) * shares.shape[-1]
+    share = ops.mean(shares, axis=1) if each else replicas.mean(ops.mean(shares, axis=(0, 1)))
+    usage = share * shares.shape[-1]
     return ops.mean(ops.square(usage - 1.0), axis=(-2, -1))
 
 

@@ -11,6 +11,7 @@ import keras
 import numpy as np
 from keras import layers, ops
 
+from style_transfer import replicas
 from style_transfer.models.wavenet import layers as blocks
 from style_transfer.models.wavenet import mixtures
 from style_transfer.models.wavenet.prediction import HarmonicPredictor
@@ -372,19 +373,19 @@ class WaveNet(keras.Model):
 
     def _disturbed(self, past):
         if self.input_noise:
-            past = past + self.input_noise * keras.random.normal(ops.shape(past), seed=self.random)
+            past = past + self.input_noise * replicas.normal(ops.shape(past), seed=self.random)
         if self.input_dropout:
             length = self.hop * max(1, math.ceil(self.input_dropout_secs * self.roll_rate))
             stretches = -(-past.shape[1] // length)
-            keep = keras.random.uniform((ops.shape(past)[0], stretches), seed=self.random)
+            keep = replicas.uniform((ops.shape(past)[0], stretches), seed=self.random)
             keep = ops.cast(keep >= self.input_dropout, past.dtype)
             past = past * ops.repeat(keep, length, axis=1)[:, :past.shape[1]]
         return past
 
     def _replaced(self, audio, logits):
         shape = ops.shape(audio)
-        drawn = self.sample(logits, keras.random.uniform((*shape, 2), seed=self.random))
-        chosen = keras.random.uniform(shape, seed=self.random) < self.scheduled_sampling
+        drawn = self.sample(logits, replicas.uniform((*shape, 2), seed=self.random))
+        chosen = replicas.uniform(shape, seed=self.random) < self.scheduled_sampling
         return ops.stop_gradient(ops.where(chosen, drawn, audio))
 
     def get_config(self):

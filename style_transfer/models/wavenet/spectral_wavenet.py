@@ -3,6 +3,7 @@
 import keras
 from keras import layers, ops
 
+from style_transfer import replicas
 from style_transfer.layers.style_encoder import StyleEncoder
 from style_transfer.models.wavenet import layers as blocks
 from style_transfer.piano_roll import KEYS_DEPTH, NUM_KEYS
@@ -116,7 +117,7 @@ class SpectralWaveNet(keras.Model):
                                   self.hop, self.sample_rate, self.excitation_partials)
         shape = (ops.shape(roll)[0], roll.shape[1] * self.hop)
         if training:
-            noise = keras.random.normal(shape, seed=self.random)
+            noise = replicas.normal(shape, seed=self.random)
         else:
             noise = x["noise"] if "noise" in x else self.noise(shape[1])
         return ops.concatenate([waves, ops.broadcast_to(noise, shape)[..., None]], axis=-1)

@@ -3,6 +3,7 @@
 import keras
 from keras import ops
 
+from style_transfer import replicas
 from style_transfer.synthesis.ddsp import core, filters
 
 
@@ -57,7 +58,7 @@ class FilteredNoise(keras.layers.Layer):
         """
         if noise is None:
             shape = (ops.shape(magnitudes)[0], self.num_samples)
-            noise = keras.random.uniform(shape, -1.0, 1.0, seed=self._generator)
+            noise = replicas.uniform(shape, -1.0, 1.0, seed=self._generator)
             noise = ops.reshape(noise, (-1, self.num_samples))
         return filters.frequency_filter(noise, magnitudes, self.window_size)
 

@@ -210,7 +210,25 @@ def test_one_pass_ends_and_takes_the_asked_crops_in_order(folder):
     assert ids == [b"a/p3", b"a/p3", b"b/p3", b"b/p3"]
 
 
-def test_workers_share_the_performances_without_overlap(folder):
+@pytest.mark.parametrize(("workers", "replicas"), [(1, 2), (2, 2), (2, 4)])
+def test_workers_together_make_the_batches_of_one(folder, workers, replicas):
+    """Also after a resume, and where a worker has several devices."""
+    import tensorflow as tf
+
+    alone = _batches(folder, 3, batch_size=4, skip_batches=2)
+    each = replicas // workers
+    shared = [_batches(folder, 3 * each, batch_size=4, skip_batches=2,
+                       input_context=tf.distribute.InputContext(workers, worker, replicas))
+              for worker in range(workers)]
+    for step, (x, y) in enumerate(alone):
+        parts = [part for worker in shared for part in worker[step * each:(step + 1) * each]]
+        assert {len(part[1]) for part in parts} == {4 // replicas}
+        np.testing.assert_array_equal(np.concatenate([part[1] for part in parts]), y)
+        np.testing.assert_array_equal(
+            np.concatenate([part[0]["style_audio"] for part in parts]), x["style_audio"])
+
+
+def test_workers_share_one_pass_without_overlap(folder):
     import tensorflow as tf
 
     shares = []
@@ -219,8 +237,9 @@ def test_workers_share_the_performances_without_overlap(folder):
         drawn = _batches(folder, -1, batch_size=2, repeat=False, debug=True,
                          input_context=context)
         assert drawn[0][1].shape[0] == 1  # of a global batch of 2 on 2 replicas
-        shares.append({name for batch in drawn for name in batch[2]["target_id"]})
-    assert not shares[0] & shares[1] and len(shares[0] | shares[1]) == 7
+        shares.append([name for batch in drawn for name in batch[2]["target_id"]])
+    assert sorted(map(len, shares)) == [3, 4]
+    assert not set(shares[0]) & set(shares[1]) and len({*shares[0], *shares[1]}) == 7
 
 
 def test_keras_trains_from_it_under_a_strategy(folder):

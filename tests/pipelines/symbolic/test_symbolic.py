@@ -2,6 +2,7 @@
 
 import json
 import pathlib
+import types
 
 import numpy as np
 import pytest
@@ -207,7 +208,10 @@ def test_wrong_settings_are_refused(tmp_path, changes, error):
 
 
 def batches(count=10, batch_size=4, **changes):
-    return inputs.Batches(count, lambda indices, rng: (indices, rng.integers(1000)), **{
+    def make(indices, rngs):
+        return indices, np.array([rng.integers(1 << 40) for rng in rngs])
+
+    return inputs.Batches(count, make, **{
         "batch_size": batch_size, "seed": 0, "is_training": True, **changes})
 
 
@@ -228,22 +232,37 @@ def test_a_resumed_training_goes_on_where_it_was():
     resumed = take(batches(skip_batches=5), 4)
     for (indices, drawn), (expected, expected_drawn) in zip(resumed, whole[5:], strict=True):
         np.testing.assert_array_equal(indices, expected)
-        assert drawn == expected_drawn
+        np.testing.assert_array_equal(drawn, expected_drawn)
 
 
-def test_workers_share_what_one_would_see():
-    alone = take(batches(batch_size=4), 5)
-    shared = [take(batches(batch_size=2, share=(worker, 2)), 5) for worker in range(2)]
-    for step, (indices, _) in enumerate(alone):
-        both = np.concatenate([worker[step][0] for worker in shared])
-        np.testing.assert_array_equal(both, indices)
+@pytest.mark.parametrize(("workers", "replicas"), [(1, 2), (2, 2), (2, 4), (4, 4)])
+def test_workers_together_see_what_one_would_and_draw_alike(workers, replicas):
+    """Also after a resume, and where a worker has several devices."""
+    alone = take(batches(batch_size=8, skip_batches=3), 5)
+    each = replicas // workers
+    shared = [take(batches(batch_size=8, skip_batches=3, input_context=types.SimpleNamespace(
+        num_input_pipelines=workers, input_pipeline_id=worker, num_replicas_in_sync=replicas)),
+                   5 * each) for worker in range(workers)]
+    for step, (indices, drawn) in enumerate(alone):
+        parts = [part for worker in shared for part in worker[step * each:(step + 1) * each]]
+        assert {len(part[0]) for part in parts} == {8 // replicas}
+        np.testing.assert_array_equal(np.concatenate([part[0] for part in parts]), indices)
+        np.testing.assert_array_equal(np.concatenate([part[1] for part in parts]), drawn)
+
+
+def test_a_batch_that_does_not_divide_among_workers_is_an_error():
+    context = types.SimpleNamespace(num_input_pipelines=2, input_pipeline_id=0,
+                                    num_replicas_in_sync=2)
+    with pytest.raises(ValueError, match="batch_size=5 does not divide evenly by the 2 devices"):
+        batches(batch_size=5, input_context=context)
 
 
 def test_an_evaluation_sees_each_example_once_and_the_same_each_time():
     found = batches(is_training=False)
     once, again = list(found), list(found)
     assert [len(indices) for indices, _ in once] == [4, 4, 2]
-    assert [drawn for _, drawn in once] == [drawn for _, drawn in again]
+    for (_, drawn), (_, same) in zip(once, again, strict=True):
+        np.testing.assert_array_equal(drawn, same)
 
 
 def test_a_waltz_is_left_out_wherever_its_meter_stands(tmp_path):

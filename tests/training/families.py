@@ -1,0 +1,120 @@
+"""A tiny model of each family, trained by one process, two workers or two devices of one.
+
+`python -m tests.training.families one|mirrored|multiworker EXAMPLES OUT [NAME...]` writes what each
+ends with to `OUT/NAME.npz`.
+"""
+
+import dataclasses
+import functools
+import pathlib
+import sys
+
+import numpy as np
+
+STEPS = 10
+RATE = 16_000
+_WAVENET = (f"batch_size=4,sample_rate={RATE},crop_secs=0.1,num_layers=3,dilation_cycle=3,"
+            "residual_channels=4,skip_channels=4,hidden_channels=4,num_mixtures=2,"
+            "context_layers=2,context_channels=4,style_secs=1,predictor_taps=0,input_noise=0.01,"
+            "input_dropout=0.2,scheduled_sampling=0.3")
+_SYMBOLIC = "learning_rate=0.001"
+# Where they draw random numbers, see the whole batch or weigh examples differently, they do so.
+CASES = {
+    "piano_ddsp": "batch_size=4,sample_rate=16000,crop_secs=0.6,style_secs=1,max_notes=6,hop=160,"
+                  "style_size=8,width=16,num_layers=2,context_filters=8,dilations=[1,2],"
+                  "num_partials=20,num_oscillators=32,room_secs=0.1,warmup_secs=0.1,augment=true",
+    "onsets_frames_small": "batch_size=4,crop_secs=1,width=8,dilations=[1,2],frame_dilations=[2],"
+                           "related=2,fft_sizes=[1024,512],bins_per_semitone=[1,1]",
+    "onsets_frames": "batch_size=4,crop_secs=1,num_filters=[4,4,4],fc_size=16,onset_lstm_units=4,"
+                     "offset_lstm_units=4,combined_lstm_units=4",
+    "midi2wave": _WAVENET,
+    "midi2wave_autoencoder": _WAVENET,
+    "wavenet_spectral": f"batch_size=4,sample_rate={RATE},crop_secs=0.2,style_secs=1,num_layers=2,"
+                        "context_layers=2,channels=4,hidden_channels=4,context_channels=4,"
+                        "style_size=4",
+    "performance_net": "batch_size=4,crop_secs=0.512,style_secs=1.0,channels=[8,10],kernel_size=3,"
+                       "style_size=4,texture_bands=[2],texture_channels=4",
+    "vocoder": "batch_size=4,crop_secs=0.256,width=8,num_blocks=1,kernel_size=3,fft_sizes=[512]",
+    "ss_vq_vae": "batch_size=4,crop_secs=0.512",
+    "glow_style": "batch_size=4,crop_secs=0.512,style_secs=1.0,num_levels=2,num_steps=1,width=8,"
+                  "num_layers=1,content_width=8,style_size=4,style_width=8",
+    "timbre_metric": "batch_size=4,width=8,clip_secs=2.1",
+    "cat-mel_2bar_small": f"{_SYMBOLIC},batch_size=8,z_size=8,enc_rnn_size=[16],dec_rnn_size=[16],"
+                          "transpose_range=[-5,5],sampling_rate=5",
+    "drum_kit": f"{_SYMBOLIC},batch_size=4,max_steps=32,rnn_layer_sizes=[8,8],attn_length=4",
+}
+
+
+def write_examples(folder):
+    """Records of recordings, of melodies and of drums, a folder each; of several lengths."""
+    import tensorflow as tf
+
+    from tests.pipelines import tiny_pairs
+
+    tiny_pairs.write_records(folder / "pairs" / "a.tfrecord", [
+        tiny_pairs.example(f"train{i}", 3.0 + 0.4 * i, seed=i, timbre="abc"[i % 3], rate=RATE)
+        for i in range(6)])
+    rng = np.random.default_rng(0)
+
+    def integers(values):
+        return tf.train.Feature(int64_list=tf.train.Int64List(value=values))
+
+    tiny_pairs.write_records(folder / "melodies" / "train.tfrecord", [
+        tf.train.Example(features=tf.train.Features(feature={
+            "labels": integers(rng.integers(0, 90, 32))})).SerializeToString()
+        for _ in range(20)])
+    tracks = []
+    for length in (9, 16, 25, 32, 40):
+        inputs = tf.train.FeatureList(feature=[tf.train.Feature(float_list=tf.train.FloatList(
+            value=rng.integers(0, 2, 518))) for _ in range(length)])
+        labels = tf.train.FeatureList(feature=[integers([label])
+                                               for label in rng.integers(0, 512, length)])
+        tracks.append(tf.train.SequenceExample(feature_lists=tf.train.FeatureLists(
+            feature_list={"inputs": inputs, "labels": labels})).SerializeToString())
+    tiny_pairs.write_records(folder / "drums" / "training_drum_tracks.tfrecord", tracks)
+
+
+def examples_of(folder, name):
+    kind = {"cat-mel_2bar_small": "melodies", "drum_kit": "drums"}.get(name, "pairs")
+    return str(pathlib.Path(folder) / kind)
+
+
+def train(name, strategy, examples, run_dir, steps=STEPS):
+    """The trained model."""
+    from style_transfer import configs, training
+
+    config = configs.get(name)
+    hparams = configs.parse_hparams(CASES[name], config.hparams)
+    # Adam itself makes whole steps of gradients that are nothing but rounding errors.
+    config = dataclasses.replace(config, build_optimizer=lambda hparams: training.GuardedAdam(
+        hparams.learning_rate, epsilon=1e-2, global_clipnorm=1.0))
+    options = training.TrainOptions(str(run_dir), examples, steps, eval_interval=0,
+                                    strategy=strategy, log_interval=steps)
+    return training.train(config, hparams, options, lambda line: None)
+
+
+def main(kind, examples, out, *names):
+    """Trains what is named, or all."""
+    import tensorflow as tf
+
+    from style_transfer.training import strategies
+
+    tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})
+    if kind == "mirrored":
+        cpu = tf.config.list_physical_devices("CPU")[0]
+        tf.config.set_logical_device_configuration(
+            cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
+    # A process can join a cluster once.
+    strategies.make_placement = functools.cache(strategies.make_placement)
+    strategy = "default" if kind == "one" else kind
+    out = pathlib.Path(out)
+    out.mkdir(parents=True, exist_ok=True)
+    for name in names or CASES:
+        model = train(name, strategy, examples_of(examples, name), out / f"run-{name}")
+        np.savez(out / f"{name}.npz", **{f"{i:03d} {v.path}": np.asarray(v)
+                                         for i, v in enumerate(model.weights)})
+        print(kind, name, flush=True)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
