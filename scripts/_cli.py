@@ -124,9 +124,9 @@ def _call(main, argv, debug=False):
     prepare_environment(debug=debug)
     try:
         return main(argv)
-    except KeyboardInterrupt:
-        _report("interrupted")
-        return 130
+    except KeyboardInterrupt as stopped:
+        _report(_one_line(stopped) if str(stopped) else "interrupted")
+        return getattr(stopped, "exit_status", 130)
     except _USER_ERRORS as error:
         if debug:
             raise

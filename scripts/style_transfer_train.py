@@ -3,8 +3,9 @@
   style_transfer_train --config=piano_ddsp --run_dir=runs/a --examples_path=examples
   style_transfer_train --config=piano_ddsp --run_dir=runs/a --examples_path=examples --mode=eval
 
-Training goes on from the newest checkpoint in the run's folder. To see losses, audio and
-spectrograms: tensorboard --logdir=runs
+Training goes on from the newest checkpoint in the run's folder. Asked to stop (Ctrl-C, SIGTERM) it
+writes one and ends with status 130 or 143. To see losses, audio and spectrograms:
+tensorboard --logdir=runs
 """
 
 from absl import flags
@@ -35,6 +36,10 @@ flags.DEFINE_enum("strategy", "default", ["default", "mirrored", "multiworker"],
 flags.DEFINE_integer("seed", None, "Seed of weights and data; 0, or the run's own, by default.")
 flags.DEFINE_enum("jit_compile", "auto", ["auto", "true", "false"],
                   "Whether to compile with XLA; auto: on the JAX backend only.")
+flags.DEFINE_integer("accumulate_steps", 1, "Batches whose mean gradient makes an update.",
+                     lower_bound=1)
+flags.DEFINE_enum("mixed_precision", "float32", ["float32", "bfloat16", "float16"],
+                  "What the model computes in; weights stay float32.")
 flags.DEFINE_integer("log_interval", 100, "Steps between lines of progress.", lower_bound=1)
 _flags.group("Checkpoints")
 flags.DEFINE_integer("checkpoint_interval", 1000, "Steps between checkpoints.", lower_bound=1)
@@ -113,7 +118,7 @@ def _train(config, hparams):
 
     names = ("run_dir", "examples_path", "num_training_steps", "strategy", "checkpoint_interval",
              "keep_checkpoints", "eval_interval", "eval_batches",
-             "log_interval", "seed", "override_hparams")
+             "log_interval", "seed", "override_hparams", "accumulate_steps", "mixed_precision")
     jit_compile = {"auto": None, "true": True, "false": False}[FLAGS.jit_compile]
     options = training.TrainOptions(jit_compile=jit_compile,
                                     checkpoint_file=_starting_weights(config, hparams),

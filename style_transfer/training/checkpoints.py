@@ -34,6 +34,10 @@ class DamagedCheckpointError(ValueError):
     """A checkpoint's files are missing, cut short or altered."""
 
 
+class CheckpointNotWrittenError(ValueError):
+    """There was no room for a checkpoint, or no permission; those before it are whole."""
+
+
 @dataclasses.dataclass(frozen=True)
 class State:
     """Where training stood.
@@ -78,16 +82,16 @@ def save(run_dir, model, optimizer, state, keep=5):
     partial = run_dir / f"{_TEMPORARY}{os.getpid()}-{state.step}"
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir()
-    arrays = _arrays(model, optimizer)
-    with averaged_weights(model, optimizer):
-        model.save_weights(partial / MODEL_FILE)
-    weights.write_config(partial, model, f"{run_dir.resolve().name}-{state.step}", steps=state.step)
-    np.savez(partial / TRAINING_FILE, **arrays)
-    checksums = {name: _checksum(partial / name) for name in (MODEL_FILE, TRAINING_FILE)}
-    text = json.dumps({**dataclasses.asdict(state), "sha256": checksums}, indent=1)
-    (partial / STATE_FILE).write_text(text, encoding="utf-8")
-    for name in (MODEL_FILE, TRAINING_FILE, weights.CONFIG_FILE, STATE_FILE, "."):
-        _flush(partial / name)
+    try:
+        _write(partial, model, optimizer, state, run_dir)
+    except OSError as error:
+        shutil.rmtree(partial, ignore_errors=True)
+        last = steps(run_dir)
+        raise CheckpointNotWrittenError(
+            f"The checkpoint of step {state.step} cannot be written to {run_dir} "
+            f"({error.strerror or error}); "
+            + (f"that of step {last[-1]} is whole. " if last else "there is none before it. ")
+            + "Make room and give the same command again.") from error
     final = path_of(run_dir, state.step)
     if final.exists():
         final.rename(run_dir / f"{_TEMPORARY}replaced-{state.step}")
@@ -97,6 +101,21 @@ def save(run_dir, model, optimizer, state, keep=5):
     for step in steps(run_dir)[:-keep] if keep else ():
         shutil.rmtree(path_of(run_dir, step))
     return final
+
+
+def _write(folder, model, optimizer, state, run_dir):
+    """Writes a checkpoint's files, and has them on the disk."""
+    arrays = _arrays(model, optimizer)
+    with averaged_weights(model, optimizer):
+        content = weights.serialized(model)
+    (folder / MODEL_FILE).write_bytes(content)
+    weights.write_config(folder, model, f"{run_dir.resolve().name}-{state.step}", steps=state.step)
+    np.savez(folder / TRAINING_FILE, **arrays)
+    checksums = {name: _checksum(folder / name) for name in (MODEL_FILE, TRAINING_FILE)}
+    text = json.dumps({**dataclasses.asdict(state), "sha256": checksums}, indent=1)
+    (folder / STATE_FILE).write_text(text, encoding="utf-8")
+    for name in (MODEL_FILE, TRAINING_FILE, weights.CONFIG_FILE, STATE_FILE, "."):
+        _flush(folder / name)
 
 
 def clean(run_dir):

@@ -2,11 +2,12 @@
 
 import math
 import pathlib
+import signal
 import time
 
 from keras import ops
 
-from style_transfer.training import checkpoints, evaluating, summaries
+from style_transfer.training import checkpoints, evaluating, interruption, summaries
 
 MAX_CONSECUTIVE_SKIPS = 20
 
@@ -40,7 +41,8 @@ class Monitor:
             self._writers["train"] = self._writer("train")
         if self._evaluator is not None:
             self._writers["eval"] = self._writer("eval")
-        self._bad_losses = 0
+        self.requests = interruption.Requests()
+        self._bad_losses, self._saved_step = 0, None
         self._logged_step, self._logged_at = self.step, time.monotonic()
 
     def _writer(self, name):
@@ -51,17 +53,21 @@ class Monitor:
         """Whether all steps have been made."""
         return self.step >= self._schedule.num_training_steps
 
-    def after_step(self, mean_loss, reset, sync=lambda: None):
+    def after_step(self, mean_loss, reset, sync=lambda: None, stop=None):
         """Counts a step and does what is due after it.
 
         Args:
             mean_loss: Mean loss of the steps since `reset` was called last.
             reset: Starts a new mean.
             sync: Makes the model's variables current, where a backend keeps them elsewhere.
+            stop: Number of the signal that asked a worker to stop, 0 for none; None asks this
+                process's `requests` only.
 
         Raises:
             TrainingDivergedError: Too many steps in a row were not finite.
+            TrainingStopped: Training is to stop.
         """
+        stop = self.requests.signal if stop is None else stop
         self.step += 1
         if not math.isfinite(mean_loss):
             sync()
@@ -74,7 +80,7 @@ class Monitor:
             bool(interval) and (self.step % interval == 0 or self.is_done)
             for interval in (schedule.log_interval, schedule.checkpoint_interval,
                              schedule.eval_interval))
-        if not (log or save or evaluate):
+        if not (log or save or evaluate or stop):
             return
         sync()
         self._check_skips()
@@ -87,6 +93,31 @@ class Monitor:
         if evaluate and self._evaluator is not None:
             self._evaluate()
         self._logged_at += time.monotonic() - started
+        if stop and not self.is_done:
+            self._stop(stop)
+
+    def lose_worker(self, error):
+        """Ends a step that could not be made since another worker is gone.
+
+        Raises:
+            WorkerLostError: Always; the checkpoint of the chief is written first.
+        """
+        done = int(ops.convert_to_numpy(self._optimizer.iterations))
+        if done > self.step // getattr(self._optimizer, "accumulate_steps", 1):
+            self.step += 1  # all but its loss was known
+        reason = f"Training stopped after step {self.step}: another worker is gone or cannot be " \
+                 f"reached ({str(error).splitlines()[0][:100]}). "
+        if self._is_chief:
+            self._save()
+        raise interruption.WorkerLostError(
+            reason + "Give the same command on all workers to go on from the newest checkpoint.")
+
+    def _stop(self, number):
+        if self._is_chief:
+            self._save()
+        raise interruption.TrainingStopped(
+            f"stopped by {signal.Signals(number).name} after step {self.step}: the same command "
+            "goes on from there", number)
 
     def close(self):
         """Closes the TensorBoard files."""
@@ -132,9 +163,12 @@ class Monitor:
                      + (f"  {skipped} skipped" if skipped else ""))
 
     def _save(self):
+        if self.step == self._saved_step:
+            return
         state = checkpoints.State(self.step, self._seed)
         path = checkpoints.save(self._run_dir, self._model, self._optimizer, state,
                                 self._schedule.keep_checkpoints)
+        self._saved_step = self.step
         self._report(f"saved {path}")
 
     def _evaluate(self):

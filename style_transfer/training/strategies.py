@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import signal
 
 import keras
 
@@ -94,7 +95,7 @@ def check_same_step(placement, step):
                          "folder that all of them share.")
 
 
-def run_explicit_loop(placement, model, loss, optimizer, data, monitor):
+def run_explicit_loop(placement, model, loss, optimizer, data, monitor, jit_compile=False):
     """Trains with `strategy.run` until the monitor is done.
 
     Args:
@@ -105,37 +106,57 @@ def run_explicit_loop(placement, model, loss, optimizer, data, monitor):
         data: This worker's batches `(x, y)` for one replica, those of a step one after the other;
             from `data.as_batches`.
         monitor: A `Monitor`.
+        jit_compile: Whether losses and gradients are compiled with XLA; what the replicas do
+            together is not.
 
     Raises:
-        ValueError: The data end too early.
+        WorkerLostError: Another worker is gone.
     """
     import tensorflow as tf
 
     strategy = placement.strategy
+    gone = (tf.errors.UnavailableError, tf.errors.AbortedError, tf.errors.DeadlineExceededError,
+            tf.errors.InternalError, tf.errors.FailedPreconditionError, tf.errors.CancelledError)
     batches = iter(strategy.distribute_datasets_from_function(
         lambda context: as_dataset(data)))
 
-    def replica_step(x, y):
+    def value_and_gradients(x, y):
         with tf.GradientTape() as tape:
             # Keras has divided the loss by the number of replicas if it is a mean.
-            value = loss(y, model(x, training=True))
-            value += tf.add_n([0.0, *model.losses]) / strategy.num_replicas_in_sync
-        gradients = tape.gradient(value, model.trainable_variables)
+            value = tf.cast(loss(y, model(x, training=True)), tf.float32)
+            extra = [tf.cast(term, tf.float32) for term in model.losses]
+            value += tf.add_n([0.0, *extra]) / strategy.num_replicas_in_sync
+            scaled = optimizer.scale_loss(value)
+        return value, tape.gradient(scaled, model.trainable_variables)
+
+    if jit_compile:
+        value_and_gradients = tf.function(value_and_gradients, jit_compile=True, autograph=False)
+
+    def replica_step(x, y, asked):
+        value, gradients = value_and_gradients(x, y)
         optimizer.apply_gradients(zip(gradients, model.trainable_variables, strict=True))
-        return value
+        return value, tf.identity(asked)
 
     @tf.function(autograph=False)
-    def train_step(iterator):
-        values = strategy.run(replica_step, args=next(iterator))
-        return strategy.reduce(tf.distribute.ReduceOp.SUM, values, axis=None)
+    def train_step(iterator, asked):
+        found = strategy.run(replica_step, args=(*next(iterator), asked))
+        return strategy.reduce(tf.distribute.ReduceOp.SUM, found, axis=None)
 
     losses = []
     while not monitor.is_done:
         try:
-            losses.append(float(train_step(batches)))
+            # All workers stop after the same step, whichever of them is asked to.
+            asked = tf.constant(bool(monitor.requests.signal), tf.float32)
+            value, num_asked = train_step(batches, asked)
+            losses.append(float(value))
         except (StopIteration, tf.errors.OutOfRangeError):
             break
-        monitor.after_step(sum(losses) / len(losses), losses.clear)
+        except gone as error:
+            if placement.num_workers == 1:
+                raise
+            monitor.lose_worker(error)
+        stop = (monitor.requests.signal or signal.SIGTERM) if float(num_asked) else 0
+        monitor.after_step(sum(losses) / len(losses), losses.clear, stop=stop)
 
 
 def check_batch_size(placement, batch_size):

@@ -1,5 +1,6 @@
 """Training and evaluation of a configuration in a run's folder."""
 
+import contextlib
 import dataclasses
 import pathlib
 import warnings
@@ -11,8 +12,10 @@ from style_transfer.training import checkpoints, run_record, strategies, summari
 from style_transfer.training.data import as_batches, batch_spec, for_fit
 from style_transfer.training.evaluating import Evaluator, read_scores, record_scores
 from style_transfer.training.monitor import Monitor, describe_scores
+from style_transfer.training.optimizers import GuardedAdam
 
 EVAL_SEED = 0
+MIXED_PRECISIONS = ("float32", "bfloat16", "float16")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,7 +36,10 @@ class TrainOptions:
         log_interval: Steps between lines of progress.
         seed: Seed of weights and data; None takes the run's own, or 0.
         override_hparams: Goes on with other hparams than the run was started with.
-        jit_compile: Whether `fit` compiles with XLA; None does so on the JAX backend only.
+        jit_compile: Whether steps are compiled with XLA; None does so on the JAX backend only.
+        accumulate_steps: Batches whose mean gradient makes an update.
+        mixed_precision: Type that the model computes in, one of `MIXED_PRECISIONS`; weights stay
+            float32, and with float16 the loss is scaled.
     """
 
     run_dir: str
@@ -49,10 +55,16 @@ class TrainOptions:
     seed: int | None = None
     override_hparams: bool = False
     jit_compile: bool | None = None
+    accumulate_steps: int = 1
+    mixed_precision: str = "float32"
 
     def __post_init__(self):
+        if self.mixed_precision not in MIXED_PRECISIONS:
+            raise ValueError(f"mixed_precision is {self.mixed_precision!r}, expected one of "
+                             f"{', '.join(MIXED_PRECISIONS)}.")
         for name, least in (("num_training_steps", 1), ("checkpoint_interval", 1),
-                            ("keep_checkpoints", 0), ("eval_interval", 0), ("log_interval", 1)):
+                            ("keep_checkpoints", 0), ("eval_interval", 0), ("log_interval", 1),
+                            ("accumulate_steps", 1)):
             if getattr(self, name) < least:
                 raise ValueError(f"{name} is {getattr(self, name)}, expected at least {least}.")
         if self.eval_batches is not None and self.eval_batches < 1:
@@ -112,7 +124,26 @@ def train(config, hparams, options: TrainOptions, report: Callable[[str], None] 
     Raises:
         ValueError: The options, hparams, data or checkpoints do not fit together.
         TrainingDivergedError: Too many steps in a row were not finite.
+        TrainingStopped: The process was sent SIGTERM or SIGINT; a checkpoint is written.
+        WorkerLostError: Another worker of the strategy is gone; a checkpoint is written.
+        CheckpointNotWrittenError: There was no room for one.
     """
+    with _precision(options.mixed_precision):
+        return _train(config, hparams, options, report)
+
+
+@contextlib.contextmanager
+def _precision(name):
+    """Within, layers are made to compute in this type."""
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy("float32" if name == "float32" else f"mixed_{name}")
+    try:
+        yield
+    finally:
+        keras.config.set_dtype_policy(before)
+
+
+def _train(config, hparams, options, report):
     placement = strategies.make_placement(options.strategy)
     found = checkpoints.latest(options.run_dir)
     state = _starting_state(options, found)
@@ -123,8 +154,8 @@ def train(config, hparams, options: TrainOptions, report: Callable[[str], None] 
     data = _training_data(config, hparams, options, placement, state)
     eval_data = _eval_data(config, hparams, options) if options.eval_interval else None
     model, optimizer = strategies.build_in_scope(
-        placement, lambda: config.build_model(hparams), lambda: config.build_optimizer(hparams),
-        data)
+        placement, lambda: config.build_model(hparams),
+        lambda: _optimizer(config, hparams, options), data)
     loss = config.build_loss(hparams)
     _restore(options, found, model, optimizer, report)
     if placement.num_workers > 1:
@@ -143,7 +174,8 @@ def train(config, hparams, options: TrainOptions, report: Callable[[str], None] 
         report(f"{options.run_dir} has been trained for {state.step} steps already.")
     try:
         if not monitor.is_done:
-            _run(placement, options, model, loss, optimizer, data, monitor)
+            with monitor.requests.heeded():
+                _run(placement, options, model, loss, optimizer, data, monitor)
     finally:
         monitor.close()
     if not monitor.is_done:
@@ -151,6 +183,18 @@ def train(config, hparams, options: TrainOptions, report: Callable[[str], None] 
                          f"{options.num_training_steps}: they must repeat without end.")
     optimizer.finalize_variable_values(model.trainable_variables)
     return model
+
+
+def _optimizer(config, hparams, options):
+    optimizer = config.build_optimizer(hparams)
+    scales_loss = options.mixed_precision == "float16"
+    if options.accumulate_steps > 1 or scales_loss:
+        if not isinstance(optimizer, GuardedAdam):
+            raise ValueError(f"--accumulate_steps and --mixed_precision=float16 need a GuardedAdam,"
+                             f" but {config.name} trains with {type(optimizer).__name__}: leave "
+                             "them out, or have build_optimizer give one.")
+        optimizer.accumulate_steps, optimizer.scales_loss = options.accumulate_steps, scales_loss
+    return optimizer
 
 
 def _starting_state(options, found):
@@ -208,7 +252,8 @@ def _restore(options, found, model, optimizer, report):
 
 def _run(placement, options, model, loss, optimizer, data, monitor):
     if placement.strategy is not None:
-        strategies.run_explicit_loop(placement, model, loss, optimizer, data, monitor)
+        strategies.run_explicit_loop(placement, model, loss, optimizer, data, monitor,
+                                     bool(options.jit_compile))
         return
     jit_compile = options.jit_compile
     if jit_compile is None:

@@ -1,10 +1,10 @@
 """Trained weights inside the package, one folder each: config, float16 weights, model card."""
 
 import importlib
+import io
 import json
 import pathlib
 import re
-import tempfile
 
 import numpy as np
 
@@ -104,23 +104,38 @@ def save(model, folder, name, **about):
 
     folder = pathlib.Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=folder, prefix=".") as temporary:
-        full = pathlib.Path(temporary) / WEIGHTS_FILE
-        model.save_weights(full)
-        with h5py.File(full, "r+") as file:
-            for path in _datasets(file):
-                half = file[path][()].astype(np.float16)
-                if not np.all(np.isfinite(half)):
-                    raise ValueError(f"{path} does not fit into float16.")
-                del file[path]
-                file.create_dataset(path, data=half, compression="gzip", shuffle=True)
-        with (files.written_whole(folder / WEIGHTS_FILE) as partial, h5py.File(full) as source,
-              h5py.File(partial, "w") as target):
-            for key in source:  # copying leaves the deleted float32 data behind
-                source.copy(key, target)
-            for key, value in source.attrs.items():
-                target.attrs[key] = value
+    half = io.BytesIO()
+    with h5py.File(io.BytesIO(serialized(model)), "r+") as source, h5py.File(half, "w") as target:
+        for path in _datasets(source):
+            value = source[path][()].astype(np.float16)
+            if not np.all(np.isfinite(value)):
+                raise ValueError(f"{path} does not fit into float16.")
+            del source[path]
+            source.create_dataset(path, data=value, compression="gzip", shuffle=True)
+        for key in source:  # copying leaves the deleted float32 data behind
+            source.copy(key, target)
+        for key, value in source.attrs.items():
+            target.attrs[key] = value
+    with files.written_whole(folder / WEIGHTS_FILE) as partial:
+        partial.write_bytes(half.getvalue())
     write_config(folder, model, name, **about)
+
+
+class _Memory(io.BytesIO):
+    """A file in memory whose name Keras takes for one of weights."""
+
+    def __str__(self):
+        return WEIGHTS_FILE
+
+
+def serialized(model):
+    """The bytes of a `.weights.h5` file of a built model.
+
+    They are made in memory: a disk that is full while HDF5 writes to it ends the whole process.
+    """
+    file = _Memory()
+    model.save_weights(file)
+    return file.getvalue()
 
 
 def write_config(folder, model, name, **about):
@@ -135,7 +150,9 @@ def write_config(folder, model, name, **about):
     import keras
 
     folder = pathlib.Path(folder)
-    config = {"name": name, **about, "model": keras.saving.serialize_keras_object(model)}
+    made = keras.saving.serialize_keras_object(model)
+    made["config"].pop("dtype", None)  # of the training; what is loaded computes in float32
+    config = {"name": name, **about, "model": made}
     with files.written_whole(folder / CONFIG_FILE) as partial:
         partial.write_text(json.dumps(config, indent=1) + "\n")
 

@@ -53,4 +53,4 @@ def test_weights_are_those_of_one_process(trained, name, other):
             np.load(trained / other / f"{name}.npz") as found:
         assert one.files == found.files
         for key in one.files:
-            np.testing.assert_allclose(found[key], one[key], rtol=0, atol=1e-5, err_msg=key)
+            np.testing.assert_allclose(found[key], one[key], rtol=2e-5, atol=1e-5, err_msg=key)

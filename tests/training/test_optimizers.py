@@ -21,19 +21,47 @@ def test_average_follows_its_formula():
                                rtol=1e-5)
 
 
-@pytest.mark.parametrize("steps", [None, 3])
+@pytest.mark.parametrize("steps", [1, 3])
 def test_guarded_adam_equals_adam_on_finite_gradients(steps):
     rng = np.random.default_rng(0)
     variables = [[keras.Variable(np.ones((3, 2), np.float32)), keras.Variable(np.ones(2, "f4"))]
                  for _ in range(2)]
-    arguments = {"global_clipnorm": 1.0, "gradient_accumulation_steps": steps}
-    optimizers = [cls(0.1, **arguments) for cls in (training.GuardedAdam, keras.optimizers.Adam)]
+    clip = {"global_clipnorm": 1.0}
+    optimizers = [
+        training.GuardedAdam(0.1, **clip, accumulate_steps=steps),
+        keras.optimizers.Adam(0.1, **clip,
+                              gradient_accumulation_steps=steps if steps > 1 else None)]
     for _ in range(6):
         gradients = [rng.normal(size=v.shape).astype(np.float32) for v in variables[0]]
         for optimizer, own in zip(optimizers, variables, strict=True):
             optimizer.apply([keras.ops.convert_to_tensor(g) for g in gradients], own)
     for a, b in zip(*variables, strict=True):
-        np.testing.assert_array_equal(keras.ops.convert_to_numpy(a), keras.ops.convert_to_numpy(b))
+        np.testing.assert_allclose(keras.ops.convert_to_numpy(a), keras.ops.convert_to_numpy(b),
+                                   rtol=1e-6)
+
+
+def test_the_scale_of_a_loss_changes_no_update_and_is_found():
+    rng = np.random.default_rng(0)
+    plain, scaled = (training.GuardedAdam(0.1, scales_loss=scales) for scales in (False, True))
+    variables = [keras.Variable(np.ones(3, np.float32)) for _ in range(2)]
+    gradients = rng.normal(size=(4, 3)).astype(np.float32)
+    scale = 1.0
+    for i, gradient in enumerate(gradients):
+        plain.apply([keras.ops.convert_to_tensor(gradient)], [variables[0]])
+        if i == 2:  # too large for the type: half the scale, but no step that counts as skipped
+            scaled.apply([keras.ops.convert_to_tensor(np.full(3, np.inf, np.float32))],
+                         [variables[1]])
+            scaled._iterations.assign_sub(1)
+        if i:
+            scale = float(keras.ops.convert_to_numpy(
+                scaled.scale_loss(keras.ops.convert_to_tensor(1.0))))
+            assert scale == 2.0 ** (15 if i < 2 else 14)
+        else:
+            scaled.build([variables[1]])
+            scale = 2.0 ** 15
+        scaled.apply([keras.ops.convert_to_tensor(scale * gradient)], [variables[1]])
+    np.testing.assert_allclose(*map(keras.ops.convert_to_numpy, variables), rtol=1e-6)
+    assert int(keras.ops.convert_to_numpy(scaled.skipped_steps)) == 0
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf])
@@ -72,7 +100,7 @@ def test_a_bad_batch_adds_nothing_to_accumulated_gradients():
         return optimizer, keras.ops.convert_to_numpy(variable)
 
     def guarded():
-        return training.build_optimizer(0.1, schedule="constant", accumulated_batches=2)
+        return training.GuardedAdam(0.1, epsilon=1e-8, accumulate_steps=2)
 
     nan = float("nan")
     # The mean of (1, 2) and nothing; Adam's step depends on the ratio of gradients only later on.
@@ -116,7 +144,9 @@ def test_impossible_schedules_are_errors(arguments):
         training.WarmupDecay(**arguments)
 
 
-def test_schedules_keep_their_arguments():
+def test_schedules_and_optimizer_keep_their_arguments():
+    model_case.check_config(training.GuardedAdam, {"learning_rate": 0.5},
+                            {"learning_rate": 0.25, "accumulate_steps": 3, "scales_loss": True})
     model_case.check_config(
         training.WarmupDecay, {"peak": 1.0},
         {"peak": 2.0, "warmup_steps": 3, "decay_steps": 50, "final_fraction": 0.1,
