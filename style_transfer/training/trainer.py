@@ -259,7 +259,8 @@ def _run(placement, options, model, loss, optimizer, data, monitor):
     if jit_compile is None:
         jit_compile = keras.backend.backend() == "jax"
     fitted = FittedModel(model, loss)
-    fitted.compile(optimizer=optimizer, jit_compile=jit_compile)
+    # Keras would scale the loss by another optimizer around this one.
+    fitted.compile(optimizer=optimizer, jit_compile=jit_compile, auto_scale_loss=False)
     with warnings.catch_warnings():
         # `train` turns data that end too early into an error.
         warnings.filterwarnings("ignore", message="Your input ran out of data")
