@@ -188,7 +188,7 @@ def _described(flag, required):
     choices = getattr(flag.parser, "enum_values", None) or ()
     head = f"  --{'[no]' if flag.boolean else ''}{flag.name}"
     return "\n".join([head + (f"=<{'|'.join(choices)}>" if choices else ""), *textwrap.wrap(
-        text, 92, initial_indent="    ", subsequent_indent="    ")])
+        text, 92, initial_indent="    ", subsequent_indent="    ", break_on_hyphens=False)])
 
 
 def refuse(names, where, flag_values=flags.FLAGS):

@@ -89,7 +89,7 @@ def help_text(argv):
                      f"--weights and --seed:\n\n{_described(options, shared)}"
                      for options, names in families.items()]
     config = "\n".join(textwrap.wrap(f"--config: {CONFIG_HELP}", 92, initial_indent="  ",
-                                     subsequent_indent="    "))
+                                     subsequent_indent="    ", break_on_hyphens=False))
     return _cli.help_text(__doc__, f"{config}\n\n" + "\n\n".join(sections))
 
 

@@ -1,5 +1,6 @@
 """What the package shows in Python: help, types, notebooks, the reference."""
 
+import inspect
 import pathlib
 import pydoc
 
@@ -59,3 +60,23 @@ def test_the_reference_is_built_and_says_all_of_it(tmp_path):
     page = (tmp_path / "style_transfer.html").read_text()
     assert all(f'id="{name}"' in page for name in NAMES)
     assert "soft_pedal_db" in page and "Raises" in page
+
+
+def _public():
+    for name in NAMES:
+        found = getattr(style_transfer, name)
+        if inspect.isclass(found):
+            yield from ((f"{name}.{method}", getattr(found, method)) for method, value
+                        in vars(found).items() if not method.startswith("_")
+                        and (inspect.isfunction(value) or isinstance(value, classmethod)))
+        else:
+            yield name, found
+
+
+def test_each_public_argument_and_result_has_a_type():
+    untyped = [f"{name}({parameter})" for name, function in _public()
+               for parameter, about in inspect.signature(function).parameters.items()
+               if parameter != "self" and about.annotation is about.empty]
+    untyped += [name for name, function in _public()
+                if inspect.signature(function).return_annotation is inspect.Signature.empty]
+    assert not untyped

@@ -6,11 +6,15 @@ import json
 import os
 import pathlib
 import zipfile
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from style_transfer import files
 from style_transfer.piano_roll import NUM_KEYS
+
+if TYPE_CHECKING:
+    from matplotlib import figure
 
 FORMAT = "style_transfer.piano/1"
 SUFFIX = ".piano"
@@ -45,7 +49,7 @@ class Piano:
     name: str = "piano"
     weights: str = ""
 
-    def plot(self):
+    def plot(self) -> "figure.Figure":
         """Tuning and stiffness of each key, a matplotlib `Figure`."""
         from style_transfer.models.piano_ddsp import picture
 

@@ -1,5 +1,6 @@
 """Served models: SavedModels from a folder, or trained weights traced in this process."""
 
+import concurrent.futures
 import pathlib
 import threading
 
@@ -91,7 +92,10 @@ class ServedModel:
     def warm_up(self):
         """Runs signatures once on something short, since the first call takes seconds."""
         requests = export.warm_up_requests(self.functions)
-        answers = {name: self.predict(name, inputs) for name, inputs in requests.items()}
+        # A graph is made ready by one thread, and several of them at a time.
+        with concurrent.futures.ThreadPoolExecutor() as pool:
+            answers = dict(zip(requests, pool.map(self.predict, requests, requests.values()),
+                               strict=True))
         if "encode_style" in answers and "play" in self.functions:
             _, content = export.warm_up_inputs()
             self.predict("play", {"content_bytes": [content], **answers["encode_style"]})
