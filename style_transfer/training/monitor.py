@@ -10,6 +10,7 @@ from keras import ops
 from style_transfer.training import checkpoints, evaluating, interruption, summaries
 
 MAX_CONSECUTIVE_SKIPS = 20
+PROGRESS_SECS = 10.0  # between lines of progress, where the log's are further apart
 
 
 class TrainingDivergedError(ValueError):
@@ -44,6 +45,7 @@ class Monitor:
         self.requests = interruption.Requests()
         self._bad_losses, self._saved_step = 0, None
         self._logged_step, self._logged_at = self.step, time.monotonic()
+        self._told_at = self._logged_at
 
     def _writer(self, name):
         return summaries.SummaryWriter(self._run_dir / name, self.step)
@@ -81,6 +83,8 @@ class Monitor:
             for interval in (schedule.log_interval, schedule.checkpoint_interval,
                              schedule.eval_interval))
         if not (log or save or evaluate or stop):
+            if self._is_chief and time.monotonic() - self._told_at >= PROGRESS_SECS:
+                self._tell(mean_loss, self._speed())
             return
         sync()
         self._check_skips()
@@ -148,9 +152,8 @@ class Monitor:
             "Try a lower learning rate or a longer warm-up, and look for bad examples.")
 
     def _log(self, mean_loss):
-        now = time.monotonic()
-        speed = (self.step - self._logged_step) / max(now - self._logged_at, 1e-9)
-        self._logged_step, self._logged_at = self.step, now
+        speed = self._speed()
+        self._logged_step, self._logged_at = self.step, time.monotonic()
         values = {"loss": mean_loss, "learning_rate": self._rate(),
                   "steps_per_second": speed}
         skipped = values["skipped_steps"] = self._count("skipped_steps")
@@ -158,9 +161,18 @@ class Monitor:
             return
         self._writers["train"].scalars(self.step, values)
         self._writers["train"].flush()
-        self._report(f"step {self.step}/{self._schedule.num_training_steps}  loss {mean_loss:.4f}  "
-                     f"learning rate {values['learning_rate']:.2e}  {speed:.2f} steps/s"
-                     + (f"  {skipped} skipped" if skipped else ""))
+        self._tell(mean_loss, speed, f"learning rate {values['learning_rate']:.2e}  ",
+                   f"  {skipped} skipped" if skipped else "")
+
+    def _speed(self):
+        """Steps per second since the last line of the log."""
+        return (self.step - self._logged_step) / max(time.monotonic() - self._logged_at, 1e-9)
+
+    def _tell(self, mean_loss, speed, more="", end=""):
+        self._told_at = time.monotonic()
+        total = self._schedule.num_training_steps
+        self._report(f"step {self.step}/{total}  loss {mean_loss:.4f}  {more}{speed:.2f} steps/s  "
+                     f"{_time_left((total - self.step) / max(speed, 1e-9))} left{end}")
 
     def _save(self):
         if self.step == self._saved_step:
@@ -177,6 +189,12 @@ class Monitor:
         self._evaluator.write(self._writers["eval"], self.step, scores, examples)
         evaluating.record_scores(self._run_dir, self.step, scores)
         self._report(describe_scores(self.step, scores))
+
+
+def _time_left(secs):
+    if secs < 100:
+        return f"{secs:.0f} s"
+    return f"{secs / 60:.0f} min" if secs < 6000 else f"{secs / 3600:.1f} h"
 
 
 def describe_scores(step, scores):

@@ -111,5 +111,6 @@ def test_help_shows_the_main_job_first_and_then_every_other_model(capsys):
     text = generate.help_text(["generate"])
     assert text.index("  --style_midi\n") < text.index("  --primer_drums\n")
     assert text.count("  --output_dir\n") == 1, "shared flags stand once"
+    assert "cat-mel_2bar_small and their like" in text and "cat-\n" not in text, "names are whole"
     own = generate.help_text(["generate", "--config=drum_kit"])
     assert "  --primer_drums\n" in own and "  --style_midi\n" not in own
