@@ -3,6 +3,7 @@
 Nothing heavy is imported here, so that `--help` answers at once.
 """
 
+import io
 import os
 import sys
 import warnings
@@ -10,6 +11,7 @@ import warnings
 from absl import flags
 
 import style_transfer
+from style_transfer import files
 from style_transfer.scripts import _flags
 
 HELP_FLAGS = frozenset({"--help", "-help", "-h", "-?", "--helpshort", "-helpshort"})
@@ -25,6 +27,7 @@ _USER_ERRORS = (
     NotADirectoryError,
     PermissionError,
     ModuleNotFoundError,
+    files.UnwritableError,
 )
 
 
@@ -122,15 +125,19 @@ def prepare_environment(debug=False):
 
 def _call(main, argv, debug=False):
     prepare_environment(debug=debug)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # names of files that are no text
     try:
         return main(argv)
     except KeyboardInterrupt as stopped:
         _report(_one_line(stopped) if str(stopped) else "interrupted")
         return getattr(stopped, "exit_status", 130)
-    except _USER_ERRORS as error:
-        if debug:
+    except (*_USER_ERRORS, OSError) as error:
+        fault = files.disk_fault(error)
+        if debug or (fault is None and not isinstance(error, _USER_ERRORS)):
             raise
-        _report(_one_line(error))
+        _report(fault or _one_line(error))
         return 1
 
 

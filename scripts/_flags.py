@@ -1,6 +1,7 @@
 """Flags: one vocabulary in all commands, made of options dataclasses or by absl, and their help."""
 
 import difflib
+import glob
 import os
 import re
 import sys
@@ -127,8 +128,7 @@ def _define(kind, name, default, text, about, flag_values):
     elif kind is float:
         flags.DEFINE_float(name, default, text, **bounds, **shared)
     elif typing.get_origin(kind) is tuple:
-        flags.DEFINE_multi_string(name, list(default or ()), f"{text} May be repeated, or "
-                                  "separated by commas.", **shared)
+        define_list(name, list(default or ()), text, **shared)
     else:
         flags.DEFINE_string(name, default, text, **shared)
 
@@ -142,17 +142,45 @@ def parsed(options, flag_values=flags.FLAGS):
     values = {}
     for name in options_lib.flag_names(options):
         value = flag_values[name].value
-        if isinstance(value, list):
-            value = tuple(part for text in value for part in split_files(text))
-        values[name] = value
+        values[name] = tuple(value) if isinstance(value, list) else value
     return options_lib.from_flags(options, values)
 
 
+class _ListFlag(flags.MultiFlag):
+    """Values by repetition and by commas alike: all of them add up."""
+
+    def _parse(self, arguments):
+        given = arguments if isinstance(arguments, list) else [arguments]
+        return [part for text in super()._parse(given) for part in split_files(text)]
+
+
+def define_list(name, default, text, flag_values=flags.FLAGS):
+    """A flag for several values, repeated or separated by commas; a list, None if not given.
+
+    Args:
+        name: Its name.
+        default: A list, or None.
+        text: What `--help` says of it.
+        flag_values: Where to.
+    """
+    return flags.DEFINE_flag(_ListFlag(
+        flags.ArgumentParser(), flags.ArgumentSerializer(), name, default,
+        f"{text} May be repeated, or separated by commas."), flag_values)
+
+
 def split_files(text):
-    """Names separated by commas; a file whose own name has commas is one."""
-    if not text or os.path.exists(text):
-        return [text] if text else []
-    return [part for part in text.split(",") if part]
+    """Names separated by commas; a file, folder or glob whose own name has commas is one."""
+    parts, found = text.split(","), []
+    while parts:
+        count = next((count for count in range(len(parts), 1, -1)
+                      if _names_something(",".join(parts[:count]))), 1)
+        found.append(",".join(parts[:count]))
+        parts = parts[count:]
+    return [part for part in found if part]
+
+
+def _names_something(text):
+    return os.path.exists(text) or (glob.has_magic(text) and bool(glob.glob(text)))
 
 
 def described(names, flag_values=flags.FLAGS):

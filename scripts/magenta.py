@@ -78,7 +78,9 @@ def _transcribe(argv):
 
 
 def _write_beside(argv, values):
-    from style_transfer import configs, files, piano_roll, recordings
+    import os
+
+    from style_transfer import configs, files, outputs, piano_roll, recordings
 
     if len(argv) < 2:
         raise ValueError("Recordings are missing: name them after the flags.")
@@ -93,15 +95,13 @@ def _write_beside(argv, values):
     model = None if values["weights"].value is None else imports.load_any(
         config, values["weights"].value, hparams, config.generator().check_model)
     summary = files.Summary(read=len(paths))
+    suffix = f"{values['transcribed_file_suffix'].value}.midi"
+    asked = [values[name].value for name in ("config", "weights", "hparams")]
     for path in paths:
-        target = f"{path}{values['transcribed_file_suffix'].value}.midi"
-        try:
-            piano_roll.save_midi(target, transcribe(path, model))
-            _flags.report(f"wrote {target}")
-            summary.written += 1
-        except (ValueError, OSError) as error:
-            _flags.report(f"skipped {path}: {error}")
-            summary.skipped += 1
+        folder, name = os.path.split(path)
+        place = outputs.Outputs(folder).place(name, (suffix,), outputs.recipe_of(*asked, path))
+        outputs.make(path, place, summary, _flags.report, lambda target, path=path: (
+            piano_roll.save_midi(target, transcribe(path, model))))
     _flags.finish(summary)
 
 

@@ -22,10 +22,10 @@ _INPUT = flags.DEFINE_string(
     "input", None, "Folder of MIDI files, a file, a glob pattern, or NoteSequence TFRecords."
 )
 _flags.group("Pianos")
-_SOUNDFONTS = flags.DEFINE_list(
+_SOUNDFONTS = _flags.define_list(
     "soundfonts",
     None,
-    "Pianos, separated by commas: .sf2 or .sf3 files (their programs 0-7; any preset as "
+    "Pianos: .sf2 or .sf3 files (their programs 0-7; any preset as "
     "FILE:BANK:PROGRAM), .sfz files, folders of them, procedural:N for N random pianos, "
     "procedural:seed=S for one.",
 )
@@ -40,7 +40,8 @@ _MAX_SECS = flags.DEFINE_float(
 _NUM_WORKERS = flags.DEFINE_integer(
     "num_workers", 0, "Processes that render; 0 for one on each CPU core.", lower_bound=0
 )
-_OVERWRITE = flags.DEFINE_bool("overwrite", False, "Render again what exists.")
+_OVERWRITE = flags.DEFINE_bool("overwrite", False, "Render again what exists, however it was "
+                                "made.")
 _AUGMENT = flags.DEFINE_integer(
     "augment",
     0,
@@ -117,6 +118,9 @@ def main(argv):
     print(report.summary())
     if not report.num_written + report.num_kept:
         raise ValueError("Nothing could be rendered. The reasons are above.")
+    if report.num_lost:
+        raise ValueError(f"{report.num_lost} recordings are missing that their performances are "
+                         "not to blame for. Mend what is said above, and run again.")
 
 
 def run():

@@ -21,8 +21,8 @@ _flags.group("Network")
 flags.DEFINE_string("host", "127.0.0.1", "Address to listen on. Anything but loopback lets others "
                     "in, whoever they are.")
 flags.DEFINE_integer("port", 8080, "Port; 0 takes any free one.", lower_bound=0, upper_bound=65535)
-flags.DEFINE_list("allowed_hosts", [], "Names, besides IP addresses and localhost, under which "
-                  "browsers may reach the page.")
+_flags.define_list("allowed_hosts", [], "Names, besides IP addresses and localhost, under which "
+                   "browsers may reach the page.")
 flags.DEFINE_bool("open_browser", False, "Open the page in a browser.")
 _flags.group("Models")
 flags.DEFINE_string("weights", None, "A name in the package, a folder of weights or the run_dir of "

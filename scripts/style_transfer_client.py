@@ -6,11 +6,13 @@ style_transfer_serve can do. --save_piano keeps it for later, --style takes it.
 other model that plays pieces, such as midi2wave_small: the server says what it takes.
 """
 
+import functools
 import pathlib
 import time
 
 from absl import flags
 
+from style_transfer import options
 from style_transfer.scripts import _cli, _flags
 
 FLAGS = flags.FLAGS
@@ -35,8 +37,10 @@ flags.DEFINE_float("deadline_secs", 120.0, "How long a call may take, tries incl
 flags.DEFINE_integer("retries", 4, "Tries after the first, when the server is busy or starting.",
                      lower_bound=0)
 _flags.group("Play")
-flags.DEFINE_list("content", None, "The pieces: MIDI files or serialized NoteSequences, separated "
-                  "by commas.")
+_flags.define_list("content", None, "The pieces: MIDI files, scores (MusicXML, ABC) or serialized "
+                   "NoteSequences.")
+flags.DEFINE_string("tracks", "all", "Which instruments of a piece are played, see "
+                    "style_transfer_generate.")
 flags.DEFINE_string("style", None, "The piano: a recording of it (WAV, FLAC, MP3, OGG, M4A), or a "
                     ".piano file that has been fitted to one.")
 flags.DEFINE_bool("adapt", False, "Fit the piano to the recording.")
@@ -47,6 +51,7 @@ flags.DEFINE_integer("adapt_steps", None, "Gradient steps of the fit to the reco
 flags.DEFINE_string("save_piano", None, "Where to keep the piano, *.piano; give it as --style "
                     "later, here or in style_transfer_generate.")
 flags.DEFINE_string("output_dir", None, "Folder of the WAV or MIDI files.")
+flags.DEFINE_bool("overwrite", False, options.OVERWRITE)
 _flags.group("Play with a model that draws samples")
 flags.DEFINE_integer("seed", 0, "Seed of the draws.")
 flags.DEFINE_float("temperature", 1.0, "Of the draws: less is less noisy, 0 takes the likeliest.",
@@ -56,8 +61,8 @@ flags.DEFINE_float("sustain_temperature", None, "Of the draws while notes ring; 
 flags.DEFINE_integer("piano_id", None, "Which piano, for models that were trained on several by "
                      "number.", lower_bound=0)
 _flags.group("Transcribe")
-flags.DEFINE_list("transcribe", None, "Instead of --content: recordings whose notes are written as "
-                  "MIDI files, separated by commas.")
+_flags.define_list("transcribe", None, "Instead of --content: recordings whose notes are written "
+                   "as MIDI files.")
 
 
 def main(argv):
@@ -80,20 +85,21 @@ def main(argv):
         return
     with connected(name) as client:
         if FLAGS.transcribe:
-            _for_each(FLAGS.transcribe, ".mid", lambda path: _transcribed(client, path))
+            _for_each(FLAGS.transcribe, ".mid", name, lambda path, _: _transcribed(client, path))
             return
         signatures = client.signatures()
         _check_fit(name, signatures)
         if "play" not in signatures:
             inputs = signatures["serving_default"]
-            _for_each(FLAGS.content, ".wav",
-                      lambda path: _sounding(_at_once(client, inputs, path)))
+            _for_each(FLAGS.content, ".wav", name, lambda path, say: _sounding(
+                _at_once(client, inputs, _notes(path, say))))
             return
         piano = _piano(client, name)
         if FLAGS.save_piano:
             _save(piano, name)
         if FLAGS.content:
-            _for_each(FLAGS.content, ".wav", lambda path: _played(client, piano, path))
+            _for_each(FLAGS.content, ".wav", name, lambda path, say: _sounding(
+                client.play(piano, _notes(path, say))))
 
 
 def _status(connected):
@@ -122,6 +128,10 @@ def _default_name():
 
 
 def _check_flags():
+    from style_transfer import files, outputs
+    from style_transfer.midi import tracks
+
+    tracks.parse(FLAGS.tracks)
     if FLAGS.transcribe:
         _check_transcribe_flags()
         return
@@ -136,8 +146,19 @@ def _check_flags():
     for path in filter(None, (FLAGS.style, FLAGS.style_midi, *(FLAGS.content or ()))):
         if not pathlib.Path(path).is_file():
             raise FileNotFoundError(f"There is no file {path!r}.")
-    if FLAGS.save_piano and not FLAGS.save_piano.endswith(PIANO_SUFFIX):
-        raise ValueError(f"--save_piano must end in {PIANO_SUFFIX}, got {FLAGS.save_piano!r}.")
+    if FLAGS.save_piano:
+        if not FLAGS.save_piano.endswith(PIANO_SUFFIX):
+            raise ValueError(f"--save_piano must end in {PIANO_SUFFIX}, got {FLAGS.save_piano!r}.")
+        outputs.check_named(FLAGS.save_piano, FLAGS.overwrite, _piano_recipe())
+    if FLAGS.output_dir:
+        files.check_folder(FLAGS.output_dir)
+
+
+def _piano_recipe():
+    from style_transfer import outputs
+
+    return outputs.recipe_of(*(FLAGS[name].value for name in (
+        "style", "style_midi", "adapt", "adapt_steps", "model_name", "model_version")))
 
 
 def _is_piano():
@@ -188,29 +209,35 @@ def _piano(client, name):
     return piano
 
 
-def _for_each(paths, suffix, make):
-    """Writes what is made of each file; `make` gives a function that saves it, and what it is."""
-    written = skipped = 0
-    for path in paths:
-        begun = time.monotonic()
-        target = pathlib.Path(FLAGS.output_dir) / f"{pathlib.Path(path).stem}{suffix}"
-        try:
-            save, what = make(path)
-        except ValueError as error:
-            print(f"skipped {path}: {error}", flush=True)
-            skipped += 1
-            continue
-        target.parent.mkdir(parents=True, exist_ok=True)
+def _for_each(paths, suffix, name, answer):
+    """Writes answers of a server; `answer` gives how one is saved, and what it is."""
+    from style_transfer import files, outputs
+
+    summary, begun = files.Summary(read=len(paths)), time.monotonic()
+    say = summary.remark(_flags.report)
+    # What the results depend on, beside the piece.
+    asked = [name, *(FLAGS[flag].value for flag in (
+        "model_version", "style", "adapt", "style_midi", "adapt_steps", "seed", "temperature",
+        "sustain_temperature", "piano_id", "tracks"))]
+    todo = outputs.Outputs(FLAGS.output_dir, FLAGS.overwrite, (
+        *paths, FLAGS.style, FLAGS.style_midi)).to_make(
+        [(path, outputs.recipe_of(*asked, path)) for path in paths], (suffix,), summary,
+        _flags.report, FLAGS.style and pathlib.Path(FLAGS.style).stem)
+
+    def write(path, target):
+        save, what = answer(path, say)
         save(target)
-        written += 1
-        print(f"wrote {target}: {what} ({time.monotonic() - begun:.1f} s)", flush=True)
-    print(f"{written + skipped} read, {written} written, {skipped} skipped")
-    if not written:
-        raise ValueError("Nothing was written.")
+        return what
+
+    for path, place in todo:
+        outputs.make(path, place, summary, _flags.report, functools.partial(write, path))
+    _flags.finish(summary, time.monotonic() - begun)
 
 
-def _played(client, piano, path):
-    return _sounding(client.play(piano, path))
+def _notes(path, say):
+    from style_transfer import content
+
+    return content.content_sequence(path, FLAGS.tracks, say)
 
 
 def _at_once(client, inputs, path):
@@ -239,13 +266,16 @@ def _transcribed(client, path):
 
 
 def _save(piano, name):
+    from style_transfer import outputs
     from style_transfer.models.piano_ddsp import piano as piano_lib
 
-    piano_lib.Piano(
+    kept = piano_lib.Piano(
         **{key: piano[key] for key in ("style", "f0_hz", "inharmonicity")},
         loudness_db=float(piano["loudness_db"]),
         corrections={key: piano[key] for key in piano_lib.CORRECTIONS},
-        name=pathlib.Path(FLAGS.style).stem, weights=_weights_name(name)).save(FLAGS.save_piano)
+        name=pathlib.Path(FLAGS.style).stem, weights=_weights_name(name))
+    with outputs.named(FLAGS.save_piano, FLAGS.overwrite, _piano_recipe()) as partial:
+        kept.save(partial)
     print(f"wrote {FLAGS.save_piano}", flush=True)
 
 

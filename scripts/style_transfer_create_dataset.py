@@ -29,9 +29,9 @@ flags.DEFINE_string("output_dir", None, "Folder to make: records of each split, 
 flags.DEFINE_bool("overwrite", False, "Replace an existing output.")
 _flags.require("config", "input", "output_dir")
 _flags.group("Notes that are played")
-flags.DEFINE_list("soundfonts", [], "What plays the notes of --input, as for render_performances; "
-                  "of soundfonts all melodic programs where the configuration is for any "
-                  "instrument.")
+_flags.define_list("soundfonts", [], "What plays the notes of --input, as for render_performances; "
+                   "of soundfonts all melodic programs where the configuration is for any "
+                   "instrument.")
 flags.DEFINE_integer("instruments_per_piece", 4, "With --soundfonts: how many instruments are "
                      "drawn for each piece.", lower_bound=1)
 flags.DEFINE_float("max_secs", 60.0, "With --soundfonts: how much of a piece is played at most; 0 "
@@ -43,10 +43,10 @@ flags.DEFINE_float("eval_ratio", 0.1, "Share of the pieces kept for evaluation; 
 flags.DEFINE_enum("split", "auto", ["auto", "own", "piece"],
                   "How to split: the data set's own split, by a hash of the piece, or the first "
                   "of these there is.")
-flags.DEFINE_list("eval_timbres", [],
-                  "Patterns (fnmatch) of pianos that are kept for evaluation.")
-flags.DEFINE_list("eval_pieces", [], "Of drums_rnn and music_vae: patterns (fnmatch) of files that "
-                  "are kept for evaluation, beside those that --eval_ratio chooses.")
+_flags.define_list("eval_timbres", [],
+                   "Patterns (fnmatch) of pianos that are kept for evaluation.")
+_flags.define_list("eval_pieces", [], "Of drums_rnn and music_vae: patterns (fnmatch) of files "
+                   "that are kept for evaluation, beside those that --eval_ratio chooses.")
 _flags.group("Recordings")
 flags.DEFINE_enum("layout", "auto", ["auto", "rendered", "maestro", "smd", "folder"],
                   "Layout of the input; auto recognises it.")
@@ -56,9 +56,9 @@ flags.DEFINE_string("piece_pattern", None,
                     "ending, names the piece.")
 flags.DEFINE_integer("sample_rate", None, "Rate of the examples in Hz; the configuration's own "
                      "by default.")
-flags.DEFINE_list("segment_secs", None, "Shortest and longest part that performances are cut into "
-                  "where they are silent, whole seconds such as 5,20; 0 for none. The "
-                  "configuration's own by default.")
+_flags.define_list("segment_secs", None, "Shortest and longest part that performances are cut into "
+                   "where they are silent, whole seconds such as 5,20; 0 for none. The "
+                   "configuration's own by default.")
 _flags.group("Apache Beam")
 flags.DEFINE_integer("shards", None, "Number of record files; chosen by size by default.",
                      lower_bound=1)

@@ -29,14 +29,14 @@ _DEBIAN_SOUNDFONTS = "/usr/share/sounds/sf2"
 _FILES_PER_CONTENT = 4
 
 _flags.group("Pairs")
-_CONTENTS = flags.DEFINE_list(
+_CONTENTS = _flags.define_list(
     "content", [], "MIDI files, folders of them (searched to any depth) or globs. Two pieces or "
     "more; use pieces that the weights were not trained on.")
-_PIANOS = flags.DEFINE_list(
+_PIANOS = _flags.define_list(
     "pianos", [f"{_DEBIAN_SOUNDFONTS}/TimGM6mb.sf2"],
     "Pianos to transfer to: .sf2 and .sfz files, folders of them, procedural:N. Use pianos that "
     "the weights were not trained on.")
-_BASELINE_PIANOS = flags.DEFINE_list(
+_BASELINE_PIANOS = _flags.define_list(
     "baseline_pianos", [f"{_DEBIAN_SOUNDFONTS}/FluidR3_GM.sf2"],
     "Pianos that the nearest is chosen from, as --pianos: all those trained on. The first one "
     "plays where the style is ignored.")
@@ -81,18 +81,19 @@ _TIMBRE = flags.DEFINE_bool(
 _LISTENING_TEST = flags.DEFINE_string(
     "listening_test", None, "Folder for a listening test of what was measured: blind AB and "
     "MUSHRA.")
-_LISTENING_SYSTEMS = flags.DEFINE_list(
+_LISTENING_SYSTEMS = _flags.define_list(
     "listening_systems", [], "What is compared in it, by the names of evaluation.json; by default "
     "all methods and four baselines.")
 _LISTENING_SECS = flags.DEFINE_float("listening_secs", 10.0, "Length of its sounds.",
                                      lower_bound=1.0)
-_LISTENING_RESULTS = flags.DEFINE_list(
+_LISTENING_RESULTS = _flags.define_list(
     "listening_results", [], "Answers to --listening_test, JSON files or folders of them: prints "
     "scores and preferences instead of measuring.")
 _NUM_WORKERS = flags.DEFINE_integer(
     "num_workers", 2, "Processes that measure, threads that render; the model runs alone.",
     lower_bound=1)
-_OVERWRITE = flags.DEFINE_bool("overwrite", False, "Measure again what is there.")
+_OVERWRITE = flags.DEFINE_bool("overwrite", False, "Measure again what is there, and replace files "
+                                "of the reports' names that are of nothing here.")
 
 
 def main(argv):
@@ -105,6 +106,7 @@ def main(argv):
 
     measures = _measures()
     folder = pathlib.Path(_OUTPUT_DIR.value)
+    _check_outputs(folder)
     # Everything that can be missing is looked for before anything is rendered.
     methods = _methods() if _MODEL.value else []
     rivals = _renderers(_BASELINE_PIANOS.value) if _BASELINES.value else []
@@ -126,6 +128,20 @@ def main(argv):
     _report(runner.merged(*parts), conditions, folder)
     if _LISTENING_TEST.value:
         _write_listening_test(run, todo, methods)
+
+
+def _check_outputs(folder):
+    """Nobody else's files are replaced, which shows before anything is measured."""
+    from style_transfer import files, outputs
+
+    names = ["evaluation.json", "evaluation.txt", "evaluation.md", "evaluation.png"]
+    paths = [folder / name for name in names]
+    if _LISTENING_TEST.value:
+        files.check_folder(_LISTENING_TEST.value)
+        paths.append(pathlib.Path(_LISTENING_TEST.value, "key.json"))
+    files.check_folder(folder)
+    for path in paths:
+        outputs.check_named(path, _OVERWRITE.value)
 
 
 def _measures():
@@ -348,15 +364,16 @@ def _write_listening_test(run, todo, methods):
 def _listening_results():
     import json
 
+    from style_transfer import outputs
     from style_transfer.evaluation import report
     from style_transfer.evaluation.listening import results
 
     folder = pathlib.Path(_LISTENING_TEST.value)
     summary = results.summarize(*results.load(folder, _LISTENING_RESULTS.value))
     print(results.text(summary))
-    target = pathlib.Path(_OUTPUT_DIR.value)
-    target.mkdir(parents=True, exist_ok=True)
-    report.write_text(target / "listening.json", json.dumps(summary, indent=1))
+    target = pathlib.Path(_OUTPUT_DIR.value, "listening.json")
+    outputs.check_named(target, _OVERWRITE.value)
+    report.write_text(target, json.dumps(summary, indent=1))
 
 
 def _say(line):

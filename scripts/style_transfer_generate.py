@@ -10,6 +10,7 @@ r"""Plays pieces on the piano of a recording, the main job, or makes files with 
 --config=NAME --help shows the flags of a model.
 """
 
+import dataclasses
 import textwrap
 import time
 
@@ -33,7 +34,8 @@ def main(argv, flag_values):
     begun = time.monotonic()
     config = configs.get(flag_values["config"].value)
     generator = config.generator()
-    options = _flags.parsed(generator.options, flag_values)
+    options = dataclasses.replace(_flags.parsed(generator.options, flag_values),
+                                  config=config.name)
     _flags.report(f"{config.name}: looking at what was given")
     generator.check(options)
     # Faults show before Keras is loaded.

@@ -18,10 +18,10 @@ TOKEN_VARIABLE = "STYLE_TRANSFER_TOKEN"
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 _flags.group("Models")
-flags.DEFINE_list("export_dir", None, "A model's base folder, written by style_transfer_export; "
-                  "its newest version is served. Several are separated by commas.")
-flags.DEFINE_list("weights", None, "Instead of --export_dir: a name in the package, a folder "
-                  "of weights or a training's run_dir. Several are separated by commas.")
+_flags.define_list("export_dir", None, "A model's base folder, written by style_transfer_export; "
+                   "its newest version is served.")
+_flags.define_list("weights", None, "Instead of --export_dir: a name in the package, a folder "
+                   "of weights or a training's run_dir.")
 flags.DEFINE_string("config", None, "The configuration of --weights, package.module:ATTRIBUTE for "
                     "one of your own; by default the one that they are of.")
 flags.DEFINE_bool("cache", True, "Keep the graphs of --weights for the next start, which then "

@@ -9,7 +9,7 @@ from style_transfer.audio import Audio
 from style_transfer.midi import tracks as tracks_lib
 from style_transfer.midi.load import SUFFIXES
 
-__all__ = ["SUFFIXES", "content_notes", "heard_notes", "is_recording"]
+__all__ = ["SUFFIXES", "content_notes", "content_sequence", "heard_notes", "is_recording"]
 MAX_NAMES = 16
 
 
@@ -46,15 +46,21 @@ def content_notes(content, *, tracks="all", transcriber=None, thresholds=None, p
             raise ValueError(f"No piano notes were heard in {name}. Lower the onset threshold, or "
                              "give its notes as MIDI.")
     else:
-        sequence = piano_roll.load_midi(content, tracks, say)
-        table = piano_roll.note_table(sequence)
-        names = tracks_lib.pitched(sequence)
-        if say is not None and len(names) > 1:
-            say(f"{name}: {len(names)} instruments are put on the piano (--tracks chooses): "
-                f"{'; '.join(names[:MAX_NAMES])}{'; …' * (len(names) > MAX_NAMES)}", len(names))
+        table = piano_roll.note_table(content_sequence(content, tracks, say))
     if not len(table):
         raise ValueError(f"{name} holds no notes for a piano ({piano_roll.DRUM_CHANNEL_MESSAGE}).")
     return table
+
+
+def content_sequence(content, tracks="all", say=None):
+    """The NoteSequence of a piece that is no recording; arguments as for `content_notes`."""
+    name = str(content) if isinstance(content, (str, os.PathLike)) else "the content"
+    sequence = piano_roll.load_midi(content, tracks, say)
+    names = tracks_lib.pitched(sequence)
+    if say is not None and len(names) > 1:
+        say(f"{name}: {len(names)} instruments are put on the piano (--tracks chooses): "
+            f"{'; '.join(names[:MAX_NAMES])}{'; …' * (len(names) > MAX_NAMES)}", len(names))
+    return sequence
 
 
 def heard_notes(recording, transcriber, thresholds=None, progress=None):

@@ -2,12 +2,23 @@
 
 import contextlib
 import dataclasses
+import errno
 import glob
 import os
 import pathlib
+import re
 import secrets
 import shutil
 import time
+
+try:
+    import fcntl
+except ImportError:  # no Unix
+    fcntl = None  # type: ignore[assignment]
+
+_STAGED = re.compile(r"\.[0-9a-f]{12}\.part")
+_OLD_SECS = 24 * 3600
+_CLEANED: set[str] = set()  # folders, once each: some hold many files
 
 
 @dataclasses.dataclass
@@ -60,48 +71,194 @@ def say(line, again=False):
         print(line, flush=True)
 
 
+class UnwritableError(Exception):
+    """Results cannot be written, which is no fault of a piece and ends a batch.
+
+    Neither a `ValueError` nor an `OSError`, which batches take for faults of a piece.
+    """
+
+
+# What keeps from writing, or from reading, whatever is in a file; and what to do about it.
+_DISK_FAULTS = {
+    errno.ENOSPC: "Free some space, or choose another disk",
+    errno.EDQUOT: "Free some space, or choose another disk",
+    errno.EFBIG: "Choose a disk that takes files of this size",
+    errno.EROFS: "Choose another folder",
+    errno.EACCES: "Choose another folder, or change who may use this one",
+    errno.EPERM: "Choose another folder, or change who may use this one",
+    errno.ENAMETOOLONG: "Choose a shorter name",
+    errno.ELOOP: "It is a link that leads back to itself: name the file that is meant",
+    errno.EIO: "The disk may be failing: choose another",
+    errno.EMFILE: "Raise the number of open files (ulimit -n)",
+}
+_ONLY_OF_WRITING = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
+_FULL_BYTES = 1 << 16
+
+
+def disk_fault(error):
+    """What an `OSError` says of a disk, a folder or a name, a sentence; None for other errors."""
+    if not isinstance(error, OSError) or error.errno not in _DISK_FAULTS:
+        return None
+    where = f"{os.fspath(error.filename)!r}: " if error.filename is not None else ""
+    return f"{where}{os.strerror(error.errno)}. {_DISK_FAULTS[error.errno]}."
+
+
+@contextlib.contextmanager
+def staging(folder):
+    """An empty hidden folder within `folder`, which is made; gone when the block has ended.
+
+    What processes left behind that were killed is removed from `folder`. The name is short, so that
+    whatever a file is called, it can be written there first.
+
+    Yields:
+        Its `pathlib.Path`.
+
+    Raises:
+        UnwritableError: Nothing can be written there, or the disk was full in the block.
+    """
+    folder = pathlib.Path(folder)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        if str(folder.resolve()) not in _CLEANED:
+            clean(folder)
+            _CLEANED.add(str(folder.resolve()))
+        path, lock = _locked(folder)
+    except OSError as error:
+        raise _unwritable(error, folder) from error
+    try:
+        yield path
+    except Exception as error:
+        # Libraries say in many ways that a disk is full.
+        if (getattr(error, "errno", None) in _ONLY_OF_WRITING
+                or (not isinstance(error, UnwritableError)
+                    and shutil.disk_usage(folder).free < _FULL_BYTES)):
+            raise _unwritable(error, folder) from error
+        raise
+    finally:
+        shutil.rmtree(path, ignore_errors=True)
+        if lock is not None:
+            os.close(lock)
+
+
+def _unwritable(error, folder):
+    if not isinstance(error, OSError) or error.errno not in _DISK_FAULTS:
+        error = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    return UnwritableError(f"Results cannot be written to {str(folder)!r}: "
+                           f"{os.strerror(error.errno)}. {_DISK_FAULTS[error.errno]}.")
+
+
+def clean(folder):
+    """Removes what processes that are gone left half-written in a folder.
+
+    Those of this computer hold a lock as long as they live; what cannot be told so is removed when
+    it is a day old.
+    """
+    for entry in list(os.scandir(folder)):
+        if not _STAGED.fullmatch(entry.name) or not entry.is_dir(follow_symlinks=False):
+            continue
+        lock = _lock(entry.path)
+        with contextlib.suppress(FileNotFoundError):
+            if lock is not None or time.time() - entry.stat().st_mtime > _OLD_SECS:
+                shutil.rmtree(entry.path, ignore_errors=True)
+        if lock is not None:
+            os.close(lock)
+
+
+def _locked(folder):
+    """A new hidden folder and its lock, None where there are no locks."""
+    while True:
+        path = folder / f".{secrets.token_hex(6)}.part"
+        path.mkdir()
+        lock = _lock(path)
+        if path.exists():  # else another process took it for left behind before it had its lock
+            return path, lock
+        if lock is not None:
+            os.close(lock)
+
+
+def _lock(path):
+    """An open file that locks a folder, None if it cannot be locked."""
+    if fcntl is None:
+        return None
+    try:
+        file = os.open(path, os.O_RDONLY)
+    except OSError:
+        return None
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(file)
+        return None
+    return file
+
+
 @contextlib.contextmanager
 def written_whole(path):
     """A path to write to instead, which takes the place of `path` when the block has ended.
 
-    It lies beside `path`, so that both are on one disk, under a short hidden name, which a file
-    system takes whatever `path` is called. An error in the block removes it and leaves `path` as it
-    was; a killed process may leave it behind, but nothing half-written under `path`.
+    It lies in a hidden folder beside `path`, see `staging`. An error in the block removes it and
+    leaves `path` as it was; a killed process may leave it behind, but nothing half-written under
+    `path`.
 
     Args:
-        path: The file's path; its folder exists.
+        path: The file's path; its folder is made.
 
     Yields:
         `pathlib.Path` at which the block makes a file. Its ending is not that of `path`: libraries
         that choose a format by it have to be told.
+
+    Raises:
+        UnwritableError: See `staging`.
     """
     path = pathlib.Path(path)
-    partial = _beside(path)
-    try:
-        yield partial
-        with open(partial, "rb") as file:
-            os.fsync(file.fileno())
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
+    with staging(path.parent) as folder:
+        yield folder / "file"
+        publish(folder / "file", path)
 
 
 @contextlib.contextmanager
 def folder_written_whole(path):
     """As `written_whole` for a folder, made empty with those above it; replaces one of its name."""
     path = pathlib.Path(path)
-    partial = _beside(path)
-    partial.mkdir(parents=True)
+    with staging(path.parent) as folder:
+        (folder / "folder").mkdir()
+        yield folder / "folder"
+        for file in (folder / "folder").rglob("*"):
+            _flush(file)
+        if path.is_dir() and not path.is_symlink():
+            os.replace(path, folder / "replaced")
+        publish(folder / "folder", path)
+
+
+def publish(partial, path):
+    """Gives what is finished its name, at once and for good."""
+    _flush(partial)
+    os.replace(partial, path)
+
+
+def _flush(path):
+    file = os.open(path, os.O_RDONLY)
     try:
-        yield partial
-        shutil.rmtree(path, ignore_errors=True)
-        os.replace(partial, path)
+        os.fsync(file)
     finally:
-        shutil.rmtree(partial, ignore_errors=True)
+        os.close(file)
 
 
-def _beside(path):
-    return path.with_name(f".{os.getpid()}-{secrets.token_hex(4)}.part")
+def walk(root):
+    """Paths of all files under a folder, sorted; no hidden ones, which are programs' own.
+
+    Links to folders are followed, but no folder is visited twice.
+    """
+    seen, found = set(), []
+    for folder, folders, names in os.walk(root, followlinks=True):
+        real = os.path.realpath(folder)
+        if real in seen:
+            folders.clear()
+            continue
+        seen.add(real)
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        found += [os.path.join(folder, name) for name in names if not name.startswith(".")]
+    return sorted(found)
 
 
 def find(patterns, suffixes, expected, outputs=None):
@@ -121,10 +278,9 @@ def find(patterns, suffixes, expected, outputs=None):
     found = []
     for pattern in patterns:
         if os.path.isdir(pattern):
-            paths = sorted(path for path in glob.glob(
-                os.path.join(glob.escape(pattern), "**", "*"), recursive=True)
-                if path.lower().endswith(tuple(suffixes)) and os.path.isfile(path)
-                and not _written(path, outputs, pattern))
+            paths = [path for path in walk(pattern)
+                     if path.lower().endswith(tuple(suffixes)) and os.path.isfile(path)
+                     and not _written(path, outputs, pattern)]
         elif os.path.exists(pattern):
             paths = [pattern]
         else:
@@ -144,68 +300,18 @@ def _written(path, outputs, searched):
 
 
 def check_folder(path):
-    """Raises ValueError if results cannot go to `path`, since a file is in the way."""
-    for part in (pathlib.Path(path), *pathlib.Path(path).parents):
+    """Checks that results can go to a folder.
+
+    Raises:
+        UnwritableError: Nobody may write there.
+        ValueError: A file is in the way.
+    """
+    parts = (pathlib.Path(path), *pathlib.Path(path).absolute().parents)
+    for part in parts:
         if part.exists() and not part.is_dir():
             raise ValueError(f"Results cannot go to {str(path)!r}: {part} is a file. Give another "
                              "folder.")
-
-
-def targets(paths, folder, suffix, *others, keep=()):
-    """An output for each input, named as it is; inputs of the same name get numbers.
-
-    An output that would replace one of the inputs, or of `keep`, gets a number as well.
-
-    Args:
-        paths: Inputs.
-        folder: Where the outputs go.
-        suffix: Ending of the outputs, with its dot.
-        *others: Endings of what is written beside them.
-        keep: Other files that are read, or None.
-
-    Returns:
-        List of `pathlib.Path`.
-    """
-    folder = pathlib.Path(folder)
-    inputs = {pathlib.Path(path).resolve() for path in (*paths, *filter(None, keep))}
-    used, found = set(), []
-    for path in paths:
-        stem, number = pathlib.Path(path).stem, 1
-        name = stem
-        while name in used or any((folder / f"{name}{end}").resolve() in inputs
-                                  for end in (suffix, *others)):
-            number += 1
-            name = f"{stem}-{number}"
-        used.add(name)
-        found.append(folder / f"{name}{suffix}")
-    return found
-
-
-def to_make(paths, targets, others, overwrite, summary, report):
-    """Inputs whose outputs are to be made, with these: those that exist are kept.
-
-    Args:
-        paths: Inputs.
-        targets: From `targets`.
-        others: Endings of what is written beside them; what lies there without its target is
-            somebody else's, and the piece is skipped.
-        overwrite: Whether all are made.
-        summary: `Summary` in which what is kept and skipped is counted.
-        report: Called with a line of text for these.
-
-    Returns:
-        List of `(path, target)`.
-    """
-    found = []
-    for path, target in zip(paths, targets, strict=True):
-        foreign = [target.with_suffix(end) for end in others if target.with_suffix(end).exists()]
-        if overwrite or not (target.exists() or foreign):
-            found.append((path, target))
-        elif target.exists():
-            report(f"{target} is there already, kept (use --overwrite to make it again)")
-            summary.kept += 1
-        else:
-            report(f"skipped {path}: {foreign[0]} is there already, but no {target.name}: use "
-                   "--overwrite to replace it, or another folder")
-            summary.skipped += 1
-    return found
+    there = next(part for part in parts if part.exists())
+    if not os.access(there, os.W_OK | os.X_OK):
+        raise UnwritableError(f"Results cannot go to {str(path)!r}: nothing may be written into "
+                              f"{str(there)!r}. Choose another folder, or change who may use it.")

@@ -11,13 +11,15 @@ import typing
 from style_transfer.midi import tracks as tracks_lib
 
 REQUIRED = dataclasses.MISSING
+OVERWRITE = ("Make outputs that exist again, and replace whatever has their names; else what was "
+             "made of the same is kept, and anything else gets another name.")
 MAGENTA_HPARAMS = ("Hyperparameters that a checkpoint of Magenta's was trained with, where they "
                    "are not the configuration's, such as rnn_layer_sizes=[64,64]. A run_dir knows "
                    "its own.")
 
 
 def option(default, text, *, low=None, high=None, choices=None, flag=None, group=None,
-           nested=False):
+           nested=False, counts=True):
     """A field of an options dataclass that is a flag as well.
 
     Args:
@@ -29,23 +31,26 @@ def option(default, text, *, low=None, high=None, choices=None, flag=None, group
         flag: Name of the flag, where it is not the field's.
         group: Title under which `--help` lists this flag and those that follow.
         nested: Whether the field is a dataclass of options whose fields are the flags.
+        counts: Whether what is made depends on it, the name of a piece aside: results of other
+            options are other results, see `outputs`.
     """
     return dataclasses.field(default=default, metadata={
         "help": text, "low": low, "high": high, "choices": choices, "flag": flag,
-        "group": group, "nested": nested})
+        "group": group, "nested": nested, "counts": counts})
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Options:
     """What every generator can be asked."""
 
-    output_dir: str = option(REQUIRED, "Folder of the results.", group="Results")
-    overwrite: bool = option(False, "Make outputs that exist again.")
+    output_dir: str = option(REQUIRED, "Folder of the results.", group="Results", counts=False)
+    overwrite: bool = option(False, OVERWRITE, counts=False)
     weights: str | None = option(
         None, "A name in the package, a folder of weights, the run_dir of a training, or a "
         "checkpoint of Magenta's for the models that read it; by default the package's.",
         group="Model")
     seed: int = option(0, "Seed of everything random.", low=0)
+    config: str = ""  # name of the configuration, for `outputs.recipe`; no flag
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -55,12 +60,12 @@ class ContentOptions(Options):
     content: tuple[str, ...] = option(
         REQUIRED, "The piece: MIDI files, scores (MusicXML, ABC), serialized NoteSequences, "
         "recordings, folders or globs of them. Several make a batch. Recordings are transcribed.",
-        group="Piece")
+        group="Piece", counts=False)
     tracks: str = option(
         tracks_lib.ALL, "Which instruments of a piece are played: all pitched ones; piano; or "
         "tracks by number, such as 1,3 (a MIDI file's first is 0; of a file with one track, "
         "channels 1 to 16; of a score, its parts).")
-    picture: bool = option(True, "Write a PNG of what was played.")
+    picture: bool = option(True, "Write a PNG of what was played.", counts=False)
 
     def __post_init__(self):
         tracks_lib.parse(self.tracks)

@@ -24,6 +24,7 @@ FLOORS = (
     {"strings"},
     {"signal", "piano_roll", "weights"},
     {"audio"},
+    {"outputs"},
     {"arrays", "files", "options", "recordings", "replicas"},
     {"midi"},
 )

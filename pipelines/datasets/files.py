@@ -4,6 +4,8 @@ import os
 import posixpath
 import shutil
 
+from style_transfer import files
+
 _READ_BYTES = 1 << 22
 
 
@@ -29,13 +31,7 @@ def list_files(root: str) -> list[str]:
         return _list_remote(root)
     if not os.path.isdir(root):
         raise FileNotFoundError(f"There is no folder {root!r}.")
-    found = []
-    for folder, folders, names in os.walk(root, followlinks=True):
-        folders[:] = [name for name in folders if not name.startswith(".")]
-        relative = os.path.relpath(folder, root)
-        found += [os.path.normpath(os.path.join(relative, name)).replace(os.sep, "/")
-                  for name in names if not name.startswith(".")]
-    return sorted(found)
+    return sorted(os.path.relpath(path, root).replace(os.sep, "/") for path in files.walk(root))
 
 
 def _list_remote(root):

@@ -3,6 +3,7 @@
 import concurrent.futures
 import concurrent.futures.process
 import dataclasses
+import hashlib
 import json
 import multiprocessing
 import os
@@ -11,6 +12,7 @@ import time
 from collections.abc import Callable
 
 from style_transfer import audio as audio_lib
+from style_transfer import outputs as outputs_lib
 from style_transfer.piano_roll import load_midi, note_table
 from style_transfer.pipelines.records.tfrecords import atomic_file
 from style_transfer.pipelines.rendering import pieces as pieces_lib
@@ -56,6 +58,10 @@ class Job:
     any_program: bool = False
 
 
+class Lost(str):
+    """Why a recording is missing, where its performance is not to blame."""
+
+
 @dataclasses.dataclass
 class Report:
     """What became of a job.
@@ -75,6 +81,11 @@ class Report:
     skipped: dict = dataclasses.field(default_factory=dict)
     problems: list = dataclasses.field(default_factory=list)
     audio_secs: float = 0.0
+
+    @property
+    def num_lost(self):
+        """Recordings that are missing through no fault of their performances."""
+        return sum(isinstance(reason, Lost) for _, _, reason in self.problems)
 
     def summary(self):
         """The closing line."""
@@ -157,8 +168,7 @@ def run_job(
 def _results(job, renderers, tasks, num_workers):
     if num_workers == 1:
         for index, pieces in tasks:
-            _forget_others(renderers, index)
-            yield [render_pair(job, renderers[index], piece) for piece in pieces]
+            yield _render_task(job, index, pieces, renderers)
         return
     # Not forked: a parent's threads and locks do not survive a fork.
     context = multiprocessing.get_context("spawn")
@@ -177,11 +187,15 @@ def _results(job, renderers, tasks, num_workers):
         pool.shutdown(cancel_futures=True)
 
 
-def _render_task(job, index, pieces):
-    if _CACHE.get("job") != job:
-        _CACHE.update(job=job, renderers=all_renderers(job))
-    _forget_others(_CACHE["renderers"], index)
-    return [render_pair(job, _CACHE["renderers"][index], piece) for piece in pieces]
+def _render_task(job, index, pieces, renderers=None):
+    if renderers is None:
+        if _CACHE.get("job") != job:
+            _CACHE.update(job=job, renderers=all_renderers(job))
+        renderers = _CACHE["renderers"]
+    _forget_others(renderers, index)
+    renderer = renderers[index]
+    outputs = outputs_lib.Outputs(pathlib.Path(job.output_dir, renderer.timbre_id), job.overwrite)
+    return [render_pair(job, renderer, piece, outputs) for piece in pieces]
 
 
 def _forget_others(renderers, index):
@@ -191,30 +205,50 @@ def _forget_others(renderers, index):
             renderer.forget()
 
 
-def render_pair(job: Job, renderer: Renderer, piece) -> tuple:
+def render_pair(job: Job, renderer: Renderer, piece, outputs) -> tuple:
     """Renders one performance on one piano, unless it is there already.
+
+    Args:
+        job: The job.
+        renderer: The piano.
+        piece: A `pieces.Piece`.
+        outputs: The `outputs.Outputs` of the piano's folder.
 
     Returns:
         `(piece id, timbre id, row of the manifest, "written" or "kept")`, or with None for the row
         and the reason why it failed.
+
+    Raises:
+        files.UnwritableError: The folder or disk takes no files.
     """
-    folder = pathlib.Path(job.output_dir, renderer.timbre_id)
-    flac, midi = folder / f"{piece.id}.flac", folder / f"{piece.id}.mid"
     try:
-        if flac.is_file() and midi.is_file() and not job.overwrite:
+        place = outputs.place(piece.id, (".flac", ".mid"), _recipe(job, renderer, piece))
+        flac, midi = place.paths
+        if place.stem != piece.id:
+            raise ValueError(f"{flac.with_stem(piece.id)} is there already, rendered otherwise or "
+                             "by somebody else: give --overwrite or another --output_dir")
+        if place.is_kept:
             row = _row(job, renderer, piece, note_table(load_midi(midi)), flac)
             return piece.id, renderer.timbre_id, row, "kept"
         sequence, audio = played(renderer, piece.load(), job.sample_rate, job.max_secs)
-        folder.mkdir(parents=True, exist_ok=True)
-        with atomic_file(midi) as handle:
-            handle.write(midi_bytes(note_table(sequence)))
-        audio_lib.save(flac, audio)
+        with place.published() as target:
+            target.with_name(midi.name).write_bytes(midi_bytes(note_table(sequence)))
+            audio_lib.save(target, audio)
         row = _row(job, renderer, piece, note_table(sequence), flac)
         return piece.id, renderer.timbre_id, row, "written"
     except (ValueError, OSError, ArithmeticError, IndexError, MemoryError,
             RuntimeError) as error:
         reason = " ".join(str(error).split()) or type(error).__name__
-        return piece.id, renderer.timbre_id, None, reason
+        kind = str if isinstance(error, ValueError) else Lost
+        return piece.id, renderer.timbre_id, None, kind(reason)
+
+
+def _recipe(job, renderer, piece):
+    """What a recording is made of, see `outputs.recipe_of`."""
+    plain = getattr(renderer, "renderer", renderer)
+    return outputs_lib.recipe_of(
+        hashlib.sha256(piece.read()).hexdigest(), renderer.timbre_id, getattr(plain, "path", None),
+        job.sample_rate, job.max_secs, job.dry, job.seed)
 
 
 def played(renderer: Renderer, sequence, sample_rate: int, max_secs: float = 0.0,
@@ -247,9 +281,6 @@ def _row(job, renderer, piece, table, flac):
     import soundfile
 
     info = soundfile.info(flac)
-    if info.samplerate != job.sample_rate:
-        raise ValueError(f"{flac} exists at {info.samplerate} Hz instead of {job.sample_rate}: "
-                         "give --overwrite or another --output_dir")
     velocities = [round(float(v) * 127) for v in (table.velocity.min(), table.velocity.max())]
     name = f"{renderer.timbre_id}/{piece.id}"
     return {"id": name, "timbre_id": renderer.timbre_id, "piece_id": piece.id,

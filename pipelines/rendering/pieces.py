@@ -3,12 +3,12 @@
 import dataclasses
 import glob
 import os
-import pathlib
 import re
 import struct
 
 import numpy as np
 
+from style_transfer import files
 from style_transfer.midi import load
 from style_transfer.piano_roll import LOWEST_PITCH, NoteTable, Pedals, note_table
 
@@ -39,10 +39,13 @@ class Piece:
             FileNotFoundError: The file is gone.
             ValueError: It is damaged or asks for too much (see `style_transfer.midi.limits`).
         """
+        return load.load(self.read(), warn=load.refuse)
+
+    def read(self):
+        """Its bytes."""
         with open(self.path, "rb") as handle:
             handle.seek(max(self.offset, 0))
-            data = handle.read(self.size)
-        return load.load(data, warn=load.refuse)
+            return handle.read(self.size)
 
 
 def find_pieces(source: str | os.PathLike) -> list[Piece]:
@@ -62,8 +65,8 @@ def find_pieces(source: str | os.PathLike) -> list[Piece]:
     source = os.path.expanduser(str(source))
     if os.path.isdir(source):
         root = source
-        paths = [str(path) for path in pathlib.Path(source).rglob("*")
-                 if path.suffix.lower() in load.SUFFIXES and path.is_file()]
+        paths = [path for path in files.walk(source)
+                 if path.lower().endswith(load.SUFFIXES) and os.path.isfile(path)]
     else:
         paths = [path for path in glob.glob(source, recursive=True) if os.path.isfile(path)]
         # A file whose name contains [ or * matches no pattern, not even its own name.

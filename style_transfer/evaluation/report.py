@@ -6,7 +6,7 @@ import os
 
 import numpy as np
 
-from style_transfer import files
+from style_transfer import outputs
 from style_transfer.evaluation import benchmark, intervals, metrics
 
 MEAN = "mean"
@@ -170,7 +170,7 @@ def environment():
 
 def write_text(path, content):
     """Writes text, whole or not at all."""
-    with files.written_whole(path) as partial:
+    with outputs.named(path, overwrite=True) as partial:
         partial.write_text(content + "\n")
 
 
@@ -249,7 +249,7 @@ def plot(path, summary):
         _bars(axis, pianos, systems, measure)
     figure.legend(*axes[0].get_legend_handles_labels(), ncols=4, fontsize=8,
                   loc="outside upper center")
-    with files.written_whole(path) as partial:
+    with outputs.named(path, overwrite=True) as partial:
         figure.savefig(partial, dpi=110, format="png")
 
 

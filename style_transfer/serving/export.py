@@ -1,9 +1,8 @@
 """Trained models -> SavedModels that an unmodified tensorflow_model_server loads."""
 
-import os
 import pathlib
-import shutil
-import tempfile
+
+from style_transfer import files
 
 VERSION_FILE = "saved_model.pb"
 WARMUP_FILE = "assets.extra/tf_serving_warmup_requests"
@@ -44,8 +43,8 @@ def export(model, export_dir, serving, *, version=None, warm_up=True, report=lam
     if target.exists():
         raise FileExistsError(f"Version {version} exists in {str(export_dir)!r}. Choose another.")
     # A server that watches the folder takes numbers only.
-    partial = pathlib.Path(tempfile.mkdtemp(prefix=".export-", dir=export_dir))
-    try:
+    with files.staging(export_dir) as staged:
+        partial = staged / "version"
         report("tracing the graph")
         signatures = module.signatures()
         report("writing")
@@ -56,9 +55,7 @@ def export(model, export_dir, serving, *, version=None, warm_up=True, report=lam
         if warm_up:
             write_warm_up(partial, export_dir.name, signatures)
         partial.chmod(0o755)  # the server may be another user
-        os.rename(partial, target)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
+        files.publish(partial, target)
     return target
 
 

@@ -1,11 +1,12 @@
 """Contents played by models of spectrograms, written to files."""
 
-import os
+import functools
+import pathlib
 import time
 
 from style_transfer import audio as audio_lib
 from style_transfer import content as content_lib
-from style_transfer import files, piano_roll, recordings
+from style_transfer import files, outputs, piano_roll, recordings
 from style_transfer.measure.clip import MIN_CLIP_SECS, SILENCE_PEAK_DB
 from style_transfer.signal import log_mel
 from style_transfer.spectrograms import making, vocoding
@@ -15,8 +16,8 @@ from style_transfer.synthesis import neutral_piano
 def generate(load, options, report):
     """Plays each content as the style clip sounds; writes `NAME.wav` and `NAME.png`.
 
-    A content that cannot be used is named with its reason and skipped; outputs that exist are kept
-    unless `options.overwrite`.
+    A content that cannot be used is named with its reason and skipped. Names and what is kept: see
+    `outputs`.
 
     Args:
         load: Called without arguments, gives the model.
@@ -33,37 +34,32 @@ def generate(load, options, report):
     paths = files.find(options.content, (*content_lib.SUFFIXES, *recordings.SUFFIXES),
                        "a recording, a MIDI file or a score", options.output_dir)
     summary = files.Summary(read=len(paths))
-    targets = files.targets(paths, options.output_dir, ".wav", ".png", keep=(options.style,))
-    missing = files.to_make(paths, targets, (".png",), options.overwrite, summary, report)
-    os.makedirs(options.output_dir, exist_ok=True)
-    if not missing:
+    todo = outputs.Outputs(options.output_dir, options.overwrite, (*paths, options.style)).to_make(
+        outputs.recipes(options, paths), (".wav", *[".png"] * options.picture), summary, report,
+        pathlib.Path(options.style).stem)
+    if not todo:
         return summary
     model, style = load(), audio_lib.load(options.style, log_mel.SAMPLE_RATE)
     style_clip(style)  # what is wrong with it is no fault of a content
-    for path, target in missing:
-        try:
-            _generate_one(model, path, target, style, options, summary.remark(report))
-            summary.written += 1
-        except (ValueError, OSError) as error:
-            report(f"skipped {path}: {error}")
-            summary.skipped += 1
+    for path, place in todo:
+        outputs.make(path, place, summary, report, functools.partial(
+            _generate_one, model, path, style, options, summary.remark(report)))
     return summary
 
 
-def _generate_one(model, path, target, style, options, report):
+def _generate_one(model, path, style, options, say, target):
     begun = time.monotonic()
     made = played(model, path, style, seed=options.seed, sample_rate=options.sample_rate,
                   tracks=options.tracks, temperature=getattr(options, "temperature", 1.0),
-                  say=report)
+                  say=say)
     took = time.monotonic() - begun
     audio_lib.save(target, made)
     if options.picture:
         from style_transfer import pictures
 
-        with files.written_whole(target.with_suffix(".png")) as partial:
-            partial.write_bytes(pictures.spectrogram_png(made))
-    report(f"wrote {target}: {made.duration_secs:.1f} s of audio in {took:.1f} s (real-time factor "
-           f"{took / made.duration_secs:.3f})")
+        target.with_suffix(".png").write_bytes(pictures.spectrogram_png(made))
+    return (f"{made.duration_secs:.1f} s of audio in {took:.1f} s (real-time factor "
+            f"{took / made.duration_secs:.3f})")
 
 
 def played(model, content, style, *, sample_rate, seed=0, temperature=1.0, **content_options):

@@ -2,9 +2,8 @@
 
 import dataclasses
 import os
-import pathlib
 
-from style_transfer import files, piano_roll
+from style_transfer import files, outputs, piano_roll
 from style_transfer import options as options_lib
 from style_transfer.options import option
 from style_transfer.symbolic import accents
@@ -40,31 +39,34 @@ def check(options, *paths):
             raise FileNotFoundError(f"There is no file {path!r}.")
 
 
-def paths(options, stem, count):
-    """Numbered MIDI files in the output folder.
+def write(options, stem, sequences, report, draw=None, reads=()):
+    """Writes NoteSequences as numbered MIDI files, which appear together; see `outputs` for names.
 
-    Raises:
-        ValueError: One of them exists and is not to be overwritten.
+    Their drums are struck as usual in their places, see `accents`.
+
+    Args:
+        options: An `Options`.
+        stem: What the files' names begin with.
+        sequences: The NoteSequences.
+        report: Called with a line of text where they are there already and kept.
+        draw: Called with a path, draws a picture of them all; None for no picture.
+        reads: Files that were read, which are never replaced.
+
+    Returns:
+        The `files.Summary`, which remembers the files' names.
     """
-    folder = pathlib.Path(options.output_dir)
-    digits = len(str(count))
-    found = [folder / f"{stem}-{index + 1:0{digits}d}.mid" for index in range(count)]
-    existing = [str(path) for path in found if path.exists()]
-    if existing and not options.overwrite:
-        raise ValueError(f"{existing[0]} exists: choose another output_dir, or overwrite.")
-    return found
-
-
-def write(path, sequence):
-    """Writes a NoteSequence as a MIDI file, whole or not at all, and makes its folder.
-
-    Its drums are struck as usual in their places, see `accents`.
-    """
-    accents.apply(sequence)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    piano_roll.save_midi(path, sequence)
-
-
-def summary(written):
-    """The `files.Summary` of files that were all written, whose names it remembers."""
-    return files.Summary(read=len(written), written=len(written), paths=list(written))
+    digits = len(str(len(sequences)))
+    numbered = [f"-{index + 1:0{digits}d}.mid" for index in range(len(sequences))]
+    place = outputs.Outputs(options.output_dir, options.overwrite, reads).place(
+        stem, (*numbered, *[".png"] * (draw is not None)), outputs.recipe(options))
+    count = len(place.suffixes)
+    if place.is_kept:
+        report(f"{place} is there already, kept (use --overwrite to make it again)")
+        return files.Summary(read=count, kept=count, paths=place.paths)
+    with place.published() as first:
+        for path, sequence in zip(place.paths, sequences, strict=False):
+            accents.apply(sequence)
+            piano_roll.save_midi(first.with_name(path.name), sequence)
+        if draw is not None:
+            draw(first.with_name(place.paths[-1].name))
+    return files.Summary(read=count, written=count, paths=place.paths)

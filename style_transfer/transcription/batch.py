@@ -1,11 +1,12 @@
 """Transcriptions of many recordings, written to files: what `style_transfer_transcribe` does."""
 
+import functools
 import os
 import time
 import warnings
 
 from style_transfer import audio as audio_lib
-from style_transfer import files, piano_roll, recordings
+from style_transfer import files, outputs, piano_roll, recordings
 from style_transfer.transcription import picture, transcriber
 from style_transfer.transcription.options import FORMATS, Options
 
@@ -18,8 +19,8 @@ CSV_HEADER = "onset_secs,end_secs,sounds_until_secs,pitch,velocity"
 def run(options, report=files.say, load=None):
     """Transcribes each recording to `NAME.mid` and the other formats asked for.
 
-    A recording that cannot be used is reported with its reason and skipped; one whose outputs are
-    all there already is kept unless `options.overwrite`. Files of the same name get numbers.
+    A recording that cannot be used is reported with its reason and skipped. Names and what is kept:
+    see `outputs`.
 
     Args:
         options: `Options`.
@@ -34,28 +35,20 @@ def run(options, report=files.say, load=None):
         ValueError: The weights do not transcribe.
     """
     paths = files.find(options.audio, recordings.SUFFIXES, "a recording")
+    summary = files.Summary(read=len(paths))
+    todo = outputs.Outputs(options.output_dir, options.overwrite, paths).to_make(
+        outputs.recipes(options, paths), [SUFFIXES[name] for name in options.formats], summary,
+        report)
+    if not todo:
+        return summary
     model = transcriber.load(options.weights) if load is None else load()
-    os.makedirs(options.output_dir, exist_ok=True)
-    summary = files.Summary()
-    for path, target in zip(paths, files.targets(paths, options.output_dir, ".mid"), strict=True):
-        summary.read += 1
-        outputs = {name: target.with_name(target.stem + SUFFIXES[name])
-                   for name in options.formats}
-        if not options.overwrite and all(output.exists() for output in outputs.values()):
-            report(f"{target.with_suffix('')} is there already, kept (use --overwrite to make it "
-                   "again)")
-            summary.kept += 1
-            continue
-        try:
-            report(_one(path, outputs, model, options, report))
-            summary.written += 1
-        except (ValueError, OSError) as error:
-            report(f"skipped {path}: {error}")
-            summary.skipped += 1
+    for path, place in todo:
+        outputs.make(path, place, summary, report, functools.partial(
+            _one, path, model, options, report))
     return summary
 
 
-def _one(path, outputs, model, options, report):
+def _one(path, model, options, report, target):
     """Transcribes one recording; gives the line that says how it went."""
     begun = time.monotonic()
 
@@ -72,10 +65,9 @@ def _one(path, outputs, model, options, report):
         if issubclass(warning.category, UserWarning):
             report(f"warning: {path}: {warning.message}")
     took = time.monotonic() - begun
-    for name, output in outputs.items():
-        write(name, output, heard, audio)
-    return (f"wrote {', '.join(str(output) for output in outputs.values())}: "
-            f"{len(heard.sequence.notes)} notes of {audio.duration_secs:.1f} s in {took:.1f} s "
+    for name in options.formats:
+        write(name, target.with_suffix(SUFFIXES[name]), heard, audio)
+    return (f"{len(heard.sequence.notes)} notes of {audio.duration_secs:.1f} s in {took:.1f} s "
             f"(real-time factor {took / audio.duration_secs:.3f})")
 
 

@@ -16,19 +16,20 @@ class Options:
     """What recordings are transcribed with."""
 
     audio: tuple[str, ...] = option(REQUIRED, "Recordings: files, folders or globs.", flag="input",
-                                    group="Recordings")
-    output_dir: str = option(REQUIRED, "Folder of the results.", group="Results")
+                                    group="Recordings", counts=False)
+    output_dir: str = option(REQUIRED, "Folder of the results.", group="Results", counts=False)
     formats: tuple[str, ...] = option(
         ("midi",), "What to write of each recording: midi; notesequence, a serialized "
-        "NoteSequence; csv, a line a note; png, a picture.", flag="format")
-    overwrite: bool = option(False, "Make outputs that exist again.")
+        "NoteSequence; csv, a line a note; png, a picture.", flag="format", counts=False)
+    overwrite: bool = option(False, options_lib.OVERWRITE, counts=False)
     weights: str | None = option(
         None, "A name in the package, a run_dir or a checkpoint of a transcriber; by default the "
         "package's.", group="Transcriber")
     hparams: str = option("", options_lib.MAGENTA_HPARAMS)
     thresholds: Thresholds = option(Thresholds(), "", nested=True)
     window_secs: float = option(WINDOW_SECS, "Length of the windows the recording is heard in; "
-                                "decides memory and speed, not the result.", low=1.0)
+                                "decides memory and speed, not the result.", low=1.0, counts=False)
+    config: str = ""  # see `options.Options`
 
     def __post_init__(self):
         unknown = [name for name in self.formats if name not in FORMATS]

@@ -15,6 +15,7 @@ import numpy as np
 
 from style_transfer import audio as audio_lib
 from style_transfer import files
+from style_transfer import outputs as outputs_lib
 from style_transfer.audio import Audio
 from style_transfer.evaluation import pairs as pairs_lib
 
@@ -65,6 +66,7 @@ def write(folder, todo, outputs, secs=SECS, seed=0):
     folder = pathlib.Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     trials, key = [], {}
+    outputs_lib.check_named(folder / "key.json")
     with files.folder_written_whole(folder / "page") as page:
         (page / "sounds").mkdir()
         sounds = {pair: _write_sounds(page / "sounds", pair, found[pair], secs, seed)
@@ -81,7 +83,7 @@ def write(folder, todo, outputs, secs=SECS, seed=0):
             shutil.copyfile(file, page / file.name)
         about = {"id": test_id, "seed": seed, "secs": secs, "trials": trials}
         (page / "trials.js").write_text(f"window.LISTENING_TEST = {json.dumps(about)};\n")
-    with files.written_whole(folder / "key.json") as partial:
+    with outputs_lib.named(folder / "key.json", overwrite=True) as partial:
         partial.write_text(json.dumps({"test": test_id, "systems": systems, "trials": key},
                                       indent=1) + "\n")
     return folder / "page" / "index.html"

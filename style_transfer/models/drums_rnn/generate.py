@@ -23,7 +23,7 @@ def generate(name, layout, load, options, report=print):
 
     Raises:
         FileNotFoundError: The primer is missing.
-        ValueError: An option is wrong, the primer has no drums, or an output exists.
+        ValueError: An option is wrong, or the primer has no drums.
     """
     check(options)
     primer = sampling.DEFAULT_PRIMER
@@ -34,10 +34,10 @@ def generate(name, layout, load, options, report=print):
     drum_options = sampling.DrumOptions(primer=primer, **{
         field.name: getattr(options, field.name)
         for field in dataclasses.fields(sampling.DrumOptions) if field.name != "primer"})
-    paths = writing.paths(options, f"{name}-sample", drum_options.num_outputs)
-    for path, (sequence, likelihood) in zip(
-            paths, sampling.generate(load(), layout, drum_options), strict=True):
-        writing.write(path, sequence)
+    drawn = list(sampling.generate(load(), layout, drum_options))
+    summary = writing.write(options, f"{name}-sample", [sequence for sequence, _ in drawn], report,
+                            reads=(options.primer_midi,))
+    for path, (_, likelihood) in zip(summary.paths, drawn, strict=True):
         report(f"{path}: log-likelihood {likelihood:.1f}, "
                f"{likelihood / drum_options.num_steps:.3f} a step")
-    return writing.summary(paths)
+    return summary

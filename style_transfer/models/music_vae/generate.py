@@ -1,6 +1,6 @@
 """What can be done with latent vectors, as MIDI files and a picture in a folder."""
 
-import pathlib
+import functools
 
 import numpy as np
 
@@ -25,7 +25,7 @@ def generate(name, layout, load, options, report=print):
 
     Raises:
         FileNotFoundError: An input is missing.
-        ValueError: An option is wrong, an input has nothing to read, or an output exists.
+        ValueError: An option is wrong, or an input has nothing to read.
     """
     check(options)
     model = load()
@@ -47,17 +47,16 @@ def generate(name, layout, load, options, report=print):
         originals = _first(_read_all(options.input_midi, layout, report), options, report)
         drawn = latent.with_attribute(model, layout, originals, vector, options.attribute_amount,
                                       **how)
-    paths = writing.paths(options, f"{name}-{options.mode}", len(drawn))
-    for path, labels in zip(paths, drawn, strict=True):
-        writing.write(path, encodings.to_sequence(labels, layout, options.qpm))
+    draw = None
     if options.picture:
-        path = pathlib.Path(options.output_dir) / f"{name}-{options.mode}.png"
         rows, titles = [drawn], [options.mode]
         if originals is not None:
             rows, titles = [originals, drawn], ["original", options.mode]
-        pictures.save_rolls(path, rows, layout, titles)
-        paths = [*paths, path]
-    return writing.summary(paths)
+        draw = functools.partial(pictures.save_rolls, rows=rows, layout=layout, titles=titles)
+    sequences = [encodings.to_sequence(labels, layout, options.qpm) for labels in drawn]
+    return writing.write(
+        options, f"{name}-{options.mode}", sequences, report, draw,
+        (*options.input_midi, *options.attribute_with, *options.attribute_without))
 
 
 def _read_all(paths, layout, report):

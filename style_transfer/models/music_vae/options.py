@@ -25,7 +25,7 @@ class Options(writing.Options):
     attribute_without: tuple[str, ...] = option((), "MIDI files that do not have the attribute.")
     attribute_amount: float = option(1.0, "How much of the attribute is added.")
     temperature: float = option(0.5, "More is less predictable; 0 takes the likeliest.", low=0.0)
-    picture: bool = option(True, "Write a PNG of the piano rolls.")
+    picture: bool = option(True, "Write a PNG of the piano rolls.", counts=False)
 
 
 @dataclasses.dataclass(frozen=True)

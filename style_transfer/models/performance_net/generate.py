@@ -1,16 +1,17 @@
 """Pieces played by a `PerformanceNet` and a vocoder, written to files."""
 
-import os
+import functools
+import pathlib
 import time
 
 from style_transfer import audio as audio_lib
 from style_transfer import content as content_lib
-from style_transfer import files, piano_roll, pictures, recordings
+from style_transfer import files, outputs, piano_roll, pictures, recordings
 from style_transfer.models.performance_net import playing
 
 
 def generate(model, options, report=files.say):
-    """Plays each content; for each `NAME.wav`, `NAME.mid` and `NAME.png` are written.
+    """Plays each content; `NAME.wav`, `NAME.mid` and `NAME.png` are written, see `outputs`.
 
     Args:
         model: A `PerformanceNet`.
@@ -28,19 +29,16 @@ def generate(model, options, report=files.say):
     paths = files.find(options.content, (*content_lib.SUFFIXES, *recordings.SUFFIXES),
                        "a MIDI file, a score or a recording", options.output_dir)
     summary = files.Summary(read=len(paths))
-    targets = files.targets(paths, options.output_dir, ".wav", ".mid", ".png",
-                            keep=(options.style,))
-    missing = files.to_make(paths, targets, (".mid", ".png"), options.overwrite, summary, report)
-    os.makedirs(options.output_dir, exist_ok=True)
-    for path, target in missing:
-        try:
-            table = content_lib.content_notes(path, tracks=options.tracks,
-                                              say=summary.remark(report))
-            _write(model, table, style, target, options.picture, report)
-            summary.written += 1
-        except (ValueError, OSError) as error:
-            report(f"skipped {path}: {error}")
-            summary.skipped += 1
+    todo = outputs.Outputs(options.output_dir, options.overwrite, (*paths, options.style)).to_make(
+        outputs.recipes(options, paths), (".wav", ".mid", *[".png"] * options.picture), summary,
+        report, pathlib.Path(options.style).stem)
+
+    def write(path, target):
+        table = content_lib.content_notes(path, tracks=options.tracks, say=summary.remark(report))
+        return _write(model, table, style, target, options.picture, report)
+
+    for path, place in todo:
+        outputs.make(path, place, summary, report, functools.partial(write, path))
     return summary
 
 
@@ -86,5 +84,4 @@ def _write(model, table, style, target, picture, report):
         roll = piano_roll.keys_roll(table, 0, shown, model.roll_rate)
         pictures.save_roll_picture(target.with_suffix(".png"), roll, model.roll_rate, audio,
                                    title=target.stem)
-    report(f"wrote {target}: {audio.duration_secs:.1f} s, real-time factor "
-           f"{took / audio.duration_secs:.3f}")
+    return f"{audio.duration_secs:.1f} s, real-time factor {took / audio.duration_secs:.3f}"

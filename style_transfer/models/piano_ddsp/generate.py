@@ -1,6 +1,8 @@
 """Transfers of many pieces to one piano, written to files: what `style_transfer_generate` does."""
 
+import functools
 import os
+import pathlib
 import tempfile
 import time
 import warnings
@@ -9,7 +11,7 @@ import numpy as np
 
 from style_transfer import audio as audio_lib
 from style_transfer import content as content_lib
-from style_transfer import files, piano_roll, recordings
+from style_transfer import files, outputs, piano_roll, recordings
 from style_transfer.audio import Audio
 from style_transfer.files import Summary
 from style_transfer.models.piano_ddsp import piano as piano_lib
@@ -22,9 +24,8 @@ WRITE_SAMPLES = 1 << 18
 def generate(options, load, report=files.say):
     """Plays each content on the piano of `options.style`.
 
-    For each piece `NAME.wav` (or flac), `NAME.mid` and `NAME.png` are written; files of the same
-    name get numbers. A piece that cannot be used is reported with its reason and skipped; outputs
-    that exist are kept unless `options.overwrite`.
+    For each piece `NAME.wav` (or flac), `NAME.mid` and `NAME.png` are written; names and what is
+    kept: see `outputs`. A piece that cannot be used is reported with its reason and skipped.
 
     Args:
         options: `Options`.
@@ -42,16 +43,17 @@ def generate(options, load, report=files.say):
 
     paths = _checked(options)
     summary = Summary(read=len(paths))
-    targets = files.targets(paths, options.output_dir, f".{options.format}", ".mid", ".png",
-                            keep=(options.style, options.style_midi))
-    missing = files.to_make(paths, targets, (".mid", ".png"), options.overwrite, summary, report)
-    if any(content_lib.is_recording(path) for path, _ in missing):
+    suffixes = (f".{options.format}", ".mid", *[".png"] * options.picture)
+    todo = outputs.Outputs(
+        options.output_dir, options.overwrite, (*paths, options.style, options.style_midi)).to_make(
+        outputs.recipes(options, paths), suffixes, summary, report,
+        pathlib.Path(options.style).stem)
+    if any(content_lib.is_recording(path) for path, _ in todo):
         transcriber.load(options.transcriber)  # wrong weights are no fault of a recording
-    os.makedirs(options.output_dir, exist_ok=True)
     tables = []
-    for path, target in missing:
+    for path, place in todo:
         try:
-            tables.append((path, target, _notes(path, options, report, summary)))
+            tables.append((path, place, _notes(path, options, report, summary)))
         except (ValueError, OSError) as error:
             report(f"skipped {path}: {error}")
             summary.skipped += 1
@@ -59,13 +61,9 @@ def generate(options, load, report=files.say):
         return summary
     model = load()
     piano = _estimate(options, model, report)
-    for path, target, table in tables:
-        try:
-            _generate_one(target, table, piano, model, options, report)
-            summary.written += 1
-        except (ValueError, OSError) as error:
-            report(f"skipped {path}: {error}")
-            summary.skipped += 1
+    for path, place, table in tables:
+        outputs.make(path, place, summary, report, functools.partial(
+            _generate_one, table, piano, model, options, report))
     return summary
 
 
@@ -99,11 +97,20 @@ def _checked(options):
     for path in filter(None, (options.style, options.style_midi)):
         if not os.path.isfile(path):
             raise FileNotFoundError(f"There is no style file {path!r}.")
+    if options.save_piano:
+        outputs.check_named(options.save_piano, options.overwrite, _piano_recipe(options))
     output_dir = os.path.realpath(options.output_dir)
     if any(os.path.isdir(c) and os.path.realpath(c) == output_dir for c in options.content):
         raise ValueError(f"The output folder {options.output_dir!r} is searched for content as "
                          "well, where results would become content: give another one.")
     return paths
+
+
+def _piano_recipe(options):
+    """What a saved piano is made of."""
+    return outputs.recipe_of(*(getattr(options, name) for name in (
+        "style", "style_midi", "adapt_steps", "seed", "weights", "transcribe_style", "transcriber",
+        "thresholds")))
 
 
 def _notes(path, options, report, summary):
@@ -141,12 +148,14 @@ def _estimate(options, model, report):
     if not piano.corrections and not is_loaded:
         report("(with --style_midi, the notes of the clip, it would be fitted to it)")
     if options.save_piano:
-        piano.save(options.save_piano)
+        with outputs.named(options.save_piano, options.overwrite,
+                           _piano_recipe(options)) as partial:
+            piano.save(partial)
         report(f"wrote {options.save_piano}")
     return piano
 
 
-def _generate_one(target, table, piano, model, options, report):
+def _generate_one(table, piano, model, options, report, target):
     from style_transfer.models.piano_ddsp import picture
 
     begun = time.monotonic()
@@ -159,8 +168,8 @@ def _generate_one(target, table, piano, model, options, report):
             style = audio_lib.load(options.style)
         picture.save_picture(target.with_suffix(".png"), piano, table, beginning, style, model,
                              title=f"{target.stem} played on {piano.name}")
-    report(f"wrote {target}: {seconds:.1f} s of audio in {took:.1f} s "
-           f"(real-time factor {took / seconds:.3f})")
+    return (f"{seconds:.1f} s of audio in {took:.1f} s "
+            f"(real-time factor {took / seconds:.3f})")
 
 
 def play_to_file(target, piano, table, model, options, report=files.say, progress=None):

@@ -23,14 +23,15 @@ class Options(options_lib.ContentOptions):
     adapt_steps: int | None = option(None, "Gradient steps of the fit to the recording; 0 is "
                                      "none.", low=0)
     save_piano: str | None = option(None, "Where to keep what was estimated, *.piano; give it as "
-                                    "--style later.")
+                                    "--style later.", counts=False)
     soft_pedal_db: float = option(
         una_corda.DEFAULT_DB, "How much weaker the soft pedal makes what is struck while it is "
         "down, in level and, more so, in its higher partials; 0 turns it off.", low=0.0,
         high=una_corda.MAX_DB)
     sample_rate: int = option(24_000, "Rate of the audio written, 8000 to 48000 Hz. Above 24000 "
                               "nothing is added.", group="Audio")
-    format: str = option("wav", "Format of the audio written.", choices=AUDIO_FORMATS)
+    format: str = option("wav", "Format of the audio written.", choices=AUDIO_FORMATS,
+                         counts=False)
     loudness: float | None = option(None, "RMS of the audio written, dB full scale; by default "
                                     "that of the style clip.")
     transcribe_style: bool = option(True, "Transcribe the piano's recording where --style_midi is "

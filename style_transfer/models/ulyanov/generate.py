@@ -1,11 +1,12 @@
 """Transfers of many pieces by optimization, written to files."""
 
-import os
+import functools
+import pathlib
 import time
 
 from style_transfer import audio as audio_lib
 from style_transfer import content as content_lib
-from style_transfer import files, pictures, recordings
+from style_transfer import files, outputs, pictures, recordings
 from style_transfer.models.ulyanov import optimize
 from style_transfer.synthesis import neutral_piano
 
@@ -15,9 +16,8 @@ PROGRESS_EVERY_SECS = 1.0
 def generate(make_net, options, report=files.say):
     """Gives each content the sound of the style clips.
 
-    For each piece `NAME.wav` and `NAME.png` are written; files of the same name get numbers. A
-    piece that cannot be used is reported with its reason and skipped; outputs that exist are kept
-    unless `options.overwrite`.
+    For each piece `NAME.wav` and `NAME.png` are written; names and what is kept: see `outputs`. A
+    piece that cannot be used is reported with its reason and skipped.
 
     Args:
         make_net: Gives `RandomFeatures` or `EncoderFeatures`; called if there is work.
@@ -34,18 +34,14 @@ def generate(make_net, options, report=files.say):
     paths = files.find(options.content, (*content_lib.SUFFIXES, *recordings.SUFFIXES),
                        "a MIDI file, a score or a recording", options.output_dir)
     summary = files.Summary(read=len(paths))
-    targets = files.targets(paths, options.output_dir, ".wav", ".png", keep=options.style)
-    missing = files.to_make(paths, targets, (".png",), options.overwrite, summary, report)
+    todo = outputs.Outputs(options.output_dir, options.overwrite, (*paths, *options.style)).to_make(
+        outputs.recipes(options, paths), (".wav", *[".png"] * options.picture), summary, report,
+        pathlib.Path(options.style[0]).stem)
     styles = [audio_lib.load(path) for path in options.style]
-    os.makedirs(options.output_dir, exist_ok=True)
-    net = make_net() if missing else None
-    for path, target in missing:
-        try:
-            _generate_one(net, path, target, styles, options, report, summary.remark(report))
-            summary.written += 1
-        except (ValueError, OSError) as error:
-            report(f"skipped {path}: {error}")
-            summary.skipped += 1
+    net = make_net() if todo else None
+    for path, place in todo:
+        outputs.make(path, place, summary, report, functools.partial(
+            _generate_one, net, path, styles, options, report, summary.remark(report)))
     return summary
 
 
@@ -74,7 +70,7 @@ def transferred(net, content, styles, options, progress=None, say=None):
     return audio_lib.resample(found, options.sample_rate)
 
 
-def _generate_one(net, path, target, styles, options, report, say):
+def _generate_one(net, path, styles, options, report, say, target):
     begun = shown = time.monotonic()
     values = []
 
@@ -93,8 +89,8 @@ def _generate_one(net, path, target, styles, options, report, say):
         _save_picture(target.with_suffix(".png"), target.stem, styles[0], found)
     took = time.monotonic() - begun
     change = f", loss {values[0]:.4f} to {values[-1]:.4f}" if values else ""
-    report(f"wrote {target}: {found.duration_secs:.1f} s of audio in {took:.1f} s (real-time "
-           f"factor {took / found.duration_secs:.3f}){change}")
+    return (f"{found.duration_secs:.1f} s of audio in {took:.1f} s (real-time "
+            f"factor {took / found.duration_secs:.3f}){change}")
 
 
 def _save_picture(path, title, style, found):

@@ -1,10 +1,10 @@
 """Recordings made again from their log-mel spectrograms."""
 
-import os
+import functools
 import time
 
 from style_transfer import audio as audio_lib
-from style_transfer import files, recordings
+from style_transfer import files, outputs, recordings
 from style_transfer.signal import log_mel as log_mel_lib
 
 
@@ -12,22 +12,19 @@ def generate(load, options, report=files.say):
     """Writes `NAME.wav` for each recording; see `models.base.Generator.generate`."""
     paths = files.find(options.recordings, recordings.SUFFIXES, "a recording", options.output_dir)
     summary = files.Summary(read=len(paths))
-    targets = files.targets(paths, options.output_dir, ".wav")
-    missing = files.to_make(paths, targets, (), options.overwrite, summary, report)
-    os.makedirs(options.output_dir, exist_ok=True)
-    model = load() if missing else None
-    for path, target in missing:
-        try:
-            recording = audio_lib.load(path)
-        except (ValueError, OSError) as error:
-            report(f"skipped {path}: {error}")
-            summary.skipped += 1
-            continue
+    todo = outputs.Outputs(options.output_dir, options.overwrite, paths).to_make(
+        outputs.recipes(options, paths), (".wav",), summary, report)
+    model = load() if todo else None
+
+    def write(path, target):
+        recording = audio_lib.load(path)
         begun = time.monotonic()
         audio_lib.save(target, made_again(model, recording))
-        report(f"wrote {target}: {recording.duration_secs:.1f} s, real-time factor "
-               f"{(time.monotonic() - begun) / recording.duration_secs:.3f}")
-        summary.written += 1
+        return (f"{recording.duration_secs:.1f} s, real-time factor "
+                f"{(time.monotonic() - begun) / recording.duration_secs:.3f}")
+
+    for path, place in todo:
+        outputs.make(path, place, summary, report, functools.partial(write, path))
     return summary
 
 

@@ -14,7 +14,7 @@ class Options(options_lib.Options):
 
     recordings: tuple[str, ...] = option(
         REQUIRED, "Recordings, folders or globs of them: each is made again from its log-mel "
-        "spectrogram, which tells what a vocoder loses.")
+        "spectrogram, which tells what a vocoder loses.", counts=False)
 
 
 class VocoderGenerator(base.Generator):

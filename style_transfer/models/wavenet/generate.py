@@ -5,14 +5,16 @@ generate(model, Options(content=("piece.mid",), output_dir="out", length_secs=4)
 
 import contextlib
 import dataclasses
+import functools
 import os
+import pathlib
 import time
 
 import numpy as np
 
 from style_transfer import audio as audio_lib
 from style_transfer import content as content_lib
-from style_transfer import files, piano_roll, recordings
+from style_transfer import files, outputs, piano_roll, recordings
 from style_transfer.models.wavenet import inputs
 from style_transfer.models.wavenet import options as options_lib
 from style_transfer.models.wavenet.options import Options
@@ -26,9 +28,9 @@ PROGRESS_EVERY_SECS = 1.0
 
 @dataclasses.dataclass(frozen=True)
 class _Piece:
-    """A content to be played: its output, notes, length and, if there is one, its recording."""
+    """A content to be played: its path, notes, length and, if there is one, its recording."""
 
-    target: object
+    path: object
     table: piano_roll.NoteTable
     num_frames: int
     recording: np.ndarray | None
@@ -37,10 +39,9 @@ class _Piece:
 def generate(model, options, report=files.say):
     """Plays each content, several at once.
 
-    For each piece `NAME.wav`, `NAME.mid` and `NAME.png` are written; files of the same name get
-    numbers. A piece, its options and its seed give the same audio whatever is made with it. A piece
-    that cannot be used is reported with its reason and skipped; outputs that exist are kept unless
-    `options.overwrite`.
+    For each piece `NAME.wav`, `NAME.mid` and `NAME.png` are written; names and what is kept: see
+    `outputs`. A piece, its options and its seed give the same audio whatever is made with it. A
+    piece that cannot be used is reported with its reason and skipped.
 
     Args:
         model: A `WaveNet` or `SpectralWaveNet`.
@@ -65,16 +66,17 @@ def generate(model, options, report=files.say):
     recording_of = dict(zip(paths, primers if len(primers) == len(paths)
                             else (primers or (None,)) * len(paths), strict=True))
     summary = files.Summary(read=len(paths))
-    targets = files.targets(paths, options.output_dir, ".wav", ".mid", ".png",
-                            keep=(options.style, *primers))
-    missing = files.to_make(paths, targets, (".mid", ".png"), options.overwrite, summary, report)
-    os.makedirs(options.output_dir, exist_ok=True)
-    for first in range(0, len(missing), BATCH):
-        pieces = []
-        for path, target in missing[first:first + BATCH]:
+    todo = outputs.Outputs(
+        options.output_dir, options.overwrite, (*paths, options.style, *primers)).to_make(
+        [(path, outputs.recipe(options, path, recording_of[path])) for path in paths],
+        (".wav", ".mid", *[".png"] * options.picture), summary, report,
+        options.style and pathlib.Path(options.style).stem)
+    for first in range(0, len(todo), BATCH):
+        pieces = {}
+        for path, place in todo[first:first + BATCH]:
             with _skipping(path, summary, report):
-                pieces.append(_read(model, path, target, recording_of[path], options,
-                                    summary.remark(report)))
+                pieces[place] = _read(model, path, recording_of[path], options,
+                                      summary.remark(report))
         if pieces:
             _generate_batch(model, pieces, piano, options, summary, report)
     return summary
@@ -142,13 +144,13 @@ def played(model, content, style, options, sample_rate, seed=0):
     options = options(content=(), output_dir="", seed=seed)
     hears = getattr(model, "global_size", 0) or hasattr(model, "style_encoder")
     piano = _told(model, audio_lib.load(style, model.sample_rate)) if hears else None
-    piece = _read(model, content, None, None, options)
+    piece = _read(model, content, None, options)
     _, made, _ = _made(model, [piece], piano, options, lambda line, again=False: None)
     samples = made[0, :piece.num_frames * (model.sample_rate // model.roll_rate)]
     return audio_lib.resample(audio_lib.Audio(samples, model.sample_rate), sample_rate)
 
 
-def _read(model, path, target, recording, options, say=None):
+def _read(model, path, recording, options, say=None):
     table = content_lib.content_notes(path, tracks=options.tracks, say=say)
     secs = options.length_secs or table.end_secs + piano_roll.TAIL_SECS
     samples = None
@@ -164,7 +166,7 @@ def _read(model, path, target, recording, options, say=None):
                              f"{options.primer_secs:g} s fills")
     hop = model.sample_rate // model.roll_rate
     frames = max(1, inputs.num_frames(round(secs * model.sample_rate), hop))
-    return _Piece(target, table, frames, samples)
+    return _Piece(path, table, frames, samples)
 
 
 def _made(model, pieces, piano, options, report):
@@ -186,14 +188,13 @@ def _made(model, pieces, piano, options, report):
 
 
 def _generate_batch(model, pieces, piano, options, summary, report):
-    rolls, made, took = _made(model, pieces, piano, options, report)
+    rolls, made, took = _made(model, list(pieces.values()), piano, options, report)
     hop = model.sample_rate // model.roll_rate
-    count = sum(piece.num_frames for piece in pieces) * hop
-    for piece, roll, samples in zip(pieces, rolls, made, strict=True):
-        with _skipping(piece.target, summary, report):
-            _write(model, piece, roll[:piece.num_frames], samples[:piece.num_frames * hop],
-                   options, report)
-            summary.written += 1
+    count = sum(piece.num_frames for piece in pieces.values()) * hop
+    for (place, piece), roll, samples in zip(pieces.items(), rolls, made, strict=True):
+        outputs.make(piece.path, place, summary, report, functools.partial(
+            _write, model, piece, roll[:piece.num_frames], samples[:piece.num_frames * hop],
+            options))
     report(f"{count} samples in {took:.1f} s: {count / took:.0f} samples/s, real-time factor "
            f"{took * model.sample_rate / count:.2f}")
 
@@ -254,16 +255,16 @@ def _sampled(model, rolls, pieces, pianos, options, report):
     return made, time.monotonic() - begun
 
 
-def _write(model, piece, roll, samples, options, report):
+def _write(model, piece, roll, samples, options, target):
     from style_transfer import pictures
 
     audio = audio_lib.Audio(samples, model.sample_rate)
-    audio_lib.save(piece.target, audio)
-    piano_roll.save_midi(piece.target.with_suffix(".mid"), piano_roll.to_sequence(piece.table))
+    audio_lib.save(target, audio)
+    piano_roll.save_midi(target.with_suffix(".mid"), piano_roll.to_sequence(piece.table))
     if options.picture:
         primer_secs = 0.0
         if piece.recording is not None and not options.teacher_forced:
             primer_secs = options.primer_secs
-        pictures.save_roll_picture(piece.target.with_suffix(".png"), roll, model.roll_rate,
-                              audio, primer_secs, piece.target.stem)
-    report(f"wrote {piece.target}: {audio.duration_secs:.1f} s")
+        pictures.save_roll_picture(target.with_suffix(".png"), roll, model.roll_rate,
+                                   audio, primer_secs, target.stem)
+    return f"{audio.duration_secs:.1f} s"

@@ -31,7 +31,7 @@ class Options(SpectralOptions):
                                   low=0)
     primer_audio: tuple[str, ...] = option(
         (), "Recordings of the pieces, one each or one for all, on the same clock as the MIDI: "
-        "what the audio begins with.")
+        "what the audio begins with.", counts=False)
     primer_secs: float = option(DEFAULT_PRIMER_SECS, "How much of --primer_audio is given, "
                                 "seconds; the rest is free-running.", low=0.0)
     teacher_forced: bool = option(False, "Predict each sample from the past of --primer_audio, to "

@@ -1,9 +1,8 @@
 """What bells can do; `--config=toybells.config:BELLS`."""
 
 import dataclasses
-import pathlib
 
-from style_transfer import audio, configs, content, files, options
+from style_transfer import audio, configs, content, files, options, outputs
 from style_transfer.configs import hparams as hparams_lib
 from style_transfer.models import base
 from style_transfer.pipelines.example_kinds import Pairs
@@ -21,11 +20,12 @@ class Generator(base.Generator):
 
     def generate(self, load, options, report):
         paths = files.find(options.content, content.SUFFIXES, "a MIDI file")
-        targets, model = files.targets(paths, options.output_dir, ".wav"), load()
-        pathlib.Path(options.output_dir).mkdir(parents=True, exist_ok=True)
-        for path, target in zip(paths, targets, strict=True):
-            audio.save(target, model.play(path))
-        return files.Summary(read=len(paths), written=len(paths))
+        summary, model = files.Summary(read=len(paths)), load()
+        for path, place in outputs.Outputs(options.output_dir, options.overwrite, paths).to_make(
+                outputs.recipes(options, paths), (".wav",), summary, report):
+            outputs.make(path, place, summary, report,
+                         lambda target, path=path: audio.save(target, model.play(path)))
+        return summary
 
     def transfer(self, model, content, style, *, sample_rate, **options):
         return audio.resample(model.play(content), sample_rate)
