@@ -103,15 +103,17 @@ class Outputs:
         suffixes = tuple(suffixes)
         made_of = _digest_of([name, made_of])
         longest = max(len(os.fsencode(suffix)) for suffix in suffixes)
+        if _key(_cut(name, "", longest)) in self._taken:
+            piano = None  # by another piece, on the same piano
         for stem in itertools.chain(self._ledger.stems(made_of, suffixes),
                                     _stems(name, piano, longest)):
             found = Place(self.folder, stem, suffixes, made_of, False)
-            if (unicodedata.normalize("NFC", stem).casefold() in self._taken
+            if (_key(stem) in self._taken
                     or any(os.path.realpath(path) in self._reads for path in found.paths)):
                 continue
             there = [path for path in found.paths if os.path.lexists(path)]
             if all(self._ledger.has(path, made_of) for path in there) or self.overwrite:
-                self._taken.add(unicodedata.normalize("NFC", stem).casefold())
+                self._taken.add(_key(stem))
                 return dataclasses.replace(found, is_kept=(
                     len(there) == len(suffixes) and not self.overwrite))
         raise AssertionError("names never end")
@@ -235,7 +237,7 @@ def _fingerprint(value):
             return [[os.path.relpath(path, value), os.stat(path).st_size, os.stat(path).st_mtime_ns]
                     for path in files.walk(value)]
         return os.fspath(value)
-    return value
+    return float(value) if type(value) is int else value  # 2 s are 2.0 s
 
 
 @functools.lru_cache(1024)
@@ -255,6 +257,11 @@ def _digest(path):
 
 def _digest_of(value):
     return hashlib.blake2b(json.dumps(value, sort_keys=True).encode(), digest_size=16).hexdigest()
+
+
+def _key(stem):
+    """Equal for names that some file systems take for one."""
+    return unicodedata.normalize("NFC", stem).casefold()
 
 
 def _stems(name, piano, suffix_bytes):

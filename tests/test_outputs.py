@@ -64,6 +64,8 @@ def test_another_piano_is_named(tmp_path):
     path, out = piece(tmp_path), tmp_path / "out"
     assert run([path], asked(out), "yamaha")[0] == ["a"]
     assert run([path], asked(out, loudness=1.0), "steinway")[0] == ["a-steinway"]
+    paths = [piece(tmp_path, name) for name in ("x/b.mid", "y/b.mid")]
+    assert run(paths, asked(out), "yamaha")[0] == ["b", "b-2"]  # both on it
 
 
 def test_what_the_user_has_is_never_replaced(tmp_path):

@@ -111,7 +111,7 @@ def test_json_and_picture_are_written_whole(results, tmp_path):
     report.plot(tmp_path / "e.png", summary)
     picture = np.asarray(Image.open(tmp_path / "e.png").convert("L"))
     assert picture.shape[0] > 500 and picture.min() < 50 and picture.max() == 255
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["e.json", "e.png"]
+    assert sorted(path.name for path in tmp_path.glob("[!.]*")) == ["e.json", "e.png"]
 
 
 def test_plotting_nothing_is_an_error(tmp_path):

@@ -42,7 +42,7 @@ def test_it_plays_shows_keeps_and_transcribes(notebook, tmp_path, monkeypatch):
                             resources={"metadata": {"path": str(folder)}})
     client.execute()
     output = tmp_path / "out" / "quickstart"
-    assert {path.name for path in output.iterdir()} == {
+    assert {path.name for path in output.glob("[!.]*")} == {
         "traeumerei.wav", "traeumerei.png", "electric_grand.piano", "heard.mid"}
     texts = "".join(out.get("text", "") for cell in notebook.cells if cell.cell_type == "code"
                     for out in cell.outputs)

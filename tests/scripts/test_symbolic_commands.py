@@ -89,8 +89,8 @@ def test_from_note_sequences_to_midi(tmp_path):
                     "--primer_drums=[(36,), (), (38,)]", "--beam_size=2", "--branch_factor=2")
     assert drums.returncode == 0, drums.stderr
     assert len(re.findall(r"drum_kit-sample-[12]\.mid: log-likelihood -\d", drums.stdout)) == 2
-    assert sorted(path.name for path in out.iterdir()) == ["drum_kit-sample-1.mid",
-                                                           "drum_kit-sample-2.mid"]
+    assert sorted(path.name for path in out.glob("[!.]*")) == [
+        "drum_kit-sample-1.mid", "drum_kit-sample-2.mid"]
     wrong = command("style_transfer_generate", "--config=one_drum", f"--checkpoint={folder}",
                     f"--output_dir={out}")
     assert wrong.returncode == 1 and "is not of one_drum" in wrong.stderr

@@ -94,7 +94,7 @@ def test_a_folder_becomes_midi_and_the_summary_says_so(runs):
 
 
 def test_formats_are_written_beside_the_midi(runs):
-    assert sorted(path.suffix for path in (runs[1] / "formats").iterdir()) == [
+    assert sorted(path.suffix for path in (runs[1] / "formats").glob("[!.]*")) == [
         ".csv", ".mid", ".notesequence", ".png"]
 
 

@@ -4,7 +4,7 @@ import pytest
 from style_transfer import audio as audio_lib
 from style_transfer import piano_roll
 from style_transfer.audio import Audio
-from style_transfer.transcription import batch, transcriber
+from style_transfer.transcription import Thresholds, batch, transcriber
 from tests.transcription import tone_transcriber
 
 
@@ -37,7 +37,7 @@ def test_a_folder_becomes_midi_and_a_bad_file_is_named(recordings, tmp_path):
     assert str(summary) == "3 read, 2 written, 1 skipped"
     assert any("bad.wav" in line and "skipped" in line for line in lines)
     pitches = {path.name: [n.pitch for n in piano_roll.load_midi(path).notes]
-               for path in (tmp_path / "out").iterdir()}
+               for path in (tmp_path / "out").glob("*.mid")}
     assert pitches == {"a.mid": [69, 76], "a-2.mid": [60]}
 
 
@@ -46,7 +46,8 @@ def test_every_format_is_written(recordings, tmp_path):
 
     run(recordings / "a.wav", tmp_path / "out", formats=batch.FORMATS)
     out = tmp_path / "out"
-    assert sorted(p.name for p in out.iterdir()) == ["a.csv", "a.mid", "a.notesequence", "a.png"]
+    names = sorted(p.name for p in out.glob("[!.]*"))
+    assert names == ["a.csv", "a.mid", "a.notesequence", "a.png"]
     rows = (out / "a.csv").read_text().splitlines()
     assert rows[0] == batch.CSV_HEADER and len(rows) == 3
     assert rows[1].split(",")[3] == "69"
@@ -58,11 +59,20 @@ def test_every_format_is_written(recordings, tmp_path):
 def test_existing_outputs_are_kept_unless_told_otherwise(recordings, tmp_path):
     out = tmp_path / "out"
     run(recordings / "a.wav", out)
-    (out / "a.mid").write_bytes(b"mine")
     summary, _ = run(recordings / "a.wav", out)
-    assert summary.kept == 1 and (out / "a.mid").read_bytes() == b"mine"
-    run(recordings / "a.wav", out, overwrite=True)
-    assert (out / "a.mid").read_bytes() != b"mine"
+    assert summary.kept == 1 and sorted(p.name for p in out.glob("[!.]*")) == ["a.mid"]
+    run(recordings / "a.wav", out, thresholds=Thresholds(onset=0.9))
+    assert sorted(p.name for p in out.glob("[!.]*")) == ["a-2.mid", "a.mid"]
+    summary, _ = run(recordings / "a.wav", out, overwrite=True)
+    assert summary.written == 1 and len(list(out.glob("[!.]*"))) == 2
+
+
+def test_what_a_user_wrote_down_is_not_replaced_by_what_is_heard(recordings, tmp_path):
+    out = tmp_path / "in"
+    (out / "a.mid").write_bytes(b"mine")
+    run(recordings / "a.wav", out, formats=("midi", "csv"))
+    assert (out / "a.mid").read_bytes() == b"mine"
+    assert sorted(p.name for p in out.glob("a-2.*")) == ["a-2.csv", "a-2.mid"]
 
 
 def test_unknown_formats_and_missing_folders_are_errors(tmp_path):

@@ -1,3 +1,4 @@
+import dataclasses
 import pathlib
 
 import keras
@@ -114,9 +115,11 @@ def test_samples_are_written_as_midi_with_a_picture(model, tmp_path):
     sequence = note_seq.midi_file_to_note_sequence(str(paths[0]))
     assert sequence.tempos[0].qpm == pytest.approx(90, abs=0.01)
     assert paths[2].read_bytes().startswith(b"\x89PNG")
-    assert {p.name for p in tmp_path.iterdir()} == {pathlib.Path(p).name for p in paths}
-    with pytest.raises(ValueError, match="exists"):
-        run(model, options)
+    assert {p.name for p in tmp_path.glob("[!.]*")} == {pathlib.Path(p).name for p in paths}
+    assert run(model, options) == paths
+    others = run(model, dataclasses.replace(options, seed=1))
+    assert [path.name for path in others] == [
+        f"{CONFIG}-sample-2{end}" for end in ("-1.mid", "-2.mid", ".png")]
 
 
 @pytest.mark.parametrize(("changes", "message"), [

@@ -52,7 +52,7 @@ def test_batch_writes_audio_midi_and_pictures_and_names_what_it_skips(files, tmp
     summary, lines = run(files, tmp_path)
     assert (summary.read, summary.written, summary.skipped) == (3, 2, 1)
     assert any("skipped" in line and "broken.mid" in line for line in lines)
-    names = sorted(path.name for path in (tmp_path / "out").iterdir())
+    names = sorted(path.name for path in (tmp_path / "out").glob("[!.]*"))
     assert names == [f"piece{i}.{end}" for i in range(2) for end in ("mid", "png", "wav")]
     assert any("real-time factor" in line for line in lines)
 
@@ -94,11 +94,25 @@ def test_existing_outputs_are_kept_unless_told_otherwise(files, tmp_path):
     out.mkdir()
     (out / "piece0.wav").write_bytes(b"mine")
     summary, _ = run(files, tmp_path, picture=False)
-    assert (summary.kept, summary.written) == (1, 1)
+    assert (summary.kept, summary.written) == (0, 2)
     assert (out / "piece0.wav").read_bytes() == b"mine"
-    summary, _ = run(files, tmp_path, picture=False, overwrite=True)
+    names = sorted(path.name for path in out.glob("*.wav"))
+    assert names == ["piece0-style.wav", "piece0.wav", "piece1.wav"]
+    summary, _ = run(files, tmp_path, picture=False)
+    assert (summary.kept, summary.written) == (2, 0)
+    summary, _ = run(files, tmp_path, picture=False, overwrite=True, loudness=-30.0)
     assert (summary.kept, summary.written) == (0, 2)
     assert (out / "piece0.wav").read_bytes() != b"mine"
+
+
+def test_a_piano_that_is_there_is_not_replaced_which_shows_before_any_work(files, tmp_path):
+    path = tmp_path / "grand.piano"
+    path.write_bytes(b"mine")
+    asked = {"content": (str(files[0]),), "style": str(files[1]), "save_piano": str(path),
+             "output_dir": str(tmp_path / "out")}
+    with pytest.raises(FileExistsError, match="holds something else"):
+        batch.check(Options(**asked))
+    batch.check(Options(**asked, overwrite=True))
 
 
 def test_loudness_that_would_clip_is_lowered_and_said(files, tmp_path):

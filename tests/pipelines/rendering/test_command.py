@@ -80,7 +80,7 @@ def _check_that_only_what_is_gone_is_rendered_again(music, out, rows):
     (["--soundfonts=procedural:1", "--input=nowhere/*.mid"], "matches no file"),
     (["--soundfonts=gone.sf2", "--input={music}"], "gone.sf2"),
     (["--soundfonts=procedural:1", "--input={music}/bad.mid"], "Nothing could be rendered"),
-    (["--soundfonts=,", "--input={music}"], "names no piano"),
+    (["--soundfonts=,", "--input={music}"], "--soundfonts is required"),
 ])
 def test_mistakes_end_with_an_error_and_write_nothing(music, tmp_path, flags, message):
     out = tmp_path / "out"
