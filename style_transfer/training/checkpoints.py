@@ -23,7 +23,7 @@ import warnings
 import numpy as np
 from keras import ops
 
-from style_transfer import weights
+from style_transfer import files, weights
 
 MODEL_FILE, TRAINING_FILE, STATE_FILE = "model.weights.h5", "training.npz", "state.json"
 _NAME = re.compile(r"ckpt-(\d+)")
@@ -84,12 +84,12 @@ def save(run_dir, model, optimizer, state, keep=5):
     partial.mkdir()
     try:
         _write(partial, model, optimizer, state, run_dir)
-    except OSError as error:
+    except (OSError, files.UnwritableError) as error:
         shutil.rmtree(partial, ignore_errors=True)
         last = steps(run_dir)
         raise CheckpointNotWrittenError(
             f"The checkpoint of step {state.step} cannot be written to {run_dir} "
-            f"({error.strerror or error}); "
+            f"({getattr(error, 'strerror', None) or error}); "
             + (f"that of step {last[-1]} is whole. " if last else "there is none before it. ")
             + "Make room and give the same command again.") from error
     final = path_of(run_dir, state.step)
