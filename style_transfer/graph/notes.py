@@ -8,6 +8,7 @@ import tensorflow as tf
 from style_transfer import piano_roll
 from style_transfer.graph import arrays
 from style_transfer.graph.checks import require
+from style_transfer.graph.shared import traced_once
 
 MESSAGE = "magenta.NoteSequence"
 MAX_PEDAL_VALUES = 1 << 24
@@ -37,6 +38,7 @@ def descriptors():
     return b"bytes://" + files.SerializeToString()
 
 
+@traced_once(tf.TensorSpec([], tf.string))
 def note_table(data):
     """The struck strings of a serialized NoteSequence: `piano_roll.note_table`.
 

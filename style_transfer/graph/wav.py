@@ -10,6 +10,7 @@ import tensorflow as tf
 from style_transfer import audio as audio_lib
 from style_transfer.graph import arrays
 from style_transfer.graph.checks import require
+from style_transfer.graph.shared import traced_once
 
 MIN_RATE, MAX_RATE = 8_000, 192_000
 MAX_CHANNELS = 32
@@ -22,6 +23,7 @@ _NOT_WAV = ("is not a WAV file. Expected RIFF/WAVE, PCM of 8 to 32 bit or float;
             "formats first (style_transfer_client does).")
 
 
+@traced_once(tf.TensorSpec([], tf.string))
 def decode(data, name="style_bytes"):
     """Mono samples of a WAV file.
 
@@ -109,6 +111,7 @@ def encode(samples, sample_rate):
     return tf.audio.encode_wav(tf.clip_by_value(samples, -1.0, 1.0)[:, None], sample_rate)
 
 
+@traced_once(tf.TensorSpec([None]), tf.TensorSpec([], tf.int32))
 def resample(samples, from_rate, to_rate):
     """Band-limited resampling by FFT, close to the soxr that the library uses.
 

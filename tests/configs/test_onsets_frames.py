@@ -14,7 +14,8 @@ SMALL = ("batch_size=2,crop_secs=1,width=8,dilations=[1,2],frame_dilations=[2],r
          "fft_sizes=[1024,512],bins_per_semitone=[1,1],warmup_steps=1")
 FULL = ("batch_size=2,crop_secs=1,num_filters=[4,4,4],fc_size=16,onset_lstm_units=4,"
         "offset_lstm_units=4,combined_lstm_units=4")
-CASES = [("onsets_frames_small", SMALL), ("onsets_frames", FULL)]
+CASES = [("onsets_frames_small", SMALL),
+         pytest.param("onsets_frames", FULL, marks=pytest.mark.slow)]
 
 
 @pytest.fixture(scope="module")

@@ -16,6 +16,7 @@ from style_transfer.models.vocoder.net import Vocoder
 from style_transfer.serving import export
 from style_transfer.signal import log_mel
 from style_transfer.spectrograms import vocoding as spectrogram_sound
+from tests.eager import eagerly
 from tests.pipelines import tiny_pairs
 
 RATE = log_mel.SAMPLE_RATE
@@ -42,13 +43,14 @@ def tiny_vocoder():
     return model
 
 
-@pytest.fixture(params=NAMES)
+@pytest.fixture(params=[NAMES[0], pytest.param(NAMES[1], marks=pytest.mark.slow)])
 def trained(request, folder, tmp_path):
     config = configs.get(request.param)
     hparams = configs.parse_hparams(TINY, config.hparams)
     options = training.TrainOptions(str(tmp_path / "run"), folder, 2, eval_interval=2,
                                     log_interval=1)
-    training.train(config, hparams, options, lambda line: None)
+    with eagerly():
+        training.train(config, hparams, options, lambda line: None)
     return config, hparams, tmp_path
 
 
@@ -63,8 +65,9 @@ def test_they_train_resume_generate_and_export_what_they_generate(
     wanted = [scores[name] for name in ("log_mel_db", "content_gain_db", "style_gain_db")]
     assert np.isfinite(wanted).all()
     lines = []
-    training.train(config, hparams, training.TrainOptions(
-        str(root / "run"), folder, 3, eval_interval=0), lines.append)
+    with eagerly():
+        training.train(config, hparams, training.TrainOptions(
+            str(root / "run"), folder, 3, eval_interval=0), lines.append)
     assert "resuming at step 2" in lines[0]
     monkeypatch.setattr(spectrogram_sound, "vocoder", lambda: tiny_vocoder)
     monkeypatch.setattr(Vocoder.play, "__defaults__", (net.CHUNK_FRAMES, 1))

@@ -3,6 +3,7 @@ import numpy as np
 import pytest
 
 from style_transfer import configs, training
+from tests.eager import eagerly
 from tests.pipelines import tiny_pairs
 
 RATE = 24_000
@@ -66,7 +67,8 @@ def test_what_was_trained_can_be_played(folder, tmp_path):
     config, small = hparams()
     options = training.TrainOptions(str(tmp_path / "run"), folder, 2, checkpoint_interval=1,
                                     eval_interval=0, log_interval=1)
-    trained = training.train(config, small, options, lambda line: None)
+    with eagerly():
+        trained = training.train(config, small, options, lambda line: None)
     loaded = weights.load(tmp_path / "run")
     assert loaded.weights_name == "run-2"
     x, _ = next(iter(config.build_dataset(folder, small, "eval", seed=0)))

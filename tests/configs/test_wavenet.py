@@ -7,6 +7,7 @@ import pytest
 
 from style_transfer import configs, training
 from style_transfer.models.wavenet import inputs
+from tests.eager import eagerly
 from tests.pipelines import tiny_pairs
 
 RATE = tiny_pairs.RATE
@@ -55,7 +56,8 @@ def test_training_measures_the_gain_and_shows_examples(folder, tmp_path, name):
     config, hparams = tiny(name)
     options = training.TrainOptions(str(tmp_path), folder, 2, eval_interval=2, log_interval=1)
     lines = []
-    training.train(config, hparams, options, lines.append)
+    with eagerly():
+        training.train(config, hparams, options, lines.append)
     [scores] = json.loads((tmp_path / "eval" / "metrics.json").read_text())
     assert np.isfinite([scores["nll"], scores["conditioning_gain"]]).all()
     assert ("usage" in scores) == (name == "midi2wave_autoencoder")

@@ -24,6 +24,7 @@ def test_it_is_kept_without_outputs(notebook):
     assert NOTEBOOK.stat().st_size < 20_000
 
 
+@pytest.mark.slow
 def test_it_plays_shows_keeps_and_transcribes(notebook, tmp_path, monkeypatch):
     from nbclient import NotebookClient
 

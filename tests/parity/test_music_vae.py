@@ -47,13 +47,18 @@ def losses(name):
     model = loaded_model(name)
     loss = MusicVaeLoss(free_bits=spec["hparams"]["free_bits"])
     y = {"outputs": io["x"], "lengths": io["lengths"]}
-    with tf.GradientTape() as tape:
-        mu, sigma = model.encode(io["x"], io["lengths"])
-        weight = music_vae.kl_weight(model.step, model.max_beta, model.beta_rate)
-        outputs = {"logits": model.decode(ops.convert_to_tensor(io["z"]), io["x"]), "mu": mu,
-                   "sigma": sigma, "kl_weight": ops.broadcast_to(weight, (len(io["z"]),))}
-        total = ops.mean(loss.call(y, outputs))
-    found = tape.gradient(total, model.trainable_variables)
+
+    @tf.function  # step by step, LSTMs take ten times as long
+    def compute():
+        with tf.GradientTape() as tape:
+            mu, sigma = model.encode(io["x"], io["lengths"])
+            weight = music_vae.kl_weight(model.step, model.max_beta, model.beta_rate)
+            outputs = {"logits": model.decode(ops.convert_to_tensor(io["z"]), io["x"]), "mu": mu,
+                       "sigma": sigma, "kl_weight": ops.broadcast_to(weight, (len(io["z"]),))}
+            total = ops.mean(loss.call(y, outputs))
+        return outputs, total, tape.gradient(total, model.trainable_variables)
+
+    outputs, total, found = compute()
     gradients = {id(v): 0.0 if g is None else np.asarray(tf.convert_to_tensor(g))
                  for v, g in zip(model.trainable_variables, found, strict=True)}
     return outputs, loss.terms(y, outputs), total, gradients

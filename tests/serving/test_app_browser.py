@@ -535,8 +535,9 @@ def test_a_piano_is_downloaded_as_an_instrument(page, files, tmp_path, monkeypat
     assert np.std(sound.samples) > 0.01
 
 
-@pytest.mark.parametrize("width", [1280, 390])
-@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("scheme, width", [
+    ("light", 1280), ("dark", 390),
+    *(pytest.param(*other, marks=pytest.mark.slow) for other in (("light", 390), ("dark", 1280)))])
 def test_axe_finds_nothing_and_screenshots_show_all(page, files, width, scheme, tmp_path,
                                                     monkeypatch):
     axe = pytest.importorskip("axe_playwright_python", reason="axe-playwright-python is missing")

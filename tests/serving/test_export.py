@@ -240,7 +240,7 @@ def server(version_dir, served, small_limits):
         yield running
 
 
-@pytest.mark.parametrize("protocol", ["rest", "grpc"])
+@pytest.mark.parametrize("protocol", ["rest", pytest.param("grpc", marks=pytest.mark.slow)])
 def test_a_piano_adapted_by_the_server_is_played_by_it(server, clip, piece, protocol, model):
     port = server.rest_port if protocol == "rest" else server.grpc_port
     notes = piano_roll.to_sequence(pianos.random_notes(30, 4)).SerializeToString()

@@ -60,6 +60,7 @@ def outcome(folder):
             found[f"{name} likeliest"] = np.asarray(model.sample(z, temperature=0))
         fitted = FittedModel(model, loss)
         fitted.compile(optimizer=keras.optimizers.SGD(0.1), jit_compile=False)
+        fitted.optimizer.build(model.trainable_variables)  # or the step's graph is made twice
         found[f"losses {name}"] = np.array([fitted.train_on_batch(x, y) for _ in range(20)])
         if name == "drums":
             found["drums logits after training"] = np.asarray(model(x))

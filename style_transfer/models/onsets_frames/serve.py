@@ -1,6 +1,5 @@
 """The signatures of exported transcription models, as TensorFlow functions."""
 
-import functools
 
 import tensorflow as tf
 
@@ -40,9 +39,6 @@ class TranscriberServing(tf.Module):
         self._listener = hearing.Listener(model, max_content_secs)
         self._hear = tf.function(self._heard, autograph=False, input_signature=[
             tf.TensorSpec([None]), tf.TensorSpec([], tf.int32)])
-        self._decode_wav = tf.function(functools.partial(wav.decode, name="audio_bytes"),
-                                       autograph=False, input_signature=[tf.TensorSpec([],
-                                                                                       tf.string)])
 
     def signatures(self):
         """Concrete functions by name, for `tf.saved_model.save`."""
@@ -57,13 +53,13 @@ class TranscriberServing(tf.Module):
 
     def notes(self, audio_bytes):
         """WAV files -> serialized NoteSequences and their notes as tables."""
-        found = self._each(lambda data: self._hear(*self._decode_wav(data)), audio_bytes)
+        found = self._each(lambda data: self._hear(*wav.decode(data, "audio_bytes")), audio_bytes)
         return {name: value for name, value in found.items()
                 if name not in (*self._listener.widths, "num_frames")}
 
     def rolls(self, audio_bytes):
         """WAV files -> probabilities of each frame too."""
-        return self._each(lambda data: self._hear(*self._decode_wav(data)), audio_bytes)
+        return self._each(lambda data: self._hear(*wav.decode(data, "audio_bytes")), audio_bytes)
 
     def transcribe(self, audio, num_samples, sample_rate):
         """Float audio -> the same as `rolls`; of each row the first `num_samples` count."""

@@ -3,9 +3,11 @@
 import tensorflow as tf
 
 from style_transfer.graph import arrays
+from style_transfer.graph.shared import traced_once
 from style_transfer.measure import activity, analysis, peaks, tuning_fit
 
 
+@traced_once(tf.TensorSpec([None]))
 def measure_tuning(samples, sample_rate):
     """Fundamental and inharmonicity of all 88 keys, float32 `[88]` each.
 

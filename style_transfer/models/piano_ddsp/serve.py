@@ -34,14 +34,12 @@ class PianoServing(tf.Module):
         self.kept = [variable.value for variable in model.variables]
         self.max_content_secs, self.max_notes = max_content_secs, max_notes
         # Traced once and shared by the signatures.
-        string, floats = tf.TensorSpec([], tf.string), tf.TensorSpec([None])
+        floats = tf.TensorSpec([None])
         double = tf.TensorSpec([None], tf.float64)
         table = notes_lib.Table(tf.TensorSpec([None], tf.int32), floats, double, double, double,
                                 piano_roll.Pedals(*((double, floats),) * 3))
         self._encode = _shared(functools.partial(style_lib.encode, model), floats,
                                tf.TensorSpec([], tf.int32))
-        self._decode = _shared(wav.decode, string)
-        self._note_table = _shared(notes_lib.note_table, string)
         self._player = _shared(player_lib.Player(model), self._piano_specs([]), table)
 
     def signatures(self):
@@ -67,8 +65,8 @@ class PianoServing(tf.Module):
 
         def one(item):
             style, content = item
-            table = self._checked(self._note_table(content))
-            return self._wav(self._player(self._encode(*self._decode(style)), table))
+            table = self._checked(notes_lib.note_table(content))
+            return self._wav(self._player(self._encode(*wav.decode(style)), table))
 
         return {"audio_bytes": each(one, (style_bytes, content_bytes),
                                     tf.TensorSpec([], tf.string))}
@@ -76,7 +74,7 @@ class PianoServing(tf.Module):
     def encode_style(self, style_bytes):
         """WAV files -> the piano parameters that `play` takes."""
         specs = self._piano_specs([])
-        return each(lambda data: self._encode(*self._decode(data)), style_bytes,
+        return each(lambda data: self._encode(*wav.decode(data)), style_bytes,
                      specs)
 
     def play(self, content_bytes, **piano):
@@ -93,7 +91,7 @@ class PianoServing(tf.Module):
                     require(pitched, "The piano parameters make no piano: f0_hz must lie between "
                             "1 and 20000 Hz and inharmonicity must not be negative.")]):
                 content = tf.identity(content)
-            table = self._checked(self._note_table(content))
+            table = self._checked(notes_lib.note_table(content))
             return self._wav(self._player(piano, table))
 
         return {"audio_bytes": each(one, (content_bytes, piano), tf.TensorSpec([], tf.string))}

@@ -48,10 +48,12 @@ def test_training_lowers_the_loss(model):
     inputs = batch()
     time = np.arange(FRAMES * 480 - 2400) / 24_000
     target = np.stack([0.1 * np.sin(2 * np.pi * 300 * time)] * 2).astype(np.float32)
-    learner.compile(keras.optimizers.Adam(1e-2), loss=PianoLoss(fft_sizes=(1024, 256)),
+    learner.compile(keras.optimizers.Adam(3e-2), loss=PianoLoss(fft_sizes=(1024, 256)),
                     jit_compile=False)
-    losses = [float(np.ravel(learner.train_on_batch(inputs, target))[0]) for _ in range(30)]
-    assert np.mean(losses[-3:]) < 0.9 * losses[0]
+    learner.build(None)
+    learner.optimizer.build(learner.trainable_variables)  # or the step's graph is made twice
+    losses = [float(np.ravel(learner.train_on_batch(inputs, target))[0]) for _ in range(10)]
+    assert np.mean(losses[-3:]) < 0.9 * losses[0], losses
 
 
 def test_every_weight_has_a_gradient(model):

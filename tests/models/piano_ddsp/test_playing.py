@@ -24,7 +24,8 @@ def level(samples, start, stop):
     return np.sqrt(np.mean(np.square(samples[int(start * RATE): int(stop * RATE)])))
 
 
-@pytest.mark.parametrize("chunk_nodes", [50, 333, 1500])
+@pytest.mark.parametrize("chunk_nodes", [
+    50, pytest.param(333, marks=pytest.mark.slow), 1500])
 def test_chunks_of_any_size_give_the_same_audio(model, chunk_nodes, monkeypatch):
     # Small windows, so that the nets are cut as well.
     monkeypatch.setattr(generation, "WINDOW_FRAMES", 60)

@@ -43,8 +43,10 @@ def clips(model, batch, frames=45, seed=0):
     return roll.astype(np.float32), audio.astype(np.float32), style
 
 
-@pytest.mark.parametrize("engine, batch", [("numba", 1), ("numba", 6), ("graph", 2)])
-@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize("engine, batch, case", [
+    *((*engine, case) for case in CASES for engine in (("numba", 1), ("numba", 6))),
+    *(pytest.param("graph", 2, case, marks=[] if case in ("predicted", "codes") else
+                   pytest.mark.slow) for case in CASES)])  # a graph takes seconds to make
 def test_cached_generation_equals_full_forward(case, engine, batch, monkeypatch):
     monkeypatch.setattr(conditions, "ENCODE_FRAMES", 20)  # several blocks, and steps in each,
     monkeypatch.setattr(generation, "STEP_FRAMES", 7)  # which hand on what layers remember

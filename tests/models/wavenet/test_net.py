@@ -159,8 +159,10 @@ def test_usage_loss_is_zero_for_a_uniform_prior_and_largest_for_one_class():
 
 
 @pytest.mark.parametrize("options", [
-    {}, {"output": "mulaw"}, {"bottleneck": "argmax", "bottleneck_hop": 5, "upsampling": "linear"},
-    {"auxiliary": "transcription", "input_noise": 0.01, "input_dropout": 0.3},
+    {}, *(pytest.param(options, marks=pytest.mark.slow) for options in (
+        {"output": "mulaw"},
+        {"bottleneck": "argmax", "bottleneck_hop": 5, "upsampling": "linear"},
+        {"auxiliary": "transcription", "input_noise": 0.01, "input_dropout": 0.3})),
     {"auxiliary": "spectral", "scheduled_sampling": 0.3, "upsampling": "repeat",
      "excitation_partials": 2, "sample_rate": 8000}], ids=lambda o: "-".join(o) or "default")
 def test_training_lowers_the_loss(options):

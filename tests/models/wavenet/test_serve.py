@@ -138,7 +138,9 @@ def sampler_of(case):
         tf.TensorSpec([None, None, 176]), count, count, share, share, **piano)
 
 
-@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize("case", [
+    pytest.param(case, marks=pytest.mark.slow) if case in ("one layer", "three taps") else case
+    for case in CASES])
 def test_batches_in_blocks_are_sampled_as_the_library_samples_each_whole_roll(case, monkeypatch):
     model, sampler, function = sampler_of(case)
     assert sampler.windows.size <= FRAMES - 15, "or silence would follow"
