@@ -7,6 +7,7 @@ import functools
 import multiprocessing
 import pathlib
 
+from style_transfer import durations
 from style_transfer.evaluation import benchmark, pairs, published, source, transcriber
 
 # Where the code begins that a model's output depends on, besides its weights and the pair (weights
@@ -67,7 +68,7 @@ class Runner:
         """
         conditions = {**method.conditions, **options, "with_style_midi": with_style_midi,
                       "code": source.fingerprint(*MODEL_CODE)}
-        load, timings = functools.cache(method.load), {}
+        load, timings, took_secs = functools.cache(method.load), {}, []
         for i, pair in enumerate(todo, 1):
             record = self.folder / "results" / method.name / f"{pair.name}.timing.json"
             under = {**conditions, "pair": pair.fingerprint()}
@@ -84,8 +85,10 @@ class Runner:
                     timing["num_parameters"] = num_parameters
                 timings[pair.name] = timing
                 benchmark.write_kept(record, under, timing)
+                took_secs.append(timing["secs"])
+                left = durations.left(sum(took_secs), len(took_secs), len(took_secs + todo[i:]))
                 self.say(f"{method.name} {i}/{len(todo)} {pair.name}: {timing['secs']:.1f} s, "
-                         f"real-time factor {timing['real_time_factor']:.3f}")
+                         f"real-time factor {timing['real_time_factor']:.3f}, {left}")
             except Exception as error:  # one bad pair must not end a run of hundreds
                 timings[pair.name] = {"error": f"{type(error).__name__}: {error}"}
                 self.say(f"{method.name} {i}/{len(todo)} {pair.name} failed: {error}")

@@ -7,6 +7,7 @@ import time
 
 from keras import ops
 
+from style_transfer import durations
 from style_transfer.training import checkpoints, evaluating, interruption, summaries
 
 MAX_CONSECUTIVE_SKIPS = 20
@@ -172,7 +173,7 @@ class Monitor:
         self._told_at = time.monotonic()
         total = self._schedule.num_training_steps
         self._report(f"step {self.step}/{total}  loss {mean_loss:.4f}  {more}{speed:.2f} steps/s  "
-                     f"{_time_left((total - self.step) / max(speed, 1e-9))} left{end}")
+                     f"{durations.left(1 / max(speed, 1e-9), 1, 1 + total - self.step)}{end}")
 
     def _save(self):
         if self.step == self._saved_step:
@@ -189,12 +190,6 @@ class Monitor:
         self._evaluator.write(self._writers["eval"], self.step, scores, examples)
         evaluating.record_scores(self._run_dir, self.step, scores)
         self._report(describe_scores(self.step, scores))
-
-
-def _time_left(secs):
-    if secs < 100:
-        return f"{secs:.0f} s"
-    return f"{secs / 60:.0f} min" if secs < 6000 else f"{secs / 3600:.1f} h"
 
 
 def describe_scores(step, scores):

@@ -2,8 +2,6 @@
 
 import types
 
-import pytest
-
 from style_transfer.training import checkpoints, monitor
 
 
@@ -21,8 +19,3 @@ def test_a_line_is_said_every_ten_seconds_where_the_log_is_slower(tmp_path, monk
     watched.close()
     assert said == [f"step {step}/2000  loss 1.5000  0.25 steps/s  {left} left"
                     for step, left in ((3, "2.2 h"), (6, "2.2 h"), (9, "2.2 h"))]
-
-
-@pytest.mark.parametrize(("secs", "text"), [(9.6, "10 s"), (600, "10 min"), (7200, "2.0 h")])
-def test_what_is_left_is_in_a_unit_that_can_be_read(secs, text):
-    assert monitor._time_left(secs) == text
