@@ -29,8 +29,8 @@ class Pairs:
     any_instrument: bool = False
 
     FLAGS = ("split", "eval_timbres", "layout", "timbre_id", "piece_pattern", "sample_rate",
-             "segment_secs", "shards", "num_workers", "soundfonts", "instruments_per_piece",
-             "max_secs", "dry", "seed")
+             "segment_secs", "shards", "shard", "num_workers", "soundfonts",
+             "instruments_per_piece", "max_secs", "dry", "seed")
 
     def create(self, config, values, prepare):
         """Makes a data set.
@@ -78,7 +78,7 @@ class NoteSequences:
     train: str = SEQUENCE_FILES["train"]
     eval: str = SEQUENCE_FILES["eval"]
 
-    FLAGS = ("eval_pieces",)
+    FLAGS = ("eval_pieces", "num_workers")
 
     @property
     def files(self):

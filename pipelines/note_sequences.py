@@ -16,11 +16,12 @@ import os
 import zipfile
 from collections.abc import Callable, Iterator
 
+from style_transfer.job_arrays import WHOLE, Shard
 from style_transfer.midi import proto_wire
 from style_transfer.midi import reader as midi_reader
 from style_transfer.midi.limits import ConversionLimits, UnreadableFileError
 from style_transfer.midi.scores import abc_notation, musicxml
-from style_transfer.pipelines import isolated_workers
+from style_transfer.pipelines import files, finished, isolated_workers
 from style_transfer.pipelines.records import tfrecords
 
 FORMAT_OF_EXTENSION = {
@@ -228,28 +229,75 @@ def _convert_to_frames(filename, root_dir, limits, as_played):
     return [[tfrecords.frame(record) for record in some] for some in (records, played)]
 
 
-def read_as_played(path: str) -> Iterator[bytes]:
+@dataclasses.dataclass(frozen=True)
+class Stretch:
+    """Records of a TFRecord file that follow each other.
+
+    Attributes:
+        path: The file.
+        start: Byte at which the first of them begins.
+        stop: Byte at which the last one ends.
+        played_start: Byte of the file as it is played (`AS_PLAYED_SUFFIX`) from which on it has
+            records of them.
+    """
+
+    path: str
+    start: int = 0
+    stop: int | None = None
+    played_start: int = 0
+
+
+def stretches(path: str, num_bytes: int) -> list[Stretch]:
+    """Cuts a TFRecord file of NoteSequences for `read_as_played`, at about so many bytes each."""
+    played = iter(())
+    if files.exists(path + AS_PLAYED_SUFFIX):
+        played = tfrecords.scan(path + AS_PLAYED_SUFFIX, _ID_BYTES)
+    following = next(played, None)
+    cuts = []
+    for start, head in tfrecords.scan(path, _ID_BYTES):
+        if not cuts or start - cuts[-1][0] >= num_bytes:
+            cuts.append((start, following[0] if following else 0))
+        if following and _id_of(following[1]) == _id_of(head):
+            following = next(played, None)
+    stops = [start for start, _ in cuts[1:]] + [None]
+    return [Stretch(path, start, stop, played_start)
+            for (start, played_start), stop in zip(cuts, stops, strict=True)]
+
+
+def read_as_played(source: str | Stretch) -> Iterator[bytes]:
     """Yields a TFRecord file's NoteSequences; where Magenta tells another time, as they are played.
 
     Args:
-        path: A file that `convert_directory` wrote, or any other.
+        source: A file that `convert_directory` wrote, or any other; path, URL, or a part of it.
     """
-    from note_seq.protobuf import music_pb2
-
-    if not os.path.exists(path + AS_PLAYED_SUFFIX):
-        yield from tfrecords.read_records(path)
+    part = Stretch(source) if isinstance(source, str) else source
+    records = tfrecords.read_records(part.path, part.start, part.stop)
+    if not files.exists(part.path + AS_PLAYED_SUFFIX):
+        yield from records
         return
-
-    def identified(source):
-        for record in tfrecords.read_records(source):
-            yield music_pb2.NoteSequence.FromString(record).id, record
-
-    played = identified(path + AS_PLAYED_SUFFIX)  # in the same order
+    # In the same order.
+    played = tfrecords.read_records(part.path + AS_PLAYED_SUFFIX, part.played_start)
     following = next(played, None)
-    for name, record in identified(path):
-        if following is not None and following[0] == name:
-            record, following = following[1], next(played, None)
+    for record in records:
+        if following is not None and _id_of(following) == _id_of(record):
+            record, following = following, next(played, None)
         yield record
+
+
+_ID_BYTES = 4096  # more than the path of a file, of which an id is made
+
+
+def _id_of(record):
+    """The id with which a serialized NoteSequence begins, as bytes."""
+    if record[:1] != b"\x0a":  # the tag of field 1, which serializers write first
+        return b""
+    length = place = shift = 0
+    while shift < 35:
+        place, byte = place + 1, record[place + 1]
+        length, shift = length | (byte & 127) << shift, shift + 7
+        if byte < 128:
+            break
+    return record[place + 1:place + 1 + length]
 
 
 def convert_directory(
@@ -264,12 +312,14 @@ def convert_directory(
     max_secs_per_file: float = 60.0,
     max_worker_bytes: int = 2 << 30,
     overwrite: bool = False,
+    shard: Shard = WHOLE,
     on_file: Callable[[str, UnreadableFileError | None], None] | None = None,
 ) -> ConversionReport:
     """Converts the music files of a directory into one TFRecord file of NoteSequences.
 
     Files are read in separate processes; one that takes too long, asks for too much memory or kills
     its process is skipped like one that is damaged. The order of records is that of `find_files`.
+    What a run that was stopped has converted is kept by the next of the same files and arguments.
 
     Args:
         root_dir: Directory; its name becomes the collection's.
@@ -282,6 +332,7 @@ def convert_directory(
         max_secs_per_file: Longest time for one file, seconds.
         max_worker_bytes: Memory that a process may take beyond what it starts with.
         overwrite: Whether an existing `output_file` may be replaced.
+        shard: Which of the files to convert; `output_file` is named after it.
         on_file: Called with every music file's name and, if it was skipped, the reason.
 
     Returns:
@@ -293,6 +344,7 @@ def convert_directory(
     """
     if not os.path.isdir(root_dir):
         raise FileNotFoundError(f"There is no directory {root_dir!r} to convert.")
+    output_file = shard.named(output_file)
     if os.path.isdir(output_file):
         raise ValueError(f"The output file {output_file!r} is a directory.")
     if os.path.exists(output_file) and not overwrite:
@@ -305,6 +357,7 @@ def convert_directory(
             filenames.append(filename)
         else:
             report.ignored += 1
+    filenames = list(shard.of(filenames))
     report.read = len(filenames)
     convert = functools.partial(
         _convert_to_frames,
@@ -312,41 +365,41 @@ def convert_directory(
         limits=limits or ConversionLimits(),
         as_played=as_played,
     )
-    outcomes = isolated_workers.run(
-        convert, filenames, num_workers, max_secs_per_file, max_worker_bytes
-    )
-    try:
-        # The second is renamed first, so that no output stands without it.
-        with (
-            tfrecords.atomic_file(output_file) as file,
-            tfrecords.atomic_file(output_file + AS_PLAYED_SUFFIX) as played,
-        ):
-            for filename, outcome in zip(filenames, outcomes, strict=True):
-                _write_outcome(file, played, filename, outcome, report)
+    with finished.Progress(output_file, AS_PLAYED_SUFFIX, (
+            os.path.abspath(root_dir), limits or ConversionLimits(), as_played)) as progress:
+        for filename in filenames:
+            kept = progress.kept(filename, os.path.join(root_dir, filename))
+            if kept is None:
+                break
+            _count(report, filename, *kept)
+        left = filenames[report.written + len(report.skipped):]
+        outcomes = isolated_workers.run(
+            convert, left, num_workers, max_secs_per_file, max_worker_bytes)
+        try:
+            for filename, outcome in zip(left, outcomes, strict=True):
+                records, played, failure = [], [], None
+                if isinstance(outcome, isolated_workers.Failure):
+                    failure = (outcome.reason, outcome.detail)
+                else:
+                    records, played = outcome
+                progress.add(filename, os.path.join(root_dir, filename), records, played, failure)
+                _count(report, filename, len(records), len(played), failure)
                 if on_file:
                     on_file(filename, report.skipped.get(filename))
-            if not report.records:
-                raise _NothingWrittenError
-    except _NothingWrittenError:
-        pass
-    finally:
-        outcomes.close()
-    if not report.time_elsewhere and report.records:
-        os.remove(output_file + AS_PLAYED_SUFFIX)
+        finally:
+            outcomes.close()
+        if report.records:
+            progress.publish(with_second=bool(report.time_elsewhere))
+        else:
+            progress.remove()
     return report
 
 
-class _NothingWrittenError(Exception):
-    """Leaves `atomic_file` without a file."""
-
-
-def _write_outcome(file, played, filename, outcome, report):
-    if isinstance(outcome, isolated_workers.Failure):
-        report.skipped[filename] = UnreadableFileError(outcome.reason, outcome.detail)
+def _count(report, filename, records, played, failure):
+    """Adds a file to the report."""
+    if failure:
+        report.skipped[filename] = UnreadableFileError(*failure)
         return
-    records, as_played = outcome
-    file.writelines(records)
-    played.writelines(as_played)
-    report.records += len(records)
-    report.time_elsewhere += len(as_played)
+    report.records += records
+    report.time_elsewhere += played
     report.written += 1

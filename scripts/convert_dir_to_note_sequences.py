@@ -9,6 +9,7 @@ With --as_played the records say what is played instead: tempo, meter and pedals
 track of MIDI, and scores have their repeats, sounding pitch, metronome marks and ties.
 
 A file that is damaged, asks for too much or takes too long is named with its reason and skipped.
+A run that was stopped goes on where it was when the same command is given again.
 The exit status is 1, and nothing is written, when no file could be converted.
 """
 
@@ -18,6 +19,7 @@ import time
 
 from absl import flags
 
+from style_transfer import job_arrays
 from style_transfer.scripts import _cli, _flags
 
 _FORMATS = ("midi", "musicxml", "abc")
@@ -37,6 +39,7 @@ _FORMATS_FLAG = flags.DEFINE_multi_enum(
 _AS_PLAYED = flags.DEFINE_bool(
     "as_played", False, "Read files as they are played, where Magenta's reader does otherwise."
 )
+_SHARD = flags.DEFINE_string("shard", "", job_arrays.HELP)
 _flags.group("Limits")
 _NUM_WORKERS = flags.DEFINE_integer(
     "num_workers", 0, "Processes that convert; 0 for one on each CPU core.", lower_bound=0
@@ -103,6 +106,7 @@ def main(argv):
         max_secs_per_file=_MAX_SECS_PER_FILE.value,
         max_worker_bytes=int(_MAX_MEMORY_MB.value * _MEBIBYTE),
         overwrite=_OVERWRITE.value,
+        shard=job_arrays.Shard.parse(_SHARD.value),
         on_file=_Progress(),
     )
     print(report.summary())

@@ -12,6 +12,7 @@ import time
 
 from absl import flags
 
+from style_transfer import job_arrays
 from style_transfer.scripts import _cli, _flags
 
 _PROGRESS_SECS = 10.0
@@ -54,6 +55,7 @@ _SEED = flags.DEFINE_integer(
 _DRY = flags.DEFINE_bool(
     "dry", False, "No reverb and chorus in soundfonts, no room in procedural pianos."
 )
+_SHARD = flags.DEFINE_string("shard", "", job_arrays.HELP)
 _LICENCE = flags.DEFINE_string(
     "licence", "", "Remark for the manifest instead of what the soundfonts themselves say."
 )
@@ -114,7 +116,9 @@ def main(argv):
         print(f"warning: {line}", file=sys.stderr)
     print(f"{len(pieces)} performances on {len(renderers)} pianos", file=sys.stderr)
     workers = _NUM_WORKERS.value or os.cpu_count() or 1
-    report = job_lib.run_job(job, pieces, workers, _Progress(len(pieces) * len(renderers)))
+    shard = job_arrays.Shard.parse(_SHARD.value)
+    total = len(shard.of(pieces)) * len(renderers)
+    report = job_lib.run_job(job, pieces, workers, _Progress(total), shard)
     print(report.summary())
     if not report.num_written + report.num_kept:
         raise ValueError("Nothing could be rendered. The reasons are above.")

@@ -16,6 +16,7 @@ import logging
 
 from absl import flags
 
+from style_transfer import job_arrays
 from style_transfer.scripts import _cli, _flags
 
 FLAGS = flags.FLAGS
@@ -62,7 +63,9 @@ _flags.define_list("segment_secs", None, "Shortest and longest part that perform
 _flags.group("Apache Beam")
 flags.DEFINE_integer("shards", None, "Number of record files; chosen by size by default.",
                      lower_bound=1)
-flags.DEFINE_string("runner", "DirectRunner", "Apache Beam runner.")
+flags.DEFINE_string("shard", "", job_arrays.HELP)
+flags.DEFINE_string("runner", "DirectRunner", "Apache Beam runner: DirectRunner, DaskRunner, "
+                    "DataflowRunner, FlinkRunner, SparkRunner, PrismRunner, or module.Class.")
 flags.DEFINE_string("pipeline_options", "", "Further options of Apache Beam, as one string: "
                     "'--project=x --region=y'.")
 flags.DEFINE_integer("num_workers", 0, "Processes of the DirectRunner; 0 for one per core.",

@@ -17,6 +17,7 @@ import time
 from absl import flags
 
 from style_transfer import options as options_lib
+from style_transfer import remote
 from style_transfer.scripts import _cli, _flags
 
 MAIN_JOB = "piano_ddsp"
@@ -50,7 +51,9 @@ def main(argv, flag_values):
 
         return imports.load_any(config, options.weights, hparams, generator.check_model)
 
-    summary = generator.generate(load, options, _flags.report)
+    with remote.folder(options.output_dir, names_only=True) as (folder, _):
+        local = dataclasses.replace(options, output_dir=folder)
+        summary = generator.generate(load, local, _flags.report)
     _flags.finish(summary, time.monotonic() - begun)
 
 

@@ -74,9 +74,12 @@ def _check_files():
     import glob
     import os
 
-    from style_transfer import files
+    from style_transfer import files, remote
 
-    files.check_folder(FLAGS.run_dir)
+    if not remote.is_url(FLAGS.run_dir):
+        files.check_folder(FLAGS.run_dir)
+    if remote.is_url(FLAGS.examples_path):
+        return
     if not os.path.isdir(FLAGS.examples_path) and not glob.glob(FLAGS.examples_path):
         raise FileNotFoundError(f"There is nothing at --examples_path={FLAGS.examples_path}: give "
                                 "a folder of style_transfer_create_dataset, or TFRecord files.")

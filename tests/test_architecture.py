@@ -25,7 +25,7 @@ FLOORS = (
     {"signal", "piano_roll", "weights"},
     {"audio"},
     {"outputs"},
-    {"arrays", "durations", "files", "options", "recordings", "replicas"},
+    {"arrays", "durations", "files", "job_arrays", "options", "recordings", "remote", "replicas"},
     {"midi"},
 )
 

@@ -9,7 +9,8 @@ import posixpath
 import secrets
 from collections import defaultdict
 
-from style_transfer.pipelines.datasets import files
+from style_transfer.job_arrays import Shard
+from style_transfer.pipelines import files, finished
 from style_transfer.pipelines.datasets.readers import find_pairs, named
 from style_transfer.pipelines.datasets.splits import ONE_PIECE_PATTERN, split_pairs, suspected_leaks
 
@@ -37,7 +38,8 @@ class Settings:
         dry: Without rooms and effects.
         seed: Of what is drawn.
         overwrite: Replace what is there.
-        runner: See `job.run`; so `pipeline_options` and `num_workers`.
+        shard: Which of the record files to make, see `job_arrays`; `output_dir` is named after it.
+        runner: See `beam_jobs.run`; so `pipeline_options` and `num_workers`.
     """
 
     input: str
@@ -60,9 +62,15 @@ class Settings:
     dry: bool = False
     seed: int = 0
     overwrite: bool = False
+    shard: str = ""
     runner: str = "DirectRunner"
     pipeline_options: str = ""
     num_workers: int = 1
+
+    @property
+    def folder(self) -> str:
+        """What is made: `output_dir`, or a shard's own."""
+        return Shard.parse(self.shard).named(self.output_dir)
 
 
 def segment_secs(given, default):
@@ -120,15 +128,16 @@ def create_dataset(settings: Settings) -> dict:
         print(f"warning: {len(leaks)} pieces seem to be on both sides of the split, such as "
               f"{' and '.join(leaks[0][:2])}. If these are performances of one piece, give them "
               f"one name with --piece_pattern='{ONE_PIECE_PATTERN}'.", flush=True)
-    with partial_folder(settings.output_dir) as partial:
-        counters, rows = _run_job(settings, plan, partial)
-        counters = {**counters, "read": counters["read"] + len(listing.problems),
-                    "skipped": counters["skipped"] + len(listing.problems)}
+    with partial_folder(settings.folder) as partial:
+        plan, rows = _run_job(settings, plan, partial)
+        bad = sum("reason" in row for row in rows)
+        counters = {"read": len(rows) + len(listing.problems), "written": len(rows) - bad,
+                    "skipped": bad + len(listing.problems)}
         _check_written(rows, plan)
         description = _describe(settings, listing, plan, counters, rows)
         with files.create(files.join(partial, DESCRIPTION)) as file:
             file.write(json.dumps(description, indent=1, sort_keys=True).encode())
-        files.publish(partial, settings.output_dir, DESCRIPTION)
+        files.publish(partial, settings.folder, DESCRIPTION)
     return description
 
 
@@ -159,7 +168,7 @@ def check_settings(settings: Settings) -> None:
     if settings.segment_secs and not 0 < settings.segment_secs[0] < settings.segment_secs[1]:
         raise ValueError("--segment_secs is the shortest and the longest part, such as 5,20; got "
                          f"{','.join(map(str, settings.segment_secs))}.")
-    check_output_dir(settings.output_dir, settings.overwrite)
+    check_output_dir(settings.folder, settings.overwrite)
 
 
 def check_output_dir(output_dir, overwrite):
@@ -178,17 +187,24 @@ def _run_job(settings, plan, partial):
     from style_transfer.pipelines.datasets import job
 
     num_workers = settings.num_workers or os.cpu_count() or 1
-    shards = job.plan_shards(plan.pairs, settings.shards)
+    part = Shard.parse(settings.shard)
+    shards = part.of(job.plan_shards(plan.pairs, settings.shards))
+    if not shards:
+        raise ValueError(f"--shard={settings.shard} has none of the record files: give more with "
+                         "--shards.")
+    if part.count > 1:
+        plan = dataclasses.replace(plan, pairs=[p for shard in shards for p in shard.pairs])
     recipe = job.Recipe(settings.sample_rate, settings.measures_tuning, settings.segment_secs)
-    counters, rows = job.run(shards, partial, recipe, settings.runner, settings.pipeline_options,
-                             min(num_workers, len(shards)))
-    _remove_all_but(partial, {shard.name for shard in shards})
+    rows = job.run(shards, partial, recipe, runner=settings.runner,
+                   pipeline_options=settings.pipeline_options,
+                   num_workers=min(num_workers, len(shards)))
+    remove_all_but(partial, {shard.name for shard in shards})
     for row in sorted((row for row in rows if "reason" in row), key=lambda row: row["id"]):
         print(f"skipped {row['id']}: {row['reason']}", flush=True)
-    return counters, rows
+    return plan, rows
 
 
-def _remove_all_but(folder, names):
+def remove_all_but(folder, names):
     """Removes the report, and what attempts that failed and were repeated left behind."""
     if files.is_remote(folder):
         from apache_beam.io.filesystems import FileSystems
@@ -252,33 +268,38 @@ MAX_NAME = 40  # characters, of up to 4 bytes each where a name may have 255
 
 @contextlib.contextmanager
 def partial_folder(output_dir):
-    """A hidden folder beside the output, removed at the end if it was not renamed.
+    """A hidden folder beside the output, to be renamed; a run that was stopped leaves it.
 
-    Its name holds the process id, so that what a killed run left is found and removed by the next.
+    The next run of the same output takes it over with what is in it. Its name holds the process
+    id, so that of two runs at once neither takes the other's. An object store cannot tell whether
+    a process runs: there a data set has one such folder.
+
+    What an error of the settings or of the input leaves (`ValueError`) is removed.
     """
+    from style_transfer.pipelines import beam_jobs
+
     if files.is_remote(output_dir):
         base, name = posixpath.split(output_dir.rstrip("/"))
+        partial = files.join(base, f".{name}.partial")
     else:
         base, name = os.path.split(os.path.abspath(output_dir))
-        name = name[:MAX_NAME]
         os.makedirs(base, exist_ok=True)
-        for left in glob.glob(os.path.join(glob.escape(base), f".{glob.escape(name)}.*.partial")):
-            if not _is_running(left.split(".")[-3]):
-                files.remove_tree(left)
-    partial = files.join(base, f".{name}.{os.getpid()}.{secrets.token_hex(4)}.partial")
-    try:
-        if not files.is_remote(partial):
+        name = name[:MAX_NAME]
+        partial = os.path.join(base, f".{name}.{os.getpid()}.{secrets.token_hex(4)}.partial")
+        left = [path for path in glob.glob(os.path.join(
+            glob.escape(base), f".{glob.escape(name)}.*.partial"))
+                if not finished.is_running(path.split(".")[-3])]
+        left.sort(key=os.path.getmtime)
+        if left:
+            os.rename(left.pop(), partial)
+        else:
             os.mkdir(partial)
-        yield partial
-    finally:
-        files.remove_tree(partial)
-
-
-def _is_running(process_id):
+        for path in left:
+            files.remove_tree(path)
     try:
-        os.kill(int(process_id), 0)
-    except (ProcessLookupError, ValueError):
-        return False
-    except PermissionError:
-        return True
-    return True
+        yield partial
+    except beam_jobs.WorkerDiedError:
+        raise
+    except ValueError:
+        files.remove_tree(partial)
+        raise

@@ -13,7 +13,7 @@ from style_transfer import audio as audio_lib
 from style_transfer import piano_roll
 from style_transfer.midi import load
 from style_transfer.midi.load import MIDI_SUFFIXES
-from style_transfer.pipelines.datasets import files
+from style_transfer.pipelines import files
 from style_transfer.pipelines.records import examples
 
 AUDIO_SUFFIXES = (".flac", ".wav", ".ogg", ".mp3")  # where one take has several: the best first

@@ -15,7 +15,8 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from style_transfer import files
+from style_transfer import files as local_files
+from style_transfer.pipelines import files
 
 _POLYNOMIAL = 0x82F63B78  # CRC-32C, bit-reversed
 _MASK_DELTA = 0xA282EAD8
@@ -101,14 +102,21 @@ def frame(data: bytes) -> bytes:
     )
 
 
-def read_records(path: str | os.PathLike) -> Iterator[bytes]:
+def read_records(path: str | os.PathLike, start: int = 0,
+                 stop: int | None = None) -> Iterator[bytes]:
     """Yields the records of an uncompressed TFRecord file, one at a time.
+
+    Args:
+        path: Path or URL.
+        start: Byte at which the first record begins.
+        stop: Byte before which the last one begins; None for all.
 
     Raises:
         ValueError: The file ends inside a record or a checksum is wrong.
     """
-    with open(path, "rb") as file:
-        while header := file.read(12):
+    with files.open_bytes(os.fspath(path)) as file:
+        file.seek(start)
+        while (stop is None or file.tell() < stop) and (header := file.read(12)):
             length, length_crc = struct.unpack("<QI", header.ljust(12, b"\0"))
             if len(header) < 12 or masked_crc32c(header[:8]) != length_crc:
                 raise ValueError(f"{path} is damaged: bad record length at byte {file.tell()}.")
@@ -118,9 +126,24 @@ def read_records(path: str | os.PathLike) -> Iterator[bytes]:
             yield data
 
 
+def scan(path: str | os.PathLike, head_bytes: int) -> Iterator[tuple[int, bytes]]:
+    """Yields where each record begins and its first bytes, without reading or checking the rest.
+
+    Raises:
+        ValueError: The file ends inside a record.
+    """
+    with files.open_bytes(os.fspath(path)) as file:
+        while header := file.read(12):
+            if len(header) < 12:
+                raise ValueError(f"{path} is damaged: bad record length at byte {file.tell()}.")
+            start, length = file.tell() - 12, struct.unpack("<Q", header[:8])[0]
+            yield start, file.read(min(length, head_bytes))
+            file.seek(start + 12 + length + 4)
+
+
 @contextlib.contextmanager
 def atomic_file(path: str | os.PathLike):
     """`files.written_whole`, opened for bytes; makes the folder."""
     os.makedirs(os.path.dirname(os.path.abspath(path)), exist_ok=True)
-    with files.written_whole(path) as partial, open(partial, "wb") as file:
+    with local_files.written_whole(path) as partial, open(partial, "wb") as file:
         yield file

@@ -3,6 +3,7 @@
 import concurrent.futures
 import concurrent.futures.process
 import dataclasses
+import fcntl
 import hashlib
 import json
 import multiprocessing
@@ -13,7 +14,9 @@ from collections.abc import Callable
 
 from style_transfer import audio as audio_lib
 from style_transfer import outputs as outputs_lib
+from style_transfer.job_arrays import WHOLE, Shard
 from style_transfer.piano_roll import load_midi, note_table
+from style_transfer.pipelines import finished
 from style_transfer.pipelines.records.tfrecords import atomic_file
 from style_transfer.pipelines.rendering import pieces as pieces_lib
 from style_transfer.pipelines.rendering.augment import AugmentedRenderer
@@ -117,7 +120,8 @@ def all_renderers(job: Job) -> list[Renderer]:
 
 
 def run_job(
-    job: Job, pieces: list, num_workers: int = 1, on_result: Callable = lambda result: None
+    job: Job, pieces: list, num_workers: int = 1, on_result: Callable = lambda result: None,
+    shard: Shard = WHOLE
 ) -> Report:
     """Renders every piece on every piano and writes the manifest.
 
@@ -126,6 +130,7 @@ def run_job(
         pieces: List of `pieces.Piece`.
         num_workers: Processes; with 1 everything happens in this one.
         on_result: Called with each recording's `(piece id, timbre id, row or None, reason)`.
+        shard: Which of the pieces to render; their manifest is named after it.
 
     Returns:
         A `Report`.
@@ -135,14 +140,19 @@ def run_job(
         ValueError: A spec names no piano, FluidSynth is needed and missing, or a worker was
             killed.
     """
+    pieces = shard.of(pieces)
     renderers = all_renderers(job)
     if any(isinstance(renderer, SoundfontRenderer) for renderer in renderers):
         fluidsynth_program()
+    for folder in (job.output_dir, *(os.path.join(job.output_dir, renderer.timbre_id)
+                                     for renderer in renderers)):
+        finished.remove_leftovers(folder)
     # One piano after the other, so that a worker holds the samples of one at a time.
     tasks = [(index, pieces[first:first + PIECES_PER_TASK])
              for index in range(len(renderers))
              for first in range(0, len(pieces), PIECES_PER_TASK)]
-    report, rows = Report(len(pieces)), read_manifest(job.output_dir)
+    manifest = shard.named(MANIFEST)
+    report, rows = Report(len(pieces)), read_manifest(job.output_dir, manifest)
     done, reasons, written = set(), {}, time.monotonic()
     for results in _results(job, renderers, tasks, num_workers):
         for result in results:
@@ -158,9 +168,9 @@ def run_job(
             report.num_written += reason == "written"
             report.audio_secs += row["duration_secs"] if reason == "written" else 0.0
         if time.monotonic() - written > MANIFEST_SECS:
-            write_manifest(job.output_dir, rows)
+            write_manifest(job.output_dir, rows, manifest)
             written = time.monotonic()
-    write_manifest(job.output_dir, rows)
+    write_manifest(job.output_dir, rows, manifest)
     report.skipped = {piece: reason for piece, reason in reasons.items() if piece not in done}
     return report
 
@@ -290,13 +300,17 @@ def _row(job, renderer, piece, table, flac):
             "licence": job.licence or getattr(renderer, "licence", "")}
 
 
-def read_manifest(output_dir: str | os.PathLike) -> dict:
+def read_manifest(output_dir: str | os.PathLike, name: str = MANIFEST) -> dict:
     """Rows of a folder's manifest by (timbre id, piece id); empty where there is none.
+
+    Args:
+        output_dir: The folder.
+        name: The manifest's name.
 
     Raises:
         ValueError: It is damaged.
     """
-    path = pathlib.Path(output_dir, MANIFEST)
+    path = pathlib.Path(output_dir, name)
     if not path.is_file():
         return {}
     try:
@@ -307,10 +321,22 @@ def read_manifest(output_dir: str | os.PathLike) -> dict:
                          "have it written anew.") from error
 
 
-def write_manifest(output_dir: str | os.PathLike, rows: dict) -> None:
-    """Writes the rows as JSON lines, sorted, whole or not at all."""
+def write_manifest(output_dir: str | os.PathLike, rows: dict, name: str = MANIFEST) -> None:
+    """Writes the rows as JSON lines, sorted, whole or not at all.
+
+    Rows of others that are there stay: several processes may render into one folder.
+
+    Args:
+        output_dir: The folder.
+        rows: As `read_manifest` gives them.
+        name: The manifest's name.
+    """
     if not rows:
         return
-    text = "".join(json.dumps(rows[name], sort_keys=True) + "\n" for name in sorted(rows))
-    with atomic_file(pathlib.Path(output_dir, MANIFEST)) as handle:
-        handle.write(text.encode())
+    os.makedirs(output_dir, exist_ok=True)
+    with open(pathlib.Path(output_dir, f".{name}.lock"), "wb") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        every = {**read_manifest(output_dir, name), **rows}
+        text = "".join(json.dumps(every[key], sort_keys=True) + "\n" for key in sorted(every))
+        with atomic_file(pathlib.Path(output_dir, name)) as handle:
+            handle.write(text.encode())

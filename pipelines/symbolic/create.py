@@ -1,12 +1,11 @@
 """Making a data set of a configuration out of NoteSequences: all or nothing."""
 
-import collections
 import dataclasses
 import json
 import os
 
+from style_transfer.pipelines import files
 from style_transfer.pipelines.datasets import create as audio_create
-from style_transfer.pipelines.datasets import files
 from style_transfer.pipelines.example_kinds import NoteSequences
 
 DESCRIPTION = audio_create.DESCRIPTION
@@ -25,8 +24,9 @@ class Settings:
         eval_ratio: Part of the pieces that are for evaluation.
         eval_pieces: Patterns (fnmatch) of the names of files that are for evaluation anyway.
         overwrite: Replace what is there.
-        runner: Apache Beam's runner.
+        runner: See `beam_jobs.RUNNERS`.
         pipeline_options: Further options of Apache Beam, as one string.
+        num_workers: Processes of the DirectRunner; 0 for one per core.
     """
 
     config: str
@@ -38,6 +38,7 @@ class Settings:
     overwrite: bool = False
     runner: str = "DirectRunner"
     pipeline_options: str = ""
+    num_workers: int = 1
 
 
 def check_settings(settings):
@@ -63,40 +64,33 @@ def create_dataset(settings, report=print):
     """
     check_settings(settings)
     with audio_create.partial_folder(settings.output_dir) as partial:
-        paths = {split: files.join(partial, name)
-                 for split, name in settings.examples.files.items()}
-        counts = _run(settings, paths)
+        counts = _run(settings, partial)
         least = _least_ratio(settings, counts)
         if least:
             report(f"--eval_ratio={settings.eval_ratio:g} takes none of so few pieces for "
                    f"evaluation, so {least:g} is used")
             settings = dataclasses.replace(settings, eval_ratio=least)
-            counts = _run(settings, paths)
+            counts = _run(settings, partial)
         description = _describe(settings, counts)
         for name, count in description["statistics"].items():
             report(f"{name}: {count}")
         for reason, count in description["skipped_because"].items():
             report(f"skipped, {reason}: {count}")
         _check(settings, description)
+        audio_create.remove_all_but(partial, set(settings.examples.files.values()))
         with files.create(files.join(partial, DESCRIPTION)) as file:
             file.write(json.dumps(description, indent=1, sort_keys=True).encode())
         files.publish(partial, settings.output_dir, DESCRIPTION)
     return description
 
 
-def _run(settings, paths):
+def _run(settings, folder):
     from style_transfer.pipelines.symbolic import job
 
-    path = f"{paths['train']}.facts"
-    job.run(settings.input, paths, path, settings.examples, settings.eval_ratio,
-            settings.eval_pieces, settings.runner, settings.pipeline_options)
-    found = collections.Counter()
-    for line in files.read_bytes(path).decode().splitlines():
-        kind, name, count = json.loads(line)
-        found[kind, name] += count
-    if not files.is_remote(path):
-        os.remove(path)
-    return found
+    return job.run(settings.input, folder, settings.examples, settings.eval_ratio,
+                   settings.eval_pieces, runner=settings.runner,
+                   pipeline_options=settings.pipeline_options,
+                   num_workers=settings.num_workers or os.cpu_count() or 1)
 
 
 def _least_ratio(settings, counts):

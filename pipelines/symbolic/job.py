@@ -1,77 +1,108 @@
 """The Apache Beam job that turns NoteSequences into records of a configuration."""
 
 import collections
+import dataclasses
 import glob
-import json
+import heapq
 import math
-import shlex
 
 import apache_beam as beam
 import note_seq
-from apache_beam.options.pipeline_options import PipelineOptions
 
-from style_transfer.pipelines import note_sequences
-from style_transfer.pipelines.datasets import files
+from style_transfer.pipelines import beam_jobs, files, finished, note_sequences
 from style_transfer.pipelines.records import tfrecords
 from style_transfer.pipelines.symbolic import conversion
 from style_transfer.symbolic import reasons
 
-FACTS, POSITION = "facts", "position"
+POSITION = "position"
+PART_BYTES = 4 << 20  # of the input, about: a part's records are sorted in memory
+REPORT = "report.jsonl"
 
 
-class Convert(beam.DoFn):
-    """Serialized NoteSequences to records, tagged by split, and facts to count.
+@dataclasses.dataclass(frozen=True)
+class Part:
+    """NoteSequences that one worker converts.
+
+    Attributes:
+        number: Which part of the job it is.
+        source: Where they stand.
+    """
+
+    number: int
+    source: note_sequences.Stretch
+
+
+class ConvertPart(beam.DoFn):
+    """Writes a part's records, sorted, into a file of each split; yields facts to count.
 
     Among the facts is the hundredth in which the position of each piece lies.
     """
 
-    def __init__(self, examples, eval_ratio, eval_pieces):
+    def __init__(self, folder, examples, eval_ratio, eval_pieces):
         """For the `NoteSequences` of a configuration."""
-        self._examples, self._split = examples, (eval_ratio, eval_pieces)
+        self._folder, self._examples = folder, examples
+        self._split = (eval_ratio, tuple(eval_pieces))
         self._convert = None
 
     def setup(self):
         """Loads Magenta, which takes seconds."""
         self._convert = conversion.make_converter(self._examples, *self._split)
 
-    def process(self, serialized):
+    def process(self, part):
         """See the class."""
-        facts = collections.Counter({("piece", "read"): 1})
+        path = files.join(self._folder, f"part-{part.number:05d}")
+        fingerprint = finished.fingerprint_of(part, self._examples, self._split)
+        rows = finished.kept_rows(path, fingerprint)
+        if rows is None:
+            rows = self._write(path, part)
+            finished.keep_rows(path, fingerprint, rows)
+        yield from rows
+
+    def _write(self, path, part):
+        records, facts = collections.defaultdict(list), collections.Counter()
+        for serialized in note_sequences.read_as_played(part.source):
+            self._add(serialized, records, facts)
+        for split in self._examples.files:
+            with files.create_whole(f"{path}.{split}") as file:
+                for record in sorted(records[split]):
+                    file.write(tfrecords.frame(record))
+        return [{"kind": kind, "name": name, "count": count}
+                for (kind, name), count in sorted(facts.items())]
+
+    def _add(self, serialized, records, facts):
+        facts["piece", "read"] += 1
         try:
             sequence = note_seq.NoteSequence.FromString(serialized)
-            records, statistics = self._convert(sequence)
-            if any(records.values()):
+            found, statistics = self._convert(sequence)
+            if any(found.values()):
                 facts[POSITION, f"{math.ceil(100 * conversion.position(sequence)) / 100}"] += 1
             else:
                 facts["skipped", reasons.why_nothing(sequence, self._examples.layout)] += 1
         # Magenta raises anything on odd pieces, and one of them must not stop the others.
         except Exception as error:
-            records, statistics = {}, {}
+            found, statistics = {}, {}
             facts["skipped", f"{type(error).__name__}: {error}"] += 1
-        for split, found in records.items():
-            facts["records", split] += len(found)
-            for record in found:
-                yield beam.pvalue.TaggedOutput(split, record)
+        for split, some in found.items():
+            facts["records", split] += len(some)
+            records[split] += some
         for name, count in statistics.items():
             facts["statistics", name] += count
-        for fact in facts.items():
-            yield beam.pvalue.TaggedOutput(FACTS, fact)
 
 
-def run(pattern, paths, facts_path, examples, eval_ratio, eval_pieces=(),
-        runner="DirectRunner", pipeline_options=""):
-    """Runs the job.
+def run(pattern, folder, examples, eval_ratio, eval_pieces=(), **how):
+    """Runs the job; what an earlier run that was stopped has finished is kept.
 
     Args:
         pattern: TFRecord file or pattern with NoteSequences; tempo and meter count as they are
             played, wherever they stand in a file (`note_sequences.read_as_played`).
-        paths: File to write for each split.
-        facts_path: Where counts are written, a JSON list of kind, name and count in each line.
+        folder: Where the file of each split goes, and what lies between.
         examples: The configuration's `example_kinds.NoteSequences`.
         eval_ratio: Part of the pieces that are for evaluation.
         eval_pieces: See `conversion.make_converter`.
-        runner: Apache Beam's runner.
-        pipeline_options: Further options of Apache Beam.
+        **how: See `beam_jobs.run`.
+
+    Returns:
+        A `Counter` of facts by `(kind, name)`.
 
     Raises:
         FileNotFoundError: There is no input.
@@ -80,34 +111,19 @@ def run(pattern, paths, facts_path, examples, eval_ratio, eval_pieces=(),
                     if not path.endswith(note_sequences.AS_PLAYED_SUFFIX))
     if not inputs:
         raise FileNotFoundError(f"There is no file {pattern!r}.")
-    options = PipelineOptions(shlex.split(pipeline_options), runner=runner)
-    with beam.Pipeline(options=options) as pipeline:
-        found = (pipeline
-                 | "files" >> beam.Create(inputs)
-                 | "read" >> beam.FlatMap(note_sequences.read_as_played)
-                 | "spread" >> beam.Reshuffle()
-                 | "convert" >> beam.ParDo(Convert(examples, eval_ratio, eval_pieces))
-                 .with_outputs())
-        for split, path in paths.items():
-            _ = (found[split]
-                 | f"{split} to one file" >> beam.Map(lambda record: (None, record))
-                 | f"gather {split}" >> beam.GroupByKey()
-                 | f"write {split}" >> beam.Map(_write_records, path))
-        _ = (found[FACTS]
-             | "count" >> beam.CombinePerKey(sum)
-             | "facts to one file" >> beam.Map(lambda fact: (None, fact))
-             | "gather facts" >> beam.GroupByKey()
-             | "write facts" >> beam.Map(_write_facts, facts_path))
-
-
-def _write_records(keyed, path):
-    # In the order of their bytes: the same input always gives the same file.
-    with files.create(path) as file:
-        for record in sorted(keyed[1]):
-            file.write(tfrecords.frame(record))
-
-
-def _write_facts(keyed, path):
-    with files.create(path) as file:
-        for (kind, name), count in sorted(keyed[1]):
-            file.write(json.dumps([kind, name, count]).encode() + b"\n")
+    parts = [Part(number, source) for number, source in enumerate(
+        stretch for path in inputs for stretch in note_sequences.stretches(path, PART_BYTES))]
+    how["num_workers"] = max(1, min(how.get("num_workers", 1), len(parts)))
+    rows = beam_jobs.run(parts, ConvertPart(folder, examples, eval_ratio, eval_pieces),
+                         files.join(folder, REPORT), **how)
+    for split, name in examples.files.items():
+        # In the order of their bytes: the same input always gives the same file.
+        records = heapq.merge(*(tfrecords.read_records(
+            files.join(folder, f"part-{part.number:05d}.{split}")) for part in parts))
+        with files.create_whole(files.join(folder, name)) as file:
+            for record in records:
+                file.write(tfrecords.frame(record))
+    facts = collections.Counter()
+    for row in rows:
+        facts[row["kind"], row["name"]] += row["count"]
+    return facts

@@ -23,7 +23,7 @@ import warnings
 import numpy as np
 from keras import ops
 
-from style_transfer import files, weights
+from style_transfer import files, remote, weights
 
 MODEL_FILE, TRAINING_FILE, STATE_FILE = "model.weights.h5", "training.npz", "state.json"
 _NAME = re.compile(r"ckpt-(\d+)")
@@ -53,9 +53,10 @@ class State:
 
 def steps(run_dir):
     """Steps of the checkpoints in `run_dir`, rising; none if there is no such folder."""
-    if not os.path.isdir(run_dir):
+    if not remote.is_url(run_dir) and not os.path.isdir(run_dir):
         return []
-    matches = (_NAME.fullmatch(name) for name in os.listdir(run_dir))
+    names = remote.names(run_dir) if remote.is_url(run_dir) else os.listdir(run_dir)
+    matches = (_NAME.fullmatch(name) for name in names)
     return sorted(int(match[1]) for match in matches if match)
 
 

@@ -31,12 +31,15 @@ class Monitor:
         evaluator: An `Evaluator`, or None.
         is_chief: Whether this process writes; the others only watch for divergence.
         report: Called with each line of progress.
+        send: Called when something is written that should last.
     """
 
-    def __init__(self, run_dir, model, optimizer, state, schedule, evaluator, is_chief, report):
+    def __init__(self, run_dir, model, optimizer, state, schedule, evaluator, is_chief, report,
+                 send=lambda: None):
         self._run_dir, self._model, self._optimizer = pathlib.Path(run_dir), model, optimizer
         self.step, self._seed = state.step, state.seed
         self._schedule, self._report, self._is_chief = schedule, report, is_chief
+        self._send = send
         self._evaluator = evaluator if is_chief else None
         self._writers = {}
         if is_chief:
@@ -111,7 +114,7 @@ class Monitor:
         if done > self.step // getattr(self._optimizer, "accumulate_steps", 1):
             self.step += 1  # all but its loss was known
         reason = f"Training stopped after step {self.step}: another worker is gone or cannot be " \
-                 f"reached ({str(error).splitlines()[0][:100]}). "
+                 f"reached ({type(error).__name__}). "
         if self._is_chief:
             self._save()
         raise interruption.WorkerLostError(
@@ -182,6 +185,7 @@ class Monitor:
         path = checkpoints.save(self._run_dir, self._model, self._optimizer, state,
                                 self._schedule.keep_checkpoints)
         self._saved_step = self.step
+        self._send()
         self._report(f"saved {path}")
 
     def _evaluate(self):
@@ -189,6 +193,7 @@ class Monitor:
             scores, examples = self._evaluator.run()
         self._evaluator.write(self._writers["eval"], self.step, scores, examples)
         evaluating.record_scores(self._run_dir, self.step, scores)
+        self._send()
         self._report(describe_scores(self.step, scores))
 
 

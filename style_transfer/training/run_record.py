@@ -7,7 +7,7 @@ import platform
 
 import keras
 
-from style_transfer import files
+from style_transfer import files, remote
 
 CONFIG_FILE = "config.json"
 
@@ -26,11 +26,16 @@ def read(run_dir):
     Raises:
         ValueError: `config.json` is no record.
     """
-    path = pathlib.Path(run_dir) / CONFIG_FILE
-    if not path.exists():
+    if remote.is_url(run_dir):
+        path = f"{run_dir.rstrip('/')}/{CONFIG_FILE}"
+        text = remote.read_text(path)
+    else:
+        path = pathlib.Path(run_dir) / CONFIG_FILE
+        text = path.read_text(encoding="utf-8") if path.exists() else None
+    if text is None:
         return None
     try:
-        record = json.loads(path.read_text(encoding="utf-8"))
+        record = json.loads(text)
         record["config"], dict(record["hparams"])
     except (json.JSONDecodeError, KeyError, TypeError, ValueError) as error:
         raise ValueError(f"{path} is not the record of a training run ({error}).") from error

@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 import keras
 
+from style_transfer import remote
 from style_transfer.training import checkpoints, run_record, strategies, summaries
 from style_transfer.training.data import as_batches, batch_spec, for_fit
 from style_transfer.training.evaluating import Evaluator, read_scores, record_scores
@@ -23,7 +24,8 @@ class TrainOptions:
     """How to train; what decides the result is in the hparams.
 
     Attributes:
-        run_dir: Folder of the run; where it has checkpoints, training goes on from the newest.
+        run_dir: Folder of the run, a path or URL; where it has checkpoints, training goes on from
+            the newest. A URL stands for a local copy, which is sent there whenever it is saved.
         examples_path: Where the examples are, as the configuration's `build_dataset` takes it.
         num_training_steps: Steps in all, those before a resume included.
         checkpoint_file: Weights that a new run starts from: a `ckpt-…` folder or a
@@ -128,8 +130,15 @@ def train(config, hparams, options: TrainOptions, report: Callable[[str], None] 
         WorkerLostError: Another worker of the strategy is gone; a checkpoint is written.
         CheckpointNotWrittenError: There was no room for one.
     """
-    with _precision(options.mixed_precision):
-        return _train(config, hparams, options, report)
+    with (_precision(options.mixed_precision),
+          remote.folder(options.run_dir) as (run_dir, send)):
+        return _train(config, hparams, dataclasses.replace(options, run_dir=run_dir),
+                      _of_remote(report, run_dir, options.run_dir), send)
+
+
+def _of_remote(report, local, given):
+    """`report`, in whose lines a local copy has the name that was given."""
+    return lambda line: report(line.replace(str(local), str(given)))
 
 
 @contextlib.contextmanager
@@ -143,7 +152,7 @@ def _precision(name):
         keras.config.set_dtype_policy(before)
 
 
-def _train(config, hparams, options, report):
+def _train(config, hparams, options, report, send):
     placement = strategies.make_placement(options.strategy)
     found = checkpoints.latest(options.run_dir)
     state = _starting_state(options, found)
@@ -169,7 +178,7 @@ def _train(config, hparams, options, report):
     if eval_data is not None and placement.is_chief:
         evaluator = _evaluator(config, hparams, model, loss, eval_data, options)
     monitor = Monitor(options.run_dir, model, optimizer, state, options, evaluator,
-                      placement.is_chief, report)
+                      placement.is_chief, report, send)
     if monitor.is_done:
         report(f"{options.run_dir} has been trained for {state.step} steps already.")
     try:
@@ -288,6 +297,13 @@ def evaluate(config, hparams, *, run_dir, examples_path, every_new=False, eval_b
     Raises:
         ValueError: There is no checkpoint, or hparams or data do not fit.
     """
+    with remote.folder(run_dir) as (local, _):
+        return _evaluate(config, hparams, local, examples_path, every_new, eval_batches,
+                         override_hparams, _of_remote(report, local, run_dir))
+
+
+def _evaluate(config, hparams, run_dir, examples_path, every_new, eval_batches, override_hparams,
+              report):
     if not override_hparams:
         run_record.check(run_dir, config.name, hparams)
     found = checkpoints.latest(run_dir)

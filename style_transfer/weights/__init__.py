@@ -8,7 +8,7 @@ import re
 
 import numpy as np
 
-from style_transfer import files
+from style_transfer import files, remote
 
 DEFAULT = "piano_ddsp"
 MODELS = "style_transfer.models."
@@ -81,7 +81,10 @@ def config_name(name_or_path=None):
 def folder(name_or_path=None):
     """The folder of weights; arguments and errors as for `config_name`."""
     name = DEFAULT if name_or_path is None else name_or_path
-    path = pathlib.Path(__file__).parent / name if name in names() else pathlib.Path(name)
+    if name in names():
+        path = pathlib.Path(__file__).parent / name
+    else:
+        path = remote.local_copy(name) if remote.is_url(name) else pathlib.Path(name)
     if not (path / WEIGHTS_FILE).is_file():
         path = max(path.glob(f"ckpt-*/{WEIGHTS_FILE}"), default=path / WEIGHTS_FILE).parent
     for file in (CONFIG_FILE, WEIGHTS_FILE):

@@ -12,7 +12,7 @@ import pytest
 
 from style_transfer.midi import reader as midi_reader
 from style_transfer.midi.limits import ConversionLimits, UnreadableFileError
-from style_transfer.pipelines import note_sequences
+from style_transfer.pipelines import isolated_workers, note_sequences
 from style_transfer.pipelines.records import tfrecords
 
 REPOSITORY = pathlib.Path(__file__).parents[2]
@@ -282,3 +282,45 @@ def test_records_whose_time_magenta_reads_otherwise_stand_beside_as_they_are_pla
         (tmp_path / f"{file}.mid").unlink()
     note_sequences.convert_directory(str(tmp_path), output, num_workers=1, overwrite=True)
     assert not os.path.exists(output + ".as_played"), "nothing of an older conversion stays"
+
+
+def test_a_stopped_conversion_goes_on_and_shards_are_the_whole(tmp_path, monkeypatch):
+    from style_transfer.job_arrays import Shard
+
+    folder = tmp_path / "in"
+    folder.mkdir()
+    for i in range(6):
+        note = bytes([0, 0x90, 60 + i, 64, 96, 60 + i, 0])
+        (folder / f"{i}.mid").write_bytes(midi_file(note)[: 20 if i == 2 else None])
+    converted = []
+
+    def run(convert, filenames, *limits):
+        for filename in filenames:
+            converted.append(filename)
+            yield isolated_workers._outcome(convert, filename)
+
+    monkeypatch.setattr(note_sequences.isolated_workers, "run", run)
+
+    def stop(filename, error):
+        if filename == "3.mid":
+            raise KeyboardInterrupt
+
+    whole, stopped = str(tmp_path / "whole"), str(tmp_path / "stopped")
+    expected = note_sequences.convert_directory(str(folder), whole)
+    with pytest.raises(KeyboardInterrupt):
+        note_sequences.convert_directory(str(folder), stopped, on_file=stop)
+    assert not pathlib.Path(stopped).exists()
+    del converted[:]
+    report = note_sequences.convert_directory(str(folder), stopped)
+    assert converted == ["4.mid", "5.mid"]
+    assert report.summary() == expected.summary()
+    assert report.summary().startswith("6 read, 5 written, 1 skipped")
+    assert str(report.skipped["2.mid"]) == str(expected.skipped["2.mid"])
+    assert pathlib.Path(stopped).read_bytes() == pathlib.Path(whole).read_bytes()
+    assert sorted(os.listdir(tmp_path)) == ["in", "stopped", "whole"]
+    for number in (1, 2):
+        note_sequences.convert_directory(str(folder), str(tmp_path / "part.tfrecord"),
+                                         shard=Shard(number, 2))
+    found = [record for path in sorted(tmp_path.glob("part-0000?-of-00002.tfrecord"))
+             for record in tfrecords.read_records(path)]
+    assert sorted(found) == sorted(tfrecords.read_records(whole))

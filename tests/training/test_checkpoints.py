@@ -6,7 +6,15 @@ import pytest
 from style_transfer import training
 from style_transfer.training import checkpoints
 from tests import tiny_config
-from tests.training.tiny_runs import CONFIG, HPARAMS, arrays, assert_same, run, weights
+from tests.training.tiny_runs import (
+    CONFIG,
+    HPARAMS,
+    arrays,
+    assert_same,
+    averaged,
+    run,
+    weights,
+)
 
 
 def test_checkpoint_holds_averaged_weights_for_use_and_raw_ones_for_training(whole_run, examples):
@@ -90,3 +98,23 @@ def test_checkpoint_that_is_missing_or_of_another_model_is_an_error(tmp_path, ex
     with pytest.raises(ValueError, match="does not fit this model"):
         run(tmp_path / "c", examples, 4, wide,
             checkpoint_file=str(checkpoints.path_of(whole_run[0], 12)))
+
+
+def test_a_run_may_be_a_url(examples, whole_run):
+    fsspec = pytest.importorskip("fsspec")
+    from style_transfer.training import run_record
+
+    url, lines = "memory://store/whole", []
+    run(url, examples, 8, averaged(), keep_checkpoints=1, report=lines.append)
+    assert f"saved {url}/ckpt-000008" in lines
+    assert checkpoints.steps(url) == [8] and run_record.read(url)["config"] == "tiny"
+    resumed = run(url, examples, 12, averaged(), keep_checkpoints=1, report=lines.append)
+    assert any(line.startswith(f"resuming at step 8 from {url}/ckpt") for line in lines)
+    assert_same(weights(whole_run[1]), weights(resumed))
+    assert checkpoints.steps(url) == [12]
+    store = fsspec.filesystem("memory")
+    assert store.exists("/store/whole/eval/metrics.json")
+    scores = training.evaluate(CONFIG, averaged(), run_dir=url, examples_path=examples,
+                               report=lambda line: None)
+    assert list(scores) == [12]
+    store.rm("/store", recursive=True)

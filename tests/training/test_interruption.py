@@ -103,7 +103,7 @@ def test_a_lost_worker_is_one_sentence_and_a_checkpoint_of_the_last_step(
 
     monkeypatch.setattr(tf, "function", function)
     with pytest.raises(training.WorkerLostError,
-                       match=rf"step {5 + is_made}: another worker .*\(Socket closed\). Give"):
+                       match=rf"step {5 + is_made}: another worker .*\(UnavailableError\). Give"):
         run(tmp_path, examples, 12, averaged(), eval_interval=0)
     assert checkpoints.latest(tmp_path)[1].step == 5 + is_made
     monkeypatch.undo()

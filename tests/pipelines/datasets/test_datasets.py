@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 
 from style_transfer import audio as audio_lib
-from style_transfer.pipelines.datasets import create, files, find_pairs, split_pairs
+from style_transfer.pipelines import files
+from style_transfer.pipelines.datasets import create, find_pairs, split_pairs
 from style_transfer.pipelines.datasets.readers import Pair
 from style_transfer.pipelines.datasets.splits import piece_position
 from style_transfer.pipelines.records import examples, tfrecords, wire
@@ -295,7 +296,7 @@ def _wait_for_a_file(folder, process, secs=400):
         time.sleep(0.01)
 
 
-def test_killed_run_leaves_nothing_under_the_final_name_and_the_next_cleans_up(tmp_path):
+def test_killed_run_leaves_nothing_under_the_final_name_and_the_next_goes_on(tmp_path):
     for i in range(12):
         for piano in "abc":
             (tmp_path / "in" / piano).mkdir(parents=True, exist_ok=True)
@@ -353,7 +354,7 @@ def test_death_of_a_worker_process_is_an_error_and_not_a_wait_for_ever(tmp_path)
     _, errors = process.communicate(timeout=120)
     assert process.returncode == 1
     assert errors.splitlines()[-1].startswith("error: A worker process ended before")
-    assert os.listdir(tmp_path) == ["in"]
+    assert not (tmp_path / "out").exists()
 
 
 @pytest.fixture
@@ -451,3 +452,53 @@ def test_values_an_example_cannot_hold_are_refused(value):
 def test_listing_leaves_out_hidden_files(tmp_path):
     _touch(tmp_path, "a/b.wav", ".c.wav", ".d/e.wav")
     assert files.list_files(str(tmp_path)) == ["a/b.wav"]
+
+
+def test_what_an_earlier_run_finished_is_kept_unless_its_files_changed(pairs, monkeypatch):
+    from style_transfer.pipelines.datasets import job
+
+    plan = split_pairs(find_pairs(str(pairs / "in")).pairs, 0.5)
+    shards, recipe = job.plan_shards(plan.pairs, 4), job.Recipe(8000, measures_tuning=False)
+    made, make = [], job.make_records
+
+    def counted(pair, recipe):
+        made.append(pair.id)
+        return make(pair, recipe)
+
+    monkeypatch.setattr(job, "make_records", counted)
+    folder = pairs / "partial"
+    work = job.WriteShard(str(folder), recipe)
+    rows = [row for shard in shards[:2] for row in work.process(shard)]
+    assert len(made) == len(rows) > 0
+    stamps = {path.name: path.stat().st_mtime_ns for path in folder.iterdir()}
+    assert [row for shard in shards[:2] for row in work.process(shard)] == rows
+    assert len(made) == len(rows)
+    assert stamps == {path.name: path.stat().st_mtime_ns for path in folder.iterdir()}
+    changed = shards[0].pairs[0]
+    tiny_pairs.write_midi(changed.midi_path, tiny_pairs.table(3.0, seed=99))
+    list(work.process(shards[0]))
+    assert made[len(rows):] == [pair.id for pair in shards[0].pairs]
+    list(job.WriteShard(str(folder), job.Recipe(8000, False, (1, 2))).process(shards[1]))
+    assert made[-1] == shards[1].pairs[-1].id, "another recipe is other work"
+
+
+def test_a_run_takes_over_what_a_stopped_one_left_and_not_what_a_running_one_has(tmp_path):
+    for name, process in (("old", 2**30), ("newer", 2**30), ("running", os.getpid())):
+        _touch(tmp_path, f".out.{process}.{name}.partial/{name}")
+        os.utime(tmp_path / f".out.{process}.{name}.partial", (len(name), len(name)))
+    with pytest.raises(KeyboardInterrupt), create.partial_folder(str(tmp_path / "out")) as partial:
+        assert os.listdir(partial) == ["newer"]
+        raise KeyboardInterrupt
+    assert sorted(name.split(".")[-2] for name in os.listdir(tmp_path)) == sorted(
+        ["running", partial.split(".")[-2]])
+
+
+def test_shards_of_a_job_array_are_together_what_one_run_makes(pairs):
+    whole = dict(measures_tuning=False, shards=4)
+    create.create_dataset(_settings(pairs, **whole))
+    for number in (1, 2):
+        description = create.create_dataset(_settings(pairs, **whole, shard=f"{number}/2"))
+        assert description["read"] < 8
+    expected = {path.name: path.read_bytes() for path in (pairs / "out").glob("*.tfrecord")}
+    found = {path.name: path.read_bytes() for path in pairs.glob("out-0000?-of-00002/*.tfrecord")}
+    assert found == expected and len(found) == 4

@@ -173,3 +173,39 @@ def test_a_missing_fluidsynth_stops_the_job_before_it_begins(music, tmp_path, mo
     job = job_lib.Job(specs=(str(font),), output_dir=str(tmp_path / "out"))
     with pytest.raises(ValueError, match="apt install fluidsynth"):
         job_lib.run_job(job, find_pieces(music))
+
+
+def test_two_renders_into_one_folder_lose_no_rows_and_shards_have_manifests_of_their_own(
+        music, tmp_path):
+    from style_transfer.job_arrays import Shard
+
+    out = tmp_path / "out"
+    pieces = [piece for piece in find_pieces(str(music)) if piece.id not in ("bad", "empty")]
+    job = job_lib.Job(("procedural:seed=1",), str(out), 8000, max_secs=0.5)
+    found = []
+
+    def meanwhile(result):
+        """The second begins and ends while the first is rendering."""
+        if not found:
+            found.append(None)
+            job_lib.run_job(job, pieces[1:])
+
+    job_lib.run_job(job, pieces[:1], on_result=meanwhile)
+    assert len(job_lib.read_manifest(out)) == len(pieces) == 2
+    out = tmp_path / "shards"
+    (out / "x").mkdir(parents=True)
+    leftover = out / ".1073741824-aa.part"
+    leftover.touch()
+    for number in (1, 2):
+        report = job_lib.run_job(
+            job_lib.Job(("procedural:seed=1",), str(out), 8000, max_secs=0.5), pieces,
+            shard=Shard(number, 2))
+        assert report.num_read == report.num_written == 1
+    assert not leftover.exists()
+    manifests = sorted(path.name for path in out.glob("manifest*"))
+    assert manifests == ["manifest-00001-of-00002.jsonl", "manifest-00002-of-00002.jsonl"]
+    from style_transfer.pipelines.datasets import find_pairs
+
+    listing = find_pairs(str(out))
+    assert listing.layout == "rendered" and not listing.problems
+    assert sorted(pair.piece_id for pair in listing.pairs) == sorted(p.id for p in pieces)

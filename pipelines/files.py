@@ -1,5 +1,6 @@
 """Files by path or URL: local ones directly, others through Apache Beam's file systems."""
 
+import contextlib
 import os
 import posixpath
 import shutil
@@ -59,6 +60,16 @@ def read_bytes(path: str) -> bytes:
     return b"".join(chunks)
 
 
+def open_bytes(path: str):
+    """Opens a file for reading bytes."""
+    if not is_remote(path):
+        return open(path, "rb")
+    from apache_beam.io.filesystems import FileSystems
+
+    return FileSystems.open(path, mime_type="application/octet-stream",
+                            compression_type="uncompressed")
+
+
 def create(path: str):
     """Opens a file for writing bytes, making the folders above it if it is local."""
     if not is_remote(path):
@@ -67,6 +78,18 @@ def create(path: str):
     from apache_beam.io.filesystems import FileSystems
 
     return FileSystems.create(path, mime_type="application/octet-stream")
+
+
+@contextlib.contextmanager
+def create_whole(path: str):
+    """`create`, of a file that is under its name whole or not at all, as remote ones always are."""
+    if is_remote(path):
+        with create(path) as file:
+            yield file
+        return
+    os.makedirs(os.path.dirname(os.path.abspath(path)), exist_ok=True)
+    with files.written_whole(path) as partial, open(partial, "wb") as file:
+        yield file
 
 
 def exists(path: str) -> bool:
