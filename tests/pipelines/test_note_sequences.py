@@ -324,3 +324,25 @@ def test_a_stopped_conversion_goes_on_and_shards_are_the_whole(tmp_path, monkeyp
     found = [record for path in sorted(tmp_path.glob("part-0000?-of-00002.tfrecord"))
              for record in tfrecords.read_records(path)]
     assert sorted(found) == sorted(tfrecords.read_records(whole))
+
+
+@pytest.mark.parametrize("num_bytes", [1, 60, 1 << 20])
+def test_parts_of_a_file_are_read_as_played_like_the_whole(tmp_path, num_bytes):
+    music_pb2 = pytest.importorskip("note_seq.protobuf.music_pb2")
+
+    def record(number, tempo):
+        sequence = music_pb2.NoteSequence(id=f"/id/midi/x/{number}")
+        sequence.tempos.add(qpm=tempo)
+        return tfrecords.frame(sequence.SerializeToString())
+
+    path = tmp_path / "notes.tfrecord"
+    path.write_bytes(b"".join(record(number, 120) for number in range(7)))
+    played = [1, 2, 5, 6]
+    pathlib.Path(f"{path}.as_played").write_bytes(b"".join(record(i, 60) for i in played))
+    parts = note_sequences.stretches(str(path), num_bytes)
+    assert len(parts) == {1: 7, 60: 4, 1 << 20: 1}[num_bytes]
+    found = [music_pb2.NoteSequence.FromString(data) for part in parts
+             for data in note_sequences.read_as_played(part)]
+    assert [sequence.id[-1] for sequence in found] == list("0123456")
+    assert [sequence.tempos[0].qpm for sequence in found] == [
+        60 if number in played else 120 for number in range(7)]

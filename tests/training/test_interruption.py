@@ -28,7 +28,8 @@ def signalled(step, number):
     return report
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("number", [
+    signal.SIGTERM, pytest.param(signal.SIGINT, marks=pytest.mark.slow)])
 def test_a_signal_ends_training_with_a_checkpoint_that_goes_on_as_if_nothing_were(
         tmp_path, examples, whole_run, number):
     before = signal.getsignal(number)
@@ -72,7 +73,7 @@ def test_a_checkpoint_without_room_is_one_sentence_and_leaves_the_one_before(tmp
 
 
 @needs_tensorflow
-@pytest.mark.parametrize("is_made", [False, True])
+@pytest.mark.parametrize("is_made", [pytest.param(False, marks=pytest.mark.slow), True])
 def test_a_lost_worker_is_one_sentence_and_a_checkpoint_of_the_last_step(
         tmp_path, examples, monkeypatch, is_made):
     """Whether the worker is lost before the gradients are summed, or after they were applied."""
