@@ -1,10 +1,13 @@
 """Command lines in forks of one process that has imported what is slow to import: a second each.
 
-python -m tests.scripts.forks FOLDER < lines.json   (a list of lists of words, run in FOLDER)
+python -m tests.scripts.forks [FOLDER]
 
-Without FOLDER the command lines are only parsed and none is run, so that nothing slow is needed.
+reads lines of JSON, `{"line": [word, ...], "secs": limit}`, runs each in FOLDER, and answers with
+`{"status": ..., "output": ...}`. Without FOLDER command lines are only parsed and none is run, so
+that nothing slow is needed.
 """
 
+import contextlib
 import importlib
 import json
 import os
@@ -18,25 +21,55 @@ import traceback
 
 ROOT = pathlib.Path(__file__).parents[2]
 SERVERS = {"style_transfer_serve": "serving ", "style_transfer_app": "open "}
-READY_SECS = 240
+LIMIT_SECS = 240.0
+
+
+class Forks:
+    """Runs command lines one after the other; servers stay up until the `with` block ends.
+
+    Args:
+        folder: Where they run; None if they are only to be parsed.
+    """
+
+    def __init__(self, folder=None):
+        self._folder = [] if folder is None else [str(folder)]
+
+    def __enter__(self):
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "tests.scripts.forks", *self._folder], cwd=ROOT, text=True,
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+            env={**os.environ, "PYTHONPATH": str(ROOT)})
+        return self
+
+    def __exit__(self, *_):
+        self._process.stdin.close()  # whereupon it stops its servers and ends
+        try:
+            self._process.wait(LIMIT_SECS)
+        finally:
+            self._process.kill()
+            self._process.stdout.close()
+
+    def run(self, line, limit_secs=LIMIT_SECS):
+        """Runs one line, of a server until it is up.
+
+        Args:
+            line: List of words, the command first; `python` runs the code of its one argument.
+            limit_secs: After this time it is killed, with all processes that it started.
+
+        Returns:
+            Its exit status, not 0 if it was killed, and its stdout and stderr.
+        """
+        self._process.stdin.write(json.dumps(
+            {"line": [str(word) for word in line], "secs": limit_secs}) + "\n")
+        self._process.stdin.flush()
+        answer = json.loads(self._process.stdout.readline())
+        return answer["status"], answer["output"]
 
 
 def run(lines, folder=None):
-    """Runs lines one after the other; servers stay up until the last has ended.
-
-    Args:
-        lines: Lists of words, the command first.
-        folder: Where they run; None if they are only to be parsed.
-
-    Returns:
-        A list of `[status, stdout and stderr]`.
-    """
-    done = subprocess.run(
-        [sys.executable, "-m", "tests.scripts.forks", *([] if folder is None else [str(folder)])],
-        cwd=ROOT, input=json.dumps([[str(word) for word in line] for line in lines]),
-        capture_output=True, text=True, check=False, env={**os.environ, "PYTHONPATH": str(ROOT)})
-    assert done.returncode == 0, done.stdout + done.stderr
-    return json.loads(done.stdout.splitlines()[-1])
+    """Runs lines, see `Forks`: a list of exit statuses and outputs."""
+    with Forks(folder) as forks:
+        return [forks.run(line) for line in lines]
 
 
 def _entry(name, runs):
@@ -44,6 +77,8 @@ def _entry(name, runs):
 
     if not runs:
         _cli._call = lambda main, argv, debug=False: 0
+    if name == "python":
+        return lambda: exec(sys.argv[1], {"__name__": "__main__"})
     if name in magenta.COMMANDS:
         return getattr(magenta, name)
     return importlib.import_module(f"style_transfer.scripts.{name}").run
@@ -55,10 +90,13 @@ def _start(line, output, runs):
         return process
     status = 1
     try:
+        os.setsid()  # so that what it starts can be ended with it
+        os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
         for stream in (1, 2):
             os.dup2(os.open(output, os.O_CREAT | os.O_WRONLY | os.O_APPEND), stream)
         sys.argv = line
         _entry(line[0], runs)()
+        status = 0
     except SystemExit as error:
         if isinstance(error.code, str):
             print(error.code, file=sys.stderr)
@@ -83,37 +121,51 @@ def _import():
         encodings.magenta_module(module)
 
 
-def _ready(process, output, said):
-    until = time.monotonic() + READY_SECS
-    while time.monotonic() < until and not os.waitpid(process, os.WNOHANG)[0]:
-        if output.exists() and said in output.read_text():
-            return True
-        time.sleep(0.05)
-    return False
+def _status(process, output, limit_secs, said=None):
+    """Of a process that has ended, or has said `said`: exit status, processor seconds if known."""
+    until = time.monotonic() + limit_secs
+    while time.monotonic() < until:
+        ended, status, used = os.wait4(process, os.WNOHANG)
+        if ended:
+            return os.waitstatus_to_exitcode(status), used.ru_utime + used.ru_stime
+        if said is not None and output.exists() and said in output.read_text():
+            return 0, float("nan")
+        time.sleep(0.02)
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process, signal.SIGKILL)
+    os.waitpid(process, 0)
+    with open(output, "a") as file:
+        file.write(f"\nkilled: it took longer than {limit_secs:g} s\n")
+    return -signal.SIGKILL, float("nan")
 
 
-def _main(lines, folder=None):
+def _main(folder=None):
+    # What is imported and run may print anything: the answers have a stream of their own.
+    answers = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)
     if folder is not None:
         _import()
         os.chdir(folder)
-    results, servers = [], []
+    servers = []
     with tempfile.TemporaryDirectory() as outputs:
-        for place, line in enumerate(lines):
-            output = pathlib.Path(outputs, str(place))
+        for place, text in enumerate(sys.stdin):
+            asked = json.loads(text)
+            line, output = asked["line"], pathlib.Path(outputs, str(place))
+            begun = time.monotonic()
             process = _start(line, output, folder is not None)
-            if folder is not None and line[0] in SERVERS:
-                is_up = _ready(process, output, SERVERS[line[0]])
-                servers += [process] * is_up
-                status = 1 - is_up
-            else:
-                status = os.waitstatus_to_exitcode(os.waitpid(process, 0)[1])
-            print(f"{status}: {' '.join(line)}", file=sys.stderr, flush=True)
-            results.append([status, output])
+            said = SERVERS.get(line[0]) if folder is not None else None
+            status, used_secs = _status(process, output, asked["secs"], said)
+            if said and not status:
+                servers.append(process)
+            print(f"{status} after {time.monotonic() - begun:.1f} s ({used_secs:.1f} processor "
+                  f"seconds): {' '.join(line)}", file=sys.stderr, flush=True)
+            print(json.dumps({"status": status, "output": output.read_text()}), file=answers,
+                  flush=True)
         for process in servers:
-            os.kill(process, signal.SIGTERM)
-            os.waitpid(process, 0)
-        print(json.dumps([[status, output.read_text()] for status, output in results]))
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(process, signal.SIGTERM)
+            _status(process, output, 20.0)
 
 
 if __name__ == "__main__":
-    _main(json.load(sys.stdin), *sys.argv[1:])
+    _main(*sys.argv[1:])
