@@ -249,7 +249,7 @@ class Stretch:
 
 def stretches(path: str, num_bytes: int) -> list[Stretch]:
     """Cuts a TFRecord file of NoteSequences for `read_as_played`, at about so many bytes each."""
-    played = iter(())
+    played: Iterator[tuple[int, bytes]] = iter(())
     if files.exists(path + AS_PLAYED_SUFFIX):
         played = tfrecords.scan(path + AS_PLAYED_SUFFIX, _ID_BYTES)
     following = next(played, None)

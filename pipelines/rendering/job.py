@@ -140,7 +140,7 @@ def run_job(
         ValueError: A spec names no piano, FluidSynth is needed and missing, or a worker was
             killed.
     """
-    pieces = shard.of(pieces)
+    pieces = list(shard.of(pieces))
     renderers = all_renderers(job)
     if any(isinstance(renderer, SoundfontRenderer) for renderer in renderers):
         fluidsynth_program()
