@@ -51,7 +51,7 @@ def main(argv, flag_values):
 
         return imports.load_any(config, options.weights, hparams, generator.check_model)
 
-    with remote.folder(options.output_dir, names_only=True) as (folder, _):
+    with remote.folder(options.output_dir) as (folder, _):
         local = dataclasses.replace(options, output_dir=folder)
         summary = generator.generate(load, local, _flags.report)
     _flags.finish(summary, time.monotonic() - begun)

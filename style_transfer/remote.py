@@ -47,15 +47,8 @@ class Copy:
         self._root = self._root.rstrip("/")
         self._sent = {}
 
-    def fetch(self, names_only=False):
-        """Copies the remote files.
-
-        Args:
-            names_only: Makes empty files instead, for what asks only whether they are there.
-
-        Returns:
-            How many there were.
-        """
+    def fetch(self):
+        """Copies the remote files; gives how many there were."""
         if not self._files.exists(self._root):
             return 0
         for path in self._files.find(self._root):
@@ -63,7 +56,7 @@ class Copy:
             if name:
                 target = self.local / name
                 target.parent.mkdir(parents=True, exist_ok=True)
-                target.touch() if names_only else self._files.get_file(path, str(target))
+                self._files.get_file(path, str(target))
                 self._sent[name] = _stamp(target)
         return len(self._sent)
 
@@ -74,7 +67,7 @@ class Copy:
         """
         here = {path.relative_to(self.local).as_posix(): path
                 for path in sorted(self.local.rglob("*"), key=_time)
-                if path.is_file() and not any(part.startswith(".") for part in path.parts)}
+                if path.is_file() and not _is_partial(path.relative_to(self.local))}
         for name, path in here.items():
             if self._sent.get(name) != _stamp(path):
                 remote = f"{self._root}/{name}"
@@ -90,12 +83,11 @@ class Copy:
 
 
 @contextlib.contextmanager
-def folder(path, names_only=False):
+def folder(path):
     """A local path for a folder that may be remote, and a function that sends what is new in it.
 
     Args:
         path: Path or URL.
-        names_only: See `Copy.fetch`.
 
     Yields:
         The local path, `path` itself if it is one, and the function, which is called at the end
@@ -109,7 +101,7 @@ def folder(path, names_only=False):
         named = os.path.join(local, os.fspath(path).rstrip("/").rpartition("/")[2] or "folder")
         os.mkdir(named)
         copy = Copy(path, named)
-        copy.fetch(names_only)
+        copy.fetch()
         try:
             yield named, copy.send
         finally:
@@ -152,6 +144,11 @@ def local_copy(url):
 @functools.cache
 def _kept_folder():
     return tempfile.TemporaryDirectory(prefix="remote_")
+
+
+def _is_partial(path):
+    """Whether it is being written: see `files.written_whole` and `training.checkpoints`."""
+    return path.suffix == ".part" or any(part.startswith(".partial") for part in path.parts)
 
 
 def _time(path):

@@ -29,7 +29,8 @@ def test_a_folder_is_fetched_and_what_changed_is_sent(store):
         os.remove(pathlib.Path(local, "old"))
         pathlib.Path(local, "new").mkdir()
         pathlib.Path(local, "new/y").write_bytes(b"3")
-        pathlib.Path(local, ".partial").write_bytes(b"no")
+        pathlib.Path(local, ".partial-1").write_bytes(b"no")
+        pathlib.Path(local, ".1-a.part").write_bytes(b"no")
         send()
         assert names(store) == ["/b/run/kept/x", "/b/run/new/y"]
         pathlib.Path(local, "new/y").write_bytes(b"34")
@@ -38,12 +39,29 @@ def test_a_folder_is_fetched_and_what_changed_is_sent(store):
         assert local == "/a/path" and send() is None
 
 
-def test_names_alone_are_fetched_and_not_sent_back(store):
-    store.pipe("/out/piece.wav", b"sound")
-    with remote.folder("memory://out", names_only=True) as (local, _):
-        assert os.listdir(local) == ["piece.wav"]
-        pathlib.Path(local, "other.wav").write_bytes(b"new")
-    assert store.cat("/out/piece.wav") == b"sound" and store.cat("/out/other.wav") == b"new"
+def test_results_of_generate_may_go_to_a_url(store, monkeypatch):
+    from style_transfer import configs, files
+    from style_transfer import options as options_lib
+    from style_transfer.models import base
+    from tests.commands import run_command
+
+    class Writer(base.Generator):
+        options = options_lib.Options
+
+        def generate(self, load, options, report):
+            folder = pathlib.Path(options.output_dir)
+            count = len(list(folder.iterdir()))
+            (folder / ".ledger").write_text(str(count))
+            (folder / f"{count}.wav").write_bytes(b"sound")
+            return files.Summary(read=1, written=1)
+
+    config = configs.Config(name="writer", description="", generator=Writer)
+    monkeypatch.setattr(configs, "get", lambda name: config)
+    for _ in range(2):
+        status, _, errors = run_command("style_transfer_generate", "--config=writer",
+                                        "--output_dir=memory://b/out")
+        assert status == 0, errors
+    assert names(store) == ["/b/out/.ledger", "/b/out/0.wav", "/b/out/2.wav"]
 
 
 def test_what_is_needed_as_a_path_is_copied_once(store):

@@ -156,6 +156,10 @@ def make_stream(
     dataset = tf.data.Dataset.range(start, stop).map(
         load, num_parallel_calls=num_parallel_calls or os.cpu_count() or 1, deterministic=True)
     dataset = dataset.batch(share.replica_size, drop_remainder=repeat).prefetch(prefetch)
+    if repeat:
+        # Strategies of several workers forget the size of batches of data that may end.
+        dataset = dataset.apply(tf.data.experimental.assert_cardinality(
+            tf.data.experimental.INFINITE_CARDINALITY))
     policy = tf.data.experimental.AutoShardPolicy
     options = tf.data.Options()
     options.experimental_distribute.auto_shard_policy = (
