@@ -6,6 +6,9 @@ numbers. On one device, on other backends and outside of a training step, a batc
 Everything is differentiable, for a loss that is summed over the replicas.
 """
 
+import contextlib
+import threading
+
 import keras
 from keras import ops
 
@@ -32,9 +35,30 @@ def place() -> int:
     return 0 if replica is None else replica.replica_id_in_sync_group
 
 
+@contextlib.contextmanager
+def apart():
+    """Within, which XLA compiles, replicas cannot exchange anything: what would is an error."""
+    _state.is_apart = True
+    try:
+        yield
+    finally:
+        _state.is_apart = False
+
+
+_state = threading.local()  # a strategy traces each of its replicas in a thread
+
+
 def total(value):
-    """Sum of the replicas' values: a tensor, or a list of tensors (which is faster)."""
+    """Sum of the replicas' values: a tensor, or a list of tensors (which is faster).
+
+    Raises:
+        ValueError: They are `apart`.
+    """
     replica = _context()
+    if replica is not None and getattr(_state, "is_apart", False):
+        raise ValueError("--jit_compile=true cannot compile this model for several devices, since "
+                         "its layers or its loss look at the whole batch: leave it out, or train "
+                         "on one device.")
     return value if replica is None else replica.all_reduce("SUM", value)
 
 

@@ -6,6 +6,7 @@ import signal
 
 import keras
 
+from style_transfer import replicas
 from style_transfer.training.data import as_dataset, batch_spec
 
 STRATEGIES = ("default", "mirrored", "multiworker")
@@ -130,7 +131,11 @@ def run_explicit_loop(placement, model, loss, optimizer, data, monitor, jit_comp
         return value, tape.gradient(scaled, model.trainable_variables)
 
     if jit_compile:
-        value_and_gradients = tf.function(value_and_gradients, jit_compile=True, autograph=False)
+        compiled = tf.function(value_and_gradients, jit_compile=True, autograph=False)
+
+        def value_and_gradients(x, y):
+            with replicas.apart():
+                return compiled(x, y)
 
     def replica_step(x, y, asked):
         value, gradients = value_and_gradients(x, y)
