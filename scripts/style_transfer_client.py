@@ -52,6 +52,8 @@ flags.DEFINE_string("save_piano", None, "Where to keep the piano, *.piano; give 
                     "later, here or in style_transfer_generate.")
 flags.DEFINE_string("output_dir", None, "Folder of the WAV or MIDI files.")
 flags.DEFINE_bool("overwrite", False, options.OVERWRITE)
+flags.DEFINE_string("loudness", None, "Level of what is played, pauses aside: RMS in dB full "
+                    "scale, -20 by default; or clip, for that of the recording.")
 _flags.group("Play with a model that draws samples")
 flags.DEFINE_integer("seed", 0, "Seed of the draws.")
 flags.DEFINE_float("temperature", 1.0, "Of the draws: less is less noisy, 0 takes the likeliest.",
@@ -71,6 +73,9 @@ def main(argv):
         raise ValueError(f"Unexpected argument {argv[1]!r}; give files with --content and --style.")
     if not FLAGS.status:
         _check_flags()
+    import numpy as np
+
+    from style_transfer import audio
     from style_transfer.serving import client as client_lib
 
     def connected(name):
@@ -95,8 +100,10 @@ def main(argv):
                 _at_once(client, inputs, _notes(path, say))))
             return
         piano = _piano(client, name)
+        kept = dict(piano)
+        piano["loudness_db"] = np.float32(audio.loudness_db(FLAGS.loudness, piano["loudness_db"]))
         if FLAGS.save_piano:
-            _save(piano, name)
+            _save(kept, name)
         if FLAGS.content:
             _for_each(FLAGS.content, ".wav", name, lambda path, say: _sounding(
                 client.play(piano, _notes(path, say))))
@@ -128,10 +135,11 @@ def _default_name():
 
 
 def _check_flags():
-    from style_transfer import files, outputs
+    from style_transfer import audio, files, outputs
     from style_transfer.midi import tracks
 
     tracks.parse(FLAGS.tracks)
+    audio.loudness_db(FLAGS.loudness, 0.0)
     if FLAGS.transcribe:
         _check_transcribe_flags()
         return
@@ -218,7 +226,7 @@ def _for_each(paths, suffix, name, answer):
     # What the results depend on, beside the piece.
     asked = [name, *(FLAGS[flag].value for flag in (
         "model_version", "style", "adapt", "style_midi", "adapt_steps", "seed", "temperature",
-        "sustain_temperature", "piano_id", "tracks"))]
+        "sustain_temperature", "piano_id", "tracks", "loudness"))]
     todo = outputs.Outputs(FLAGS.output_dir, FLAGS.overwrite, (
         *paths, FLAGS.style, FLAGS.style_midi)).to_make(
         [(path, outputs.recipe_of(*asked, path)) for path in paths], (suffix,), summary,

@@ -15,6 +15,10 @@ MIN_SAMPLE_RATE, MAX_SAMPLE_RATE = 8_000, 48_000  # of what is written
 LOUDNESS_FLOOR_DB = -120.0
 _FRAME_SECS = 0.4
 _GATE_DB = -20.0  # below the mean power of a performance: pauses
+COMFORTABLE_DB = -20.0  # RMS of what sounds, dB full scale: what results are brought to
+CLIP_LOUDNESS = "clip"  # to what their style clip has
+_SILENT_DB = -60.0  # below the peak: ends that are no part of a clip
+_LONGEST_LEAD_SECS, _KEPT_LEAD_SECS = 0.5, 0.1  # of silence at an end: that stays, that is left
 _CANCELLING = 0.4  # of the channels' mean power: what is left of it in their mean
 _OFFSET = 0.1  # of the samples' spread: an offset of this size is no sound
 
@@ -84,9 +88,80 @@ def sounding_level_db(samples, sample_rate, xp=np):
     """`sounding_rms_db` of samples, at least one (see `arrays` for `xp`)."""
     frame = max(1, int(_FRAME_SECS * sample_rate))
     padded = xp.reshape(xp.pad(samples, ((0, -xp.size(samples) % frame),)), (-1, frame))
-    power = xp.mean(xp.square(xp.asarray(padded, float)), axis=1)
+    return _gated_db(xp.mean(xp.square(xp.asarray(padded, float)), axis=1), xp)
+
+
+def _gated_db(power, xp=np):
     loud = power[power >= xp.mean(power) * 10 ** (_GATE_DB / 10)]
     return xp.maximum(10 * xp.log10(xp.mean(loud) + 1e-30), LOUDNESS_FLOOR_DB)
+
+
+class SoundingLevel:
+    """`sounding_level_db` of samples that come in chunks.
+
+    Args:
+        sample_rate: Theirs, Hz.
+    """
+
+    def __init__(self, sample_rate):
+        self._frame = max(1, int(_FRAME_SECS * sample_rate))
+        self._power, self._rest = [], np.zeros(0, np.float32)
+
+    def add(self, chunk):
+        """Takes the next samples."""
+        samples = np.concatenate([self._rest, chunk])
+        whole = len(samples) // self._frame * self._frame
+        frames = samples[:whole].reshape(-1, self._frame).astype(np.float64)
+        self._power.extend(np.mean(np.square(frames), axis=1))
+        self._rest = samples[whole:]
+
+    def result(self):
+        """The level of all of them, dB full scale."""
+        rest = [np.sum(np.square(self._rest, dtype=np.float64)) / self._frame]
+        power = np.array(self._power + (rest if len(self._rest) else []))
+        return float(_gated_db(power)) if len(power) else LOUDNESS_FLOOR_DB
+
+
+def loudness_db(asked, clip_db):
+    """What level a result is brought to, dB full scale.
+
+    Args:
+        asked: A number, `clip`, or None for `COMFORTABLE_DB`; also as text.
+        clip_db: The level of the style clip, which `clip` gives.
+
+    Raises:
+        ValueError: It is none of these, or no level that sounds.
+    """
+    if asked is None or asked == CLIP_LOUDNESS:
+        return COMFORTABLE_DB if asked is None else clip_db
+    try:
+        level = float(asked)
+    except (TypeError, ValueError):
+        level = np.nan
+    if not LOUDNESS_FLOOR_DB < level <= 0:
+        raise ValueError(f"The loudness is {asked!r}, expected a level between "
+                         f"{LOUDNESS_FLOOR_DB:g} and 0 dB full scale, or {CLIP_LOUDNESS}.")
+    return level
+
+
+def sounding_part(samples, sample_rate, xp=np):
+    """Where a recording begins and ends, without long silence at its ends.
+
+    Args:
+        samples: `[num_samples]`, at least one.
+        sample_rate: Hz.
+        xp: See `arrays`.
+
+    Returns:
+        Two indices. What is more than 60 dB below the peak is silence.
+    """
+    level = xp.abs(samples)
+    loud = xp.asarray(level >= xp.max(level) * 10 ** (_SILENT_DB / 20), int)
+    longest, kept = (int(secs * sample_rate) for secs in (_LONGEST_LEAD_SECS, _KEPT_LEAD_SECS))
+    before, after = xp.argmax(loud), xp.argmax(loud[::-1])
+    begin = xp.where(before > longest, before - kept, xp.zeros_like(before))
+    end = xp.size(samples) - xp.where(after > longest, after - kept, xp.zeros_like(after))
+    return begin, end
 
 
 def load(source, sample_rate=None, max_secs=None, name=None):
@@ -242,9 +317,17 @@ def at_loudness(audio, rms_db):
     return Audio(at_level(audio.samples, rms_db), audio.sample_rate)
 
 
-def at_level(samples, rms_db, xp=np):
-    """Samples, at least one (see `arrays` for `xp`), as `at_loudness` gives them."""
-    level = level_db(samples, xp)
+def at_sounding_level(samples, sample_rate, rms_db, xp=np):
+    """As `at_level`, for the level of what sounds, see `sounding_level_db`."""
+    return at_level(samples, rms_db, xp, sounding_level_db(samples, sample_rate, xp))
+
+
+def at_level(samples, rms_db, xp=np, level=None):
+    """Samples, at least one (see `arrays` for `xp`), as `at_loudness` gives them.
+
+    `level` is what they have, dB full scale, where it is known.
+    """
+    level = level_db(samples, xp) if level is None else level
     gain = 10 ** ((xp.asarray(rms_db, float) - level) / 20)
     peak = xp.asarray(xp.max(xp.abs(samples)), float) * gain
     gain = xp.where(level > LOUDNESS_FLOOR_DB, gain / xp.maximum(peak, 1.0), 1.0)

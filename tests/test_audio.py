@@ -68,6 +68,8 @@ def test_files_that_hold_no_usable_audio_are_named(tmp_path, write, message):
 
 
 CASES = pathlib.Path(__file__).parent / "audio_cases"
+RATE = 8_000
+TONE = np.sin(2 * np.pi * 440 * np.arange(2 * RATE) / RATE).astype(np.float32)
 CLIP = pathlib.Path(__file__).parents[1] / "examples" / "electric_grand.flac"
 
 
@@ -170,3 +172,21 @@ def test_a_damaged_part_does_not_lose_the_rest(tmp_path):
     with pytest.warns(UserWarning, match=r"is damaged .*\d\.\d s of it could.*Export") as said:
         found = audio_lib.load(tmp_path / "a.flac")
     assert 4.0 < found.duration_secs <= 5.01 and len(said) == 1
+
+
+def test_the_level_of_what_sounds_is_the_same_in_chunks():
+    samples = np.concatenate([TONE, np.zeros(7 * RATE), 0.5 * TONE]).astype(np.float32)
+    level = audio_lib.SoundingLevel(RATE)
+    for part in np.array_split(samples, 13):
+        level.add(part)
+    assert level.result() == pytest.approx(audio_lib.sounding_level_db(samples, RATE), abs=1e-6)
+    assert audio_lib.SoundingLevel(RATE).result() == audio_lib.LOUDNESS_FLOOR_DB
+
+
+@pytest.mark.parametrize(("before", "after"), [(0.0, 0.0), (0.4, 0.4), (60.0, 0.0), (3.0, 60.0)])
+def test_long_silence_at_the_ends_is_no_part_of_a_clip(before, after):
+    samples = np.concatenate([np.zeros(int(before * RATE)), TONE, np.zeros(int(after * RATE))])
+    begin, end = audio_lib.sounding_part(samples, RATE)
+    left = (begin / RATE, (len(samples) - end) / RATE)
+    expected = [max(0.0, secs - 0.1) if secs > 0.5 else 0.0 for secs in (before, after)]
+    assert left == pytest.approx(expected, abs=0.01)

@@ -40,11 +40,27 @@ def test_package_is_callable_as_the_readme_says(model, clip, piece):
     assert result.sample_rate == 24_000 and result.duration_secs > 2
 
 
-def test_output_has_the_clips_loudness_unless_told_otherwise(model, clip, piece):
-    matched = one_shot.transfer(piece, clip, model=model, adapt_steps=0)
-    assert matched.rms_db == pytest.approx(clip.rms_db, abs=0.2)
-    asked = one_shot.transfer(piece, clip, model=model, adapt_steps=0, loudness=-31)
-    assert asked.rms_db == pytest.approx(-31, abs=0.2)
+def test_output_has_a_comfortable_loudness_unless_told_otherwise(model, clip, piece):
+    quiet = audio_lib.at_loudness(clip, -41.0)
+    for loudness, expected in ((None, audio_lib.COMFORTABLE_DB), (-31, -31),
+                               ("clip", audio_lib.sounding_rms_db(quiet))):
+        made = one_shot.transfer(piece, quiet, model=model, adapt_steps=0, loudness=loudness)
+        assert audio_lib.sounding_rms_db(made) == pytest.approx(expected, abs=0.2)
+    for wrong in ("loud", 3, float("nan")):
+        with pytest.raises(ValueError, match="between -120 and 0 dB full scale, or clip"):
+            one_shot.transfer(piece, quiet, model=model, adapt_steps=0, loudness=wrong)
+
+
+def test_silence_round_a_clip_changes_nothing(model, clip):
+    samples = np.pad(clip.samples, 60 * clip.sample_rate)
+    padded = one_shot.estimate_piano(audio_lib.Audio(samples, clip.sample_rate), model=model,
+                                     adapt_steps=0)
+    plain = one_shot.estimate_piano(clip, model=model, adapt_steps=0)
+    assert padded.loudness_db == pytest.approx(plain.loudness_db, abs=0.3)
+    np.testing.assert_allclose(1200 * np.log2(padded.f0_hz / plain.f0_hz), 0, atol=1.0)
+    similar = np.dot(padded.style, plain.style) / (
+        np.linalg.norm(padded.style) * np.linalg.norm(plain.style))
+    assert similar > 0.98
 
 
 @pytest.mark.parametrize("rate", [8_000, 44_100, 48_000])
@@ -68,7 +84,8 @@ def test_saved_piano_plays_the_same(model, clip, piece, tmp_path):
     path = tmp_path / "upright.piano"
     piano.save(path)
     again = Piano.load(path)
-    assert again.name == "old upright" and again.loudness_db == pytest.approx(clip.rms_db, abs=0.1)
+    assert again.name == "old upright" and again.loudness_db == pytest.approx(
+        audio_lib.sounding_rms_db(clip), abs=0.1)
     direct = one_shot.transfer(piece, piano, model=model)
     np.testing.assert_allclose(one_shot.transfer(piece, str(path), model=model).samples,
                                direct.samples, atol=1e-5)

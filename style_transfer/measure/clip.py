@@ -4,6 +4,7 @@ import dataclasses
 
 import numpy as np
 
+from style_transfer import audio as audio_lib
 from style_transfer.measure import peaks as peaks_lib
 from style_transfer.signal import mel
 
@@ -213,6 +214,9 @@ def check_style_clip(audio):
     Raises:
         ValueError: The clip is shorter than 2 s, silent, or holds nothing like piano notes.
     """
+    _require_sound(audio)
+    begin, end = audio_lib.sounding_part(audio.samples, audio.sample_rate)
+    audio = audio_lib.Audio(audio.samples[begin:end], audio.sample_rate)
     _require_sound(audio)
     likeness = measure_pianolikeness(audio)
     if likeness.tonal < MIN_TONAL:

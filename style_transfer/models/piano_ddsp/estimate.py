@@ -67,8 +67,8 @@ def estimate_piano(style: str | os.PathLike | Audio | Piano, *, style_midi: Any 
 
     steps = adaptation.DEFAULT_STEPS if adapt_steps is None else adapt_steps
     clip = _usable_clip(style)
-    loudness_db = clip.rms_db
     clip = audio_lib.resample(clip, model.sample_rate)
+    loudness_db = audio_lib.sounding_rms_db(clip)
     notes = None if style_midi is None else piano_roll.note_table(piano_roll.load_midi(style_midi))
     clip, notes = excerpt(clip, notes)
     if notes is None and transcribe_style and steps:
@@ -123,10 +123,16 @@ def _heard_notes(clip, transcriber, progress):
 
 
 def excerpt(clip, notes):
-    """At most `MAX_STYLE_SECS` of the clip, where it is loudest, with the notes struck in it."""
-    start = int(audio_lib.loudest_start(clip.samples, clip.sample_rate, MAX_STYLE_SECS))
+    """At most `MAX_STYLE_SECS` of the clip, where it is loudest, with the notes struck in it.
+
+    Long silence at its ends is left out.
+    """
+    begin, last = audio_lib.sounding_part(clip.samples, clip.sample_rate)
+    samples = clip.samples[begin:last]
+    start = int(audio_lib.loudest_start(samples, clip.sample_rate, MAX_STYLE_SECS))
     end = start + MAX_STYLE_SECS * clip.sample_rate
-    clip = dataclasses.replace(clip, samples=clip.samples[start:end])
+    clip = dataclasses.replace(clip, samples=samples[start:end])
+    start += int(begin)
     if notes is not None:
         notes = notes.shift(-start / clip.sample_rate)
         inside = (notes.onset_secs >= -2.0) & (notes.onset_secs < clip.duration_secs)

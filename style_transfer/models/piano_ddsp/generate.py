@@ -89,6 +89,7 @@ def check(options):
 def _checked(options):
     """Paths of the contents, if all that can be checked before any work is as it should be."""
     audio_lib.check_sample_rate(options.sample_rate)
+    audio_lib.loudness_db(options.loudness, 0.0)
     files.check_folder(options.output_dir)
     paths = files.find(options.content, (*content_lib.SUFFIXES, *recordings.SUFFIXES),
                        "a MIDI file, a score or a recording", options.output_dir)
@@ -201,18 +202,19 @@ def play_to_file(target, piano, table, model, options, report=files.say, progres
             report(f"{target.name}: {what} {done:.0f} of {total:.0f} s, "
                    f"{files.pace(begun, done, total)}", again=True)
 
-    loudness = piano.loudness_db if options.loudness is None else options.loudness
+    loudness = audio_lib.loudness_db(options.loudness, piano.loudness_db)
+    level = audio_lib.SoundingLevel(options.sample_rate)
     # The gain is known only at the end, so the samples wait in a file.
     with tempfile.TemporaryFile(dir=target.parent) as raw:
-        power, peak, count = 0.0, 0.0, 0
+        peak, count = 0.0, 0
         chunks = playing.played(model, piano, table, options.seed,
                                 progress or say, options.soft_pedal_db)
         for chunk in audio_lib.resampled(chunks, model.sample_rate, options.sample_rate):
             raw.write(np.ascontiguousarray(chunk, np.float32).tobytes())
-            power += float(np.sum(np.square(chunk, dtype=np.float64)))
+            level.add(chunk)
             peak = max(peak, float(np.max(np.abs(chunk), initial=0)))
             count += len(chunk)
-        gain = 10 ** (loudness / 20) / np.sqrt(power / count + 1e-20) if power else 1.0
+        gain = 10 ** ((loudness - level.result()) / 20) if peak else 1.0
         if peak * gain > 1:
             report(f"{target.name}: {loudness:.1f} dB would clip, lowered by "
                    f"{20 * np.log10(peak * gain):.1f} dB")

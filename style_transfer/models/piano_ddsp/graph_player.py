@@ -58,7 +58,8 @@ class Player:
         _, _, sounds = tf.while_loop(
             lambda chunk, *_: chunk < chunks, play_one,
             (tf.constant(0), tf.zeros([silence]), sounds), parallel_iterations=1)
-        return audio_lib.at_level(tf.reshape(sounds.stack(), [-1]), piano["loudness_db"], arrays)
+        return audio_lib.at_sounding_level(tf.reshape(sounds.stack(), [-1]), model.sample_rate,
+                                           piano["loudness_db"], arrays)
 
     def _frames(self, nodes):
         """The frames in which nodes lie."""

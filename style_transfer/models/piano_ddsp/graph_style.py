@@ -23,8 +23,10 @@ def encode(model, samples, rate):
         InvalidArgumentError: The clip is too short, too long, or silent.
     """
     samples = clips.checked(samples, rate)
-    loudness_db = audio_lib.level_db(samples, arrays)
     samples = wav.resample(samples, rate, model.sample_rate)
+    loudness_db = audio_lib.sounding_level_db(samples, model.sample_rate, arrays)
+    begin, end = audio_lib.sounding_part(samples, model.sample_rate, arrays)
+    samples = samples[begin:end]
     start = audio_lib.loudest_start(samples, model.sample_rate, estimate.MAX_STYLE_SECS, arrays)
     samples = samples[start:start + estimate.MAX_STYLE_SECS * model.sample_rate]
     f0_hz, inharmonicity = measure_tuning(samples, model.sample_rate)

@@ -42,7 +42,7 @@ def load(name_or_path: str | os.PathLike | None = None) -> "keras.Model":
 
 def transfer(content: Any, style: str | os.PathLike | Audio | Piano, *, style_midi: Any = None,
              adapt_steps: int | None = None, sample_rate: int = DEFAULT_SAMPLE_RATE,
-             loudness: float | None = None, seed: int = 0, model: "keras.Model | None" = None,
+             loudness: float | str | None = None, seed: int = 0, model: "keras.Model | None" = None,
              progress: Progress | bool | None = None, transcriber: Any = None,
              transcribe_style: bool = True, soft_pedal_db: float = una_corda.DEFAULT_DB,
              tracks: str | Sequence[int] = "all") -> Audio:
@@ -58,7 +58,8 @@ def transfer(content: Any, style: str | os.PathLike | Audio | Piano, *, style_mi
             piano is fitted to the clip with them. Otherwise they are transcribed.
         adapt_steps: Gradient steps of that fit; None is a good number, 0 is none.
         sample_rate: Of the result, 8000 to 48000 Hz. Above 24000 Hz nothing is added.
-        loudness: RMS of the result in dB full scale; None gives it that of the clip.
+        loudness: RMS of what sounds of the result, pauses aside, in dB full scale; None is -20 dB,
+            `clip` that of the clip. It is lowered where it would clip.
         seed: Seed of everything random; one seed gives one waveform.
         model: From `load`; None loads the package's weights.
         progress: Called with (what, done, total) now and then; True prints them, a line a second.
@@ -79,6 +80,7 @@ def transfer(content: Any, style: str | os.PathLike | Audio | Piano, *, style_mi
     """
     audio_lib.check_sample_rate(sample_rate)
     una_corda.check(soft_pedal_db)
+    audio_lib.loudness_db(loudness, 0.0)
     if isinstance(progress, bool):
         progress = _Printed() if progress else None
     table = content_notes(content, tracks=tracks, transcriber=transcriber, progress=progress)
@@ -91,7 +93,8 @@ def transfer(content: Any, style: str | os.PathLike | Audio | Piano, *, style_mi
     played = playing.played(model, piano, table, seed, progress, soft_pedal_db)
     chunks = list(audio_lib.resampled(played, model.sample_rate, sample_rate))
     result = Audio(np.concatenate(chunks), sample_rate)
-    return audio_lib.at_loudness(result, piano.loudness_db if loudness is None else loudness)
+    level = audio_lib.loudness_db(loudness, piano.loudness_db)
+    return Audio(audio_lib.at_sounding_level(result.samples, sample_rate, level), sample_rate)
 
 
 class _Printed:

@@ -2,6 +2,7 @@
 
 import dataclasses
 
+from style_transfer import audio as audio_lib
 from style_transfer import options as options_lib
 from style_transfer.models import base
 from style_transfer.options import REQUIRED, option
@@ -32,8 +33,8 @@ class Options(options_lib.ContentOptions):
                               "nothing is added.", group="Audio")
     format: str = option("wav", "Format of the audio written.", choices=AUDIO_FORMATS,
                          counts=False)
-    loudness: float | None = option(None, "RMS of the audio written, dB full scale; by default "
-                                    "that of the style clip.")
+    loudness: str | None = option(None, "Level of the audio written, pauses aside: RMS in dB full "
+                                  "scale, -20 by default; or clip, for that of the style clip.")
     transcribe_style: bool = option(True, "Transcribe the piano's recording where --style_midi is "
                                     "not given, so that the piano can be fitted to it.",
                                     group="Transcription")
@@ -67,7 +68,8 @@ class PianoGenerator(base.Generator):
         """See `style_transfer.transfer`; the true renderings' samplers know no soft pedal."""
         from style_transfer.models.piano_ddsp import one_shot
 
-        return one_shot.transfer(content, style, model=model, soft_pedal_db=0.0, **options)
+        return one_shot.transfer(content, style, model=model, soft_pedal_db=0.0,
+                                 **{"loudness": audio_lib.CLIP_LOUDNESS, **options})
 
 
 GENERATOR = PianoGenerator()

@@ -4,6 +4,7 @@ import functools
 
 import tensorflow as tf
 
+from style_transfer import audio as audio_lib
 from style_transfer import piano_roll
 from style_transfer.graph import arrays, wav
 from style_transfer.graph import notes as notes_lib
@@ -66,7 +67,7 @@ class PianoServing(tf.Module):
         def one(item):
             style, content = item
             table = self._checked(notes_lib.note_table(content))
-            return self._wav(self._player(self._encode(*wav.decode(style)), table))
+            return self._wav(self._player(self._comfortable(*wav.decode(style)), table))
 
         return {"audio_bytes": each(one, (style_bytes, content_bytes),
                                     tf.TensorSpec([], tf.string))}
@@ -108,11 +109,15 @@ class PianoServing(tf.Module):
         def one(item):
             samples, count, rate, table = item
             samples = wav.counted(samples, count, rate, "style_audio", "style_samples")
-            piano = self._encode(samples, rate)
-            return self._player(piano, self._checked(_table(table)))
+            return self._player(self._comfortable(samples, rate), self._checked(_table(table)))
 
         audio = each(one, (style_audio, style_samples, sample_rate, table), rows())
         return {"audio": audio.to_tensor(), "num_samples": tf.cast(audio.row_lengths(), tf.int32)}
+
+    def _comfortable(self, samples, rate):
+        """The piano of a clip, played at the level that results have by default."""
+        level = tf.constant(audio_lib.COMFORTABLE_DB, tf.float32)
+        return {**self._encode(samples, rate), "loudness_db": level}
 
     def _piano_specs(self, batch):
         keys = piano_roll.NUM_KEYS
