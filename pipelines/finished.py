@@ -5,11 +5,10 @@ import fcntl
 import hashlib
 import json
 import os
-import pathlib
-import shutil
 import time
 
 import style_transfer
+from style_transfer import files as whole_files
 from style_transfer.pipelines import files
 
 FLUSH_SECS = 2.0  # what was made since the last flush is made again after a kill
@@ -68,13 +67,6 @@ def is_running(process_id: str) -> bool:
     except PermissionError:
         return True
     return True
-
-
-def remove_leftovers(folder: str | os.PathLike) -> None:
-    """Removes what processes that are gone were writing when they ended (`files.written_whole`)."""
-    for path in pathlib.Path(folder).glob(".*-*.part"):
-        if not is_running(path.name[1:].partition("-")[0]):
-            shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink()
 
 
 class Progress:
@@ -199,12 +191,11 @@ class Progress:
         """Gives the files their names: the second first, so that no output stands without it."""
         for file in self._files:
             file.flush()
-            os.fsync(file.fileno())
         if with_second:
-            os.replace(self._paths[1], self._outputs[1])
+            whole_files.publish(self._paths[1], self._outputs[1])
         elif os.path.exists(self._outputs[1]):
             os.remove(self._outputs[1])
-        os.replace(self._paths[0], self._outputs[0])
+        whole_files.publish(self._paths[0], self._outputs[0])
         self.remove()
 
     def remove(self):

@@ -153,7 +153,7 @@ def clean(folder):
     Those of this computer hold a lock as long as they live; what cannot be told so is removed when
     it is a day old.
     """
-    for entry in list(os.scandir(folder)):
+    for entry in list(os.scandir(folder)) if os.path.isdir(folder) else ():
         if not _STAGED.fullmatch(entry.name) or not entry.is_dir(follow_symlinks=False):
             continue
         lock = _lock(entry.path)

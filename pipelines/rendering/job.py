@@ -13,10 +13,10 @@ import time
 from collections.abc import Callable
 
 from style_transfer import audio as audio_lib
+from style_transfer import files
 from style_transfer import outputs as outputs_lib
 from style_transfer.job_arrays import WHOLE, Shard
 from style_transfer.piano_roll import load_midi, note_table
-from style_transfer.pipelines import finished
 from style_transfer.pipelines.records.tfrecords import atomic_file
 from style_transfer.pipelines.rendering import pieces as pieces_lib
 from style_transfer.pipelines.rendering.augment import AugmentedRenderer
@@ -146,7 +146,7 @@ def run_job(
         fluidsynth_program()
     for folder in (job.output_dir, *(os.path.join(job.output_dir, renderer.timbre_id)
                                      for renderer in renderers)):
-        finished.remove_leftovers(folder)
+        files.clean(folder)
     # One piano after the other, so that a worker holds the samples of one at a time.
     tasks = [(index, pieces[first:first + PIECES_PER_TASK])
              for index in range(len(renderers))

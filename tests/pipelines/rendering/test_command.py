@@ -194,8 +194,8 @@ def test_two_renders_into_one_folder_lose_no_rows_and_shards_have_manifests_of_t
     assert len(job_lib.read_manifest(out)) == len(pieces) == 2
     out = tmp_path / "shards"
     (out / "x").mkdir(parents=True)
-    leftover = out / ".1073741824-aa.part"
-    leftover.touch()
+    leftover = out / ".0123456789ab.part"
+    leftover.mkdir()
     for number in (1, 2):
         report = job_lib.run_job(
             job_lib.Job(("procedural:seed=1",), str(out), 8000, max_secs=0.5), pieces,
