@@ -35,6 +35,10 @@ def place() -> int:
     return 0 if replica is None else replica.replica_id_in_sync_group
 
 
+class ApartError(ValueError):
+    """Replicas that XLA keeps apart were to exchange something."""
+
+
 @contextlib.contextmanager
 def apart():
     """Within, which XLA compiles, replicas cannot exchange anything: what would is an error."""
@@ -52,13 +56,11 @@ def total(value):
     """Sum of the replicas' values: a tensor, or a list of tensors (which is faster).
 
     Raises:
-        ValueError: They are `apart`.
+        ApartError: They are `apart`.
     """
     replica = _context()
     if replica is not None and getattr(_state, "is_apart", False):
-        raise ValueError("--jit_compile=true cannot compile this model for several devices, since "
-                         "its layers or its loss look at the whole batch: leave it out, or train "
-                         "on one device.")
+        raise ApartError("Replicas are apart.")
     return value if replica is None else replica.all_reduce("SUM", value)
 
 

@@ -134,8 +134,14 @@ def run_explicit_loop(placement, model, loss, optimizer, data, monitor, jit_comp
         compiled = tf.function(value_and_gradients, jit_compile=True, autograph=False)
 
         def value_and_gradients(x, y):
-            with replicas.apart():
-                return compiled(x, y)
+            try:
+                with replicas.apart():
+                    return compiled(x, y)
+            except replicas.ApartError:  # to which Keras adds what it was called with
+                raise ValueError(
+                    "--jit_compile=true cannot compile this model for several devices, since its "
+                    "layers or its loss look at the whole batch: leave it out, or train on one "
+                    "device.") from None
 
     def replica_step(x, y, asked):
         value, gradients = value_and_gradients(x, y)
