@@ -10,11 +10,9 @@ the time at which the string is damped (the sustain pedal applied).
 """
 
 import argparse
-import concurrent.futures
 import dataclasses
 import fnmatch
 import json
-import multiprocessing
 import os
 import platform
 import resource
@@ -22,6 +20,8 @@ import time
 from collections import defaultdict
 
 import numpy as np
+
+from style_transfer import processes
 
 OURS, DEFAULT, SHORT = "ours", "basic-pitch", "basic-pitch, 30 ms"
 SYSTEMS = (OURS, DEFAULT, SHORT)
@@ -204,16 +204,15 @@ def main():
     print(f"{platform.platform()}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}; "
           f"{len(clips)} clips of {len({c.piano for c in clips})} pianos, one thread", flush=True)
     rows, costs = [], {}
-    context = multiprocessing.get_context("spawn")
     long = long_recording(clips, options.memory_secs) if options.memory_secs else None
     for system in systems:
         # Each in processes of its own: neither its memory nor its imports are another's.
-        with concurrent.futures.ProcessPoolExecutor(1, context) as pool:
+        with processes.pool(1) as pool:
             found = pool.submit(measure, system, options.weights, clips).result()
         rows += found
         costs[system] = speeds(found, system)
         if long is not None:
-            with concurrent.futures.ProcessPoolExecutor(1, context) as pool:
+            with processes.pool(1) as pool:
                 costs[system]["peak_memory_gb"] = pool.submit(
                     peak_memory_gb, system, options.weights, long).result()
     summary = summarise(rows, systems, options.grands)

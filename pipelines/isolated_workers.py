@@ -14,6 +14,8 @@ import warnings
 from collections.abc import Callable, Generator, Sequence
 from typing import Any
 
+from style_transfer import processes
+
 _ITEMS_PER_TASK = 16  # so that a worker never waits for the parent between items
 _MAX_ITEMS_AHEAD = 512  # bounds the results that are held back for an earlier, slower item
 _START_SECS = 60.0  # a process may import its libraries for this long
@@ -194,6 +196,7 @@ _READY = "ready"  # what a worker sends when it has started
 def _serve(connection, function, max_bytes):
     """A worker process: answers items until the connection closes."""
     warnings.simplefilter("ignore")  # libraries warn about what the batch's summary says
+    processes.end_with_parent()
     _limit_memory(max_bytes)
     try:
         connection.send(_READY)

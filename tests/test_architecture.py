@@ -25,7 +25,8 @@ FLOORS = (
     {"signal", "piano_roll", "weights"},
     {"audio"},
     {"outputs"},
-    {"arrays", "durations", "files", "job_arrays", "options", "recordings", "remote", "replicas"},
+    {"arrays", "durations", "files", "job_arrays", "options", "processes", "recordings", "remote",
+     "replicas"},
     {"midi"},
 )
 

@@ -6,14 +6,13 @@ import dataclasses
 import fcntl
 import hashlib
 import json
-import multiprocessing
 import os
 import pathlib
 import time
 from collections.abc import Callable
 
 from style_transfer import audio as audio_lib
-from style_transfer import files
+from style_transfer import files, processes
 from style_transfer import outputs as outputs_lib
 from style_transfer.job_arrays import WHOLE, Shard
 from style_transfer.piano_roll import load_midi, note_table
@@ -180,11 +179,9 @@ def _results(job, renderers, tasks, num_workers):
         for index, pieces in tasks:
             yield _render_task(job, index, pieces, renderers)
         return
-    # Not forked: a parent's threads and locks do not survive a fork.
-    context = multiprocessing.get_context("spawn")
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-    pool = concurrent.futures.ProcessPoolExecutor(num_workers, mp_context=context)
+    pool = processes.pool(num_workers)
     try:
         futures = [pool.submit(_render_task, job, *task) for task in tasks]
         for future in concurrent.futures.as_completed(futures):

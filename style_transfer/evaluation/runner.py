@@ -1,13 +1,11 @@
 """Runs a benchmark over many pairs: each method first and alone, then the measures, resumably."""
 
 import collections.abc
-import concurrent.futures
 import dataclasses
 import functools
-import multiprocessing
 import pathlib
 
-from style_transfer import durations
+from style_transfer import durations, processes
 from style_transfer.evaluation import benchmark, pairs, published, source, transcriber
 
 # Where the code begins that a model's output depends on, besides its weights and the pair (weights
@@ -140,8 +138,7 @@ class Runner:
         if self.num_workers == 1 or len(jobs) < 2:
             self._collect(map(benchmark.measure_into, *arguments), jobs, kind, results)
         else:
-            context = multiprocessing.get_context("spawn")  # TensorFlow does not survive a fork
-            with concurrent.futures.ProcessPoolExecutor(self.num_workers, context) as pool:
+            with processes.pool(self.num_workers) as pool:
                 self._collect(pool.map(benchmark.measure_into, *arguments), jobs, kind, results)
         return results
 
