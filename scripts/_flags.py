@@ -259,8 +259,8 @@ report = _Report()
 
 
 def finish(summary, took_secs=None):
-    """Prints how a batch went; raises ValueError if nothing came of it."""
+    """Prints how a batch went; raises ValueError if there was work and nothing came of it."""
     took = "" if took_secs is None else f" ({took_secs:.1f} s)"
     report(f"{summary}{took}")
-    if not summary.written and not summary.kept:
+    if summary.read and not summary.written and not summary.kept:
         raise ValueError("Nothing was written.")

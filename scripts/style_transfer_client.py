@@ -221,7 +221,7 @@ def _for_each(paths, suffix, name, answer):
     """Writes answers of a server; `answer` gives how one is saved, and what it is."""
     from style_transfer import files, outputs
 
-    summary, begun = files.Summary(read=len(paths)), time.monotonic()
+    summary, begun = files.Summary(), time.monotonic()
     say = summary.remark(_flags.report)
     # What the results depend on, beside the piece.
     asked = [name, *(FLAGS[flag].value for flag in (

@@ -192,6 +192,13 @@ def _lock(path):
     return file
 
 
+def lock(file):
+    """Waits until no other process holds a lock on an open file; where there are no locks, not."""
+    if fcntl is not None:
+        with contextlib.suppress(OSError):
+            fcntl.flock(file, fcntl.LOCK_EX)
+
+
 @contextlib.contextmanager
 def written_whole(path):
     """A path to write to instead, which takes the place of `path` when the block has ended.

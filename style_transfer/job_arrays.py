@@ -5,8 +5,8 @@ import os
 import re
 from collections.abc import Sequence
 
-HELP = ("Which part of the work to do, such as 3/16: the third of sixteen, for job arrays. What is "
-        "written is named after it.")
+PART = "Which part of the work to do, such as 3/16: the third of sixteen, for job arrays."
+HELP = f"{PART} What is written is named after it."
 
 
 @dataclasses.dataclass(frozen=True)

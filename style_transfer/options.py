@@ -8,11 +8,13 @@ strikes: int = options.option(1, "How often the bell is struck.", low=1)
 import dataclasses
 import typing
 
+from style_transfer import job_arrays
 from style_transfer.midi import tracks as tracks_lib
 
 REQUIRED = dataclasses.MISSING
 OVERWRITE = ("Make outputs that exist again, and replace whatever has their names; else what was "
              "made of the same is kept, and anything else gets another name.")
+SHARD = (f"{job_arrays.PART} All of them write into one folder what one command would.")
 MAGENTA_HPARAMS = ("Hyperparameters that a checkpoint of Magenta's was trained with, where they "
                    "are not the configuration's, such as rnn_layer_sizes=[64,64]. A run_dir knows "
                    "its own.")
@@ -54,7 +56,17 @@ class Options:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class ContentOptions(Options):
+class BatchOptions(Options):
+    """What generators that make something of each of many files can be asked."""
+
+    shard: str = option("", SHARD, counts=False)
+
+    def __post_init__(self):
+        job_arrays.Shard.parse(self.shard)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ContentOptions(BatchOptions):
     """What generators that play pieces can be asked."""
 
     content: tuple[str, ...] = option(
@@ -68,6 +80,7 @@ class ContentOptions(Options):
     picture: bool = option(True, "Write a PNG of what was played.", counts=False)
 
     def __post_init__(self):
+        super().__post_init__()
         tracks_lib.parse(self.tracks)
 
 

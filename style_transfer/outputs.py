@@ -1,7 +1,8 @@
 """Which files the results of a command take: one place for all of them.
 
 No command replaces what it did not make, and none of its results replaces another. What it made is
-known by a hidden ledger beside it: a line for each file, with what it was made of.
+known by a hidden ledger beside it: a line for each file, with what it was made of. Each part of a
+job array (`job_arrays.Shard`) has a ledger of its own, and all of them are read.
 """
 
 import contextlib
@@ -16,8 +17,10 @@ import unicodedata
 
 import style_transfer
 from style_transfer import files
+from style_transfer.job_arrays import WHOLE, Shard
 
 LEDGER = ".style_transfer.jsonl"
+_LEDGERS = ".style_transfer*.jsonl"
 _MAX_NAME_BYTES = 255
 _CHUNK_BYTES = 1 << 20
 
@@ -32,6 +35,7 @@ class Place:
         suffixes: What they end with, the one that is published last first.
         recipe: What they are made of, see `recipe`.
         is_kept: Whether they are all there already, made of the same.
+        ledger: Name of the ledger that takes them.
     """
 
     folder: pathlib.Path
@@ -39,6 +43,7 @@ class Place:
     suffixes: tuple[str, ...]
     recipe: str
     is_kept: bool
+    ledger: str = LEDGER
 
     @property
     def paths(self):
@@ -65,7 +70,7 @@ class Place:
             made = [path.name for path in self.paths if (staged / path.name).exists()]
             if self.paths[0].name not in made:
                 raise FileNotFoundError(f"{self.paths[0].name} has not been written.")
-            note(self.folder, [staged / name for name in made], self.recipe)
+            note(self.folder, [staged / name for name in made], self.recipe, self.ledger)
             for name in reversed(made):
                 files.publish(staged / name, self.folder / name)
 
@@ -77,13 +82,20 @@ class Outputs:
         folder: Where they go.
         overwrite: Whether what has their names already is replaced, whoever made it.
         reads: Files that the run reads, or None: they are never replaced.
+        shard: Which part of a job array the run is. The others may write into the folder meanwhile:
+            results have the names that one run of all would give them.
     """
 
-    def __init__(self, folder, overwrite=False, reads=()):
-        self.folder, self.overwrite = pathlib.Path(folder), overwrite
+    def __init__(self, folder, overwrite=False, reads=(), shard=WHOLE):
+        self.folder, self.overwrite, self.shard = pathlib.Path(folder), overwrite, shard
         self._reads = {os.path.realpath(path) for path in reads if path}
         self._ledger = _Ledger(self.folder)
         self._taken = set()
+
+    @classmethod
+    def of(cls, options, reads):
+        """Those of an `options.BatchOptions`, or what has its fields."""
+        return cls(options.output_dir, options.overwrite, reads, Shard.parse(options.shard))
 
     def place(self, name, suffixes, made_of, piano=None):
         """The files of one result.
@@ -107,12 +119,12 @@ class Outputs:
             piano = None  # by another piece, on the same piano
         for stem in itertools.chain(self._ledger.stems(made_of, suffixes),
                                     _stems(name, piano, longest)):
-            found = Place(self.folder, stem, suffixes, made_of, False)
+            found = Place(self.folder, stem, suffixes, made_of, False, self.shard.named(LEDGER))
             if (_key(stem) in self._taken
                     or any(os.path.realpath(path) in self._reads for path in found.paths)):
                 continue
             there = [path for path in found.paths if os.path.lexists(path)]
-            if all(self._ledger.has(path, made_of) for path in there) or self.overwrite:
+            if self.overwrite or self._ledger.has_all(there, made_of):
                 self._taken.add(_key(stem))
                 return dataclasses.replace(found, is_kept=(
                     len(there) == len(suffixes) and not self.overwrite))
@@ -122,18 +134,31 @@ class Outputs:
         """Pieces whose results are to be made; those that are there already are kept and named.
 
         Args:
-            pieces: `(path, recipe)` of each.
+            pieces: `(path, recipe)` of each piece of all parts of a job array, in one order.
             suffixes: See `place`.
-            summary: The `files.Summary` in which what is kept is counted.
+            summary: The `files.Summary` in which what is read and kept is counted.
             report: Called with a line of text for these.
             piano: See `place`.
 
         Returns:
             List of `(path, Place)`.
+
+        Raises:
+            ValueError: A part of a job array would take results of others for pieces.
         """
+        names = [(pathlib.Path(path).stem, made_of) for path, made_of in pieces]
+        # Equal pieces go to one part: which of them has which name only order tells.
+        ours = set(self.shard.of(list(dict.fromkeys(names))))
+        summary.read = sum(name in ours for name in names)
+        if self.shard != WHOLE and any(
+                pathlib.Path(path).resolve().parent == self.folder.resolve() for path, _ in pieces):
+            raise ValueError(f"Pieces of several jobs lie in {str(self.folder)!r}, where their "
+                             "results would become pieces: give another --output_dir.")
         found = []
-        for path, made_of in pieces:
-            place = self.place(pathlib.Path(path).stem, suffixes, made_of, piano)
+        for (path, made_of), (name, _) in zip(pieces, names, strict=True):
+            place = self.place(name, suffixes, made_of, piano)
+            if (name, made_of) not in ours:
+                continue
             if place.is_kept:
                 report(f"{place} is there already, kept (use --overwrite to make it again)")
                 summary.kept += 1
@@ -285,13 +310,15 @@ def _shortened(name, size):
     return name if len(data) <= size else data[:size].decode(errors="ignore")
 
 
-def note(folder, paths, made_of):
+def note(folder, paths, made_of, ledger=LEDGER):
     """Remembers files, which are about to appear in a folder, as made by a command."""
     rows = [json.dumps({"file": path.name, "recipe": made_of, "bytes": path.stat().st_size,
                         "time": path.stat().st_mtime_ns, "digest": _digest(path)}) + "\n"
             for path in map(pathlib.Path, paths)]
-    # One write, so that lines of several processes do not mix; what a killed one left is ended.
-    with open(pathlib.Path(folder) / LEDGER, "a+b", buffering=0) as file:
+    # Locked and in one write, so that lines of several processes do not mix (some file systems know
+    # only one of these); what a killed one left is ended.
+    with open(pathlib.Path(folder) / ledger, "a+b", buffering=0) as file:
+        files.lock(file)
         file.seek(0, os.SEEK_END)
         is_torn = False
         if file.tell():
@@ -302,20 +329,29 @@ def note(folder, paths, made_of):
 
 
 class _Ledger:
-    """What commands made in a folder."""
+    """What commands made in a folder, told by its ledgers."""
 
     def __init__(self, folder):
+        self._folder = pathlib.Path(folder)
+        self._read()
+
+    def _read(self):
         self._rows, self._names = {}, {}
-        path = pathlib.Path(folder) / LEDGER
-        lines = path.read_bytes().splitlines() if path.is_file() else []
-        for line in lines:
-            try:
-                row = json.loads(line)
-                name, made_of = row["file"], row["recipe"]
-            except (ValueError, TypeError, KeyError):  # of a process that was killed
-                continue
-            self._rows.setdefault(name, {})[made_of] = row
-            self._names.setdefault(made_of, {})[name] = None
+        self._sizes = self._found()
+        for path in self._sizes:
+            for line in path.read_bytes().splitlines():
+                try:
+                    row = json.loads(line)
+                    name, made_of = row["file"], row["recipe"]
+                except (ValueError, TypeError, KeyError):  # of a process that was killed
+                    continue
+                self._rows.setdefault(name, []).append(row)
+                self._names.setdefault(made_of, {})[name] = None
+
+    def _found(self):
+        """Ledgers and their sizes."""
+        return {path: path.stat().st_size for path in sorted(self._folder.glob(_LEDGERS))
+                if path.is_file()}
 
     def stems(self, made_of, suffixes):
         """Beginnings of the names of files that were made of something."""
@@ -323,13 +359,23 @@ class _Ledger:
                  for suffix in suffixes if name.endswith(suffix))
         return list(dict.fromkeys(found))
 
+    def has_all(self, paths, made_of):
+        """Whether all files were made of something, by another process meanwhile if need be."""
+        if all(self.has(path, made_of) for path in paths):
+            return True
+        if self._sizes == self._found():
+            return False
+        self._read()  # files are in it before they appear
+        return all(self.has(path, made_of) for path in paths)
+
     def has(self, path, made_of=None):
         """Whether a file is as it was made, of what is said; None for anything."""
-        rows = self._rows.get(path.name, {})
-        rows = rows.values() if made_of is None else [rows[made_of]] if made_of in rows else []
+        rows = [row for row in self._rows.get(path.name, ())
+                if made_of is None or row["recipe"] == made_of]
         if not rows or not path.is_file():
             return False
         status = path.stat()
-        return any(row.get("bytes") == status.st_size
-                   and (row.get("time") == status.st_mtime_ns or row.get("digest") == _digest(path))
-                   for row in rows)
+        rows = [row for row in rows if row.get("bytes") == status.st_size]
+        if any(row.get("time") == status.st_mtime_ns for row in rows):
+            return True
+        return bool(rows) and _digest(path) in [row.get("digest") for row in rows]

@@ -25,9 +25,8 @@ FLOORS = (
     {"signal", "piano_roll", "weights"},
     {"audio"},
     {"outputs"},
-    {"arrays", "durations", "files", "job_arrays", "options", "processes", "recordings", "remote",
-     "replicas"},
-    {"midi"},
+    {"arrays", "durations", "files", "options", "processes", "recordings", "remote", "replicas"},
+    {"job_arrays", "midi"},
 )
 
 

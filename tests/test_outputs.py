@@ -1,13 +1,16 @@
 import dataclasses
 import errno
+import fcntl
 import os
 import pathlib
 import subprocess
 import sys
+import threading
 
 import pytest
 
 from style_transfer import files, options, outputs
+from style_transfer.job_arrays import Shard
 
 SUFFIXES = (".wav", ".mid")
 
@@ -66,6 +69,56 @@ def test_another_piano_is_named(tmp_path):
     assert run([path], asked(out, loudness=1.0), "steinway")[0] == ["a-steinway"]
     paths = [piece(tmp_path, name) for name in ("x/b.mid", "y/b.mid")]
     assert run(paths, asked(out), "yamaha")[0] == ["b", "b-2"]  # both on it
+
+
+@pytest.mark.parametrize("order", [(1, 2, 3), (3, 1, 2)])
+def test_jobs_of_an_array_write_together_what_one_run_writes(tmp_path, order):
+    paths = [piece(tmp_path, f"{folder}/{name}.mid", notes) for folder, name, notes in (
+        ("u", "a", "1"), ("v", "a", "2"), ("w", "a", "1"), ("x", "A", "3"), ("y", "a-2", "4"),
+        ("z", "a", "1"), ("z", "b", "5"))]
+    for out in (tmp_path / "whole", tmp_path / "parts"):
+        piece(out, "b.wav", "the user's")
+    run(paths, asked(tmp_path / "whole"))
+    out, begun, reads = tmp_path / "parts", [], 0
+    for number in order:  # all begin, then each writes some, after the other has
+        summary, given = files.Summary(), asked(out, shard=f"{number}/3")
+        found = outputs.Outputs.of(given, paths)
+        if number == order[-1]:  # it has read the ledgers before, and decides after
+            path, place, _ = begun[0].pop(0)
+            outputs.make(path, place, summary, print, lambda t: t.write_text("x"))
+            assert place.paths[0].exists()
+        todo = found.to_make(outputs.recipes(given, paths), (".wav",), summary, print)
+        begun.append([(*pair, number) for pair in todo])
+        reads += summary.read
+    for path, place, _ in sum(begun, []):
+        outputs.make(path, place, files.Summary(), print, lambda t: t.write_text("x"))
+    assert reads == len(paths) == len(visible(out)) - 1
+    assert visible(out) == [name for name in visible(tmp_path / "whole") if name[-3:] == "wav"]
+    assert (out / "b.wav").read_text() == "the user's"
+    again, summary = run(paths, asked(out), suffixes=(".wav",))
+    assert not again and summary.kept == len(paths)
+
+
+def test_jobs_of_an_array_have_ledgers_of_their_own_and_wait_for_one_that_they_share(tmp_path):
+    place = outputs.Outputs(tmp_path, shard=Shard(2, 3)).place("a", (".wav",), "made of")
+    with place.published() as target:
+        target.write_text("a")
+    assert (tmp_path / ".style_transfer-00002-of-00003.jsonl").is_file()
+    outputs.check_named(tmp_path / "a.wav")
+    with open(tmp_path / outputs.LEDGER, "a+b") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        other = threading.Thread(target=outputs.note, args=(tmp_path, [tmp_path / "a.wav"], "x"))
+        other.start()
+        other.join(0.2)
+        assert other.is_alive() and not os.path.getsize(held.name)
+    other.join()
+    assert os.path.getsize(tmp_path / outputs.LEDGER)
+
+
+def test_jobs_of_an_array_do_not_write_where_their_pieces_lie(tmp_path):
+    with pytest.raises(ValueError, match="their results would become pieces: give another"):
+        outputs.Outputs(tmp_path, shard=Shard(1, 2)).to_make(
+            [(piece(tmp_path), "made of")], (".wav",), files.Summary(), print)
 
 
 def test_what_the_user_has_is_never_replaced(tmp_path):

@@ -35,8 +35,8 @@ def run(options, report=files.say, load=None):
         ValueError: The weights do not transcribe.
     """
     paths = files.find(options.audio, recordings.SUFFIXES, "a recording")
-    summary = files.Summary(read=len(paths))
-    todo = outputs.Outputs(options.output_dir, options.overwrite, paths).to_make(
+    summary = files.Summary()
+    todo = outputs.Outputs.of(options, paths).to_make(
         outputs.recipes(options, paths), [SUFFIXES[name] for name in options.formats], summary,
         report)
     if not todo:

@@ -28,8 +28,8 @@ def generate(model, options, report=files.say):
     style = _style(model, options.style)
     paths = files.find(options.content, (*content_lib.SUFFIXES, *recordings.SUFFIXES),
                        "a MIDI file, a score or a recording", options.output_dir)
-    summary = files.Summary(read=len(paths))
-    todo = outputs.Outputs(options.output_dir, options.overwrite, (*paths, options.style)).to_make(
+    summary = files.Summary()
+    todo = outputs.Outputs.of(options, (*paths, options.style)).to_make(
         outputs.recipes(options, paths), (".wav", ".mid", *[".png"] * options.picture), summary,
         report, pathlib.Path(options.style).stem)
 

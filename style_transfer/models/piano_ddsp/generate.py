@@ -42,10 +42,9 @@ def generate(options, load, report=files.say):
     from style_transfer.transcription import transcriber
 
     paths = _checked(options)
-    summary = Summary(read=len(paths))
+    summary = Summary()
     suffixes = (f".{options.format}", ".mid", *[".png"] * options.picture)
-    todo = outputs.Outputs(
-        options.output_dir, options.overwrite, (*paths, options.style, options.style_midi)).to_make(
+    todo = outputs.Outputs.of(options, (*paths, options.style, options.style_midi)).to_make(
         outputs.recipes(options, paths), suffixes, summary, report,
         pathlib.Path(options.style).stem)
     if any(content_lib.is_recording(path) for path, _ in todo):

@@ -33,8 +33,8 @@ def generate(make_net, options, report=files.say):
     """
     paths = files.find(options.content, (*content_lib.SUFFIXES, *recordings.SUFFIXES),
                        "a MIDI file, a score or a recording", options.output_dir)
-    summary = files.Summary(read=len(paths))
-    todo = outputs.Outputs(options.output_dir, options.overwrite, (*paths, *options.style)).to_make(
+    summary = files.Summary()
+    todo = outputs.Outputs.of(options, (*paths, *options.style)).to_make(
         outputs.recipes(options, paths), (".wav", *[".png"] * options.picture), summary, report,
         pathlib.Path(options.style[0]).stem)
     styles = [audio_lib.load(path) for path in options.style]

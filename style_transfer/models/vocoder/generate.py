@@ -11,8 +11,8 @@ from style_transfer.signal import log_mel as log_mel_lib
 def generate(load, options, report=files.say):
     """Writes `NAME.wav` for each recording; see `models.base.Generator.generate`."""
     paths = files.find(options.recordings, recordings.SUFFIXES, "a recording", options.output_dir)
-    summary = files.Summary(read=len(paths))
-    todo = outputs.Outputs(options.output_dir, options.overwrite, paths).to_make(
+    summary = files.Summary()
+    todo = outputs.Outputs.of(options, paths).to_make(
         outputs.recipes(options, paths), (".wav",), summary, report)
     model = load() if todo else None
 

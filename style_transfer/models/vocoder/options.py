@@ -9,7 +9,7 @@ from style_transfer.options import REQUIRED, option
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Options(options_lib.Options):
+class Options(options_lib.BatchOptions):
     """What a vocoder can be asked."""
 
     recordings: tuple[str, ...] = option(

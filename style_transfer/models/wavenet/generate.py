@@ -65,9 +65,8 @@ def generate(model, options, report=files.say):
                          "primer_audio one for each, or one for all.")
     recording_of = dict(zip(paths, primers if len(primers) == len(paths)
                             else (primers or (None,)) * len(paths), strict=True))
-    summary = files.Summary(read=len(paths))
-    todo = outputs.Outputs(
-        options.output_dir, options.overwrite, (*paths, options.style, *primers)).to_make(
+    summary = files.Summary()
+    todo = outputs.Outputs.of(options, (*paths, options.style, *primers)).to_make(
         [(path, outputs.recipe(options, path, recording_of[path])) for path in paths],
         (".wav", ".mid", *[".png"] * options.picture), summary, report,
         options.style and pathlib.Path(options.style).stem)
