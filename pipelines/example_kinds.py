@@ -78,7 +78,7 @@ class NoteSequences:
     train: str = SEQUENCE_FILES["train"]
     eval: str = SEQUENCE_FILES["eval"]
 
-    FLAGS = ("eval_pieces", "num_workers")
+    FLAGS = ("eval_pieces", "shard", "num_workers")
 
     @property
     def files(self):

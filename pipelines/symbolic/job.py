@@ -5,10 +5,12 @@ import dataclasses
 import glob
 import heapq
 import math
+import os
 
 import apache_beam as beam
 import note_seq
 
+from style_transfer.job_arrays import WHOLE, Shard
 from style_transfer.pipelines import beam_jobs, files, finished, note_sequences
 from style_transfer.pipelines.records import tfrecords
 from style_transfer.pipelines.symbolic import conversion
@@ -16,6 +18,7 @@ from style_transfer.symbolic import reasons
 
 POSITION = "position"
 PART_BYTES = 4 << 20  # of the input, about: a part's records are sorted in memory
+PARTS_PER_SHARD = 4  # at least, so that the parts of a job array are about equal
 REPORT = "report.jsonl"
 
 
@@ -89,7 +92,7 @@ class ConvertPart(beam.DoFn):
             facts["statistics", name] += count
 
 
-def run(pattern, folder, examples, eval_ratio, eval_pieces=(), **how):
+def run(pattern, folder, examples, eval_ratio, eval_pieces=(), shard: Shard = WHOLE, **how):
     """Runs the job; what an earlier run that was stopped has finished is kept.
 
     Args:
@@ -99,6 +102,7 @@ def run(pattern, folder, examples, eval_ratio, eval_pieces=(), **how):
         examples: The configuration's `example_kinds.NoteSequences`.
         eval_ratio: Part of the pieces that are for evaluation.
         eval_pieces: See `conversion.make_converter`.
+        shard: Which part of the input to take.
         **how: See `beam_jobs.run`.
 
     Returns:
@@ -106,13 +110,21 @@ def run(pattern, folder, examples, eval_ratio, eval_pieces=(), **how):
 
     Raises:
         FileNotFoundError: There is no input.
+        ValueError: There is none for the shard.
     """
     inputs = sorted(path for path in glob.glob(pattern)
                     if not path.endswith(note_sequences.AS_PLAYED_SUFFIX))
     if not inputs:
         raise FileNotFoundError(f"There is no file {pattern!r}.")
-    parts = [Part(number, source) for number, source in enumerate(
-        stretch for path in inputs for stretch in note_sequences.stretches(path, PART_BYTES))]
+    num_bytes = PART_BYTES
+    if shard != WHOLE:
+        size = sum(map(os.path.getsize, inputs))
+        num_bytes = min(num_bytes, size // (PARTS_PER_SHARD * shard.count))
+    parts = shard.of([Part(number, source) for number, source in enumerate(
+        stretch for path in inputs for stretch in note_sequences.stretches(path, num_bytes))])
+    if shard != WHOLE and not parts:
+        raise ValueError(f"{pattern} has too few pieces for {shard.count} parts: none is left for "
+                         f"part {shard.number}.")
     how["num_workers"] = max(1, min(how.get("num_workers", 1), len(parts)))
     rows = beam_jobs.run(parts, ConvertPart(folder, examples, eval_ratio, eval_pieces),
                          files.join(folder, REPORT), **how)

@@ -91,6 +91,23 @@ def test_drums_become_magentas_two_files(tmp_path):
         inputs.drums_rnn_batches(tmp_path / "examples", 2, "eval", batch_size=2, seed=0)
 
 
+def test_jobs_of_an_array_make_together_what_one_run_makes(tmp_path):
+    pieces = [piece(f"drums {i}", is_drum=True, seed=i) for i in range(7)]
+    whole = create.create_dataset(settings(tmp_path, "drum_kit", pieces), silent)
+    parts = [create.create_dataset(settings(tmp_path, "drum_kit", pieces, {
+        "shard": f"{number}/3"}), silent) for number in (1, 2, 3)]
+    assert [sum(part["records"][split] for part in parts) for split in ("train", "eval")] == [
+        whole["records"][split] for split in ("train", "eval")]
+    assert [part["read"] for part in parts] == [3, 2, 2]
+    for name in EXAMPLES["drum_kit"].files.values():
+        found = [record for path in tmp_path.glob(f"examples-0000?-of-00003/{name}")
+                 for record in tfrecords.read_records(str(path))]
+        assert sorted(found) == list(tfrecords.read_records(str(tmp_path / "examples" / name)))
+        assert found
+    with pytest.raises(ValueError, match="too few pieces for 9 parts: none is left for part 9"):
+        create.create_dataset(settings(tmp_path, "drum_kit", pieces, {"shard": "9/9"}), silent)
+
+
 def test_drums_in_other_meters_are_left_out_and_counted(tmp_path):
     """Magenta's pipeline takes them, in bars of another length."""
     turning = piece("turning", is_drum=True)
