@@ -38,18 +38,23 @@ def content_notes(content, *, tracks="all", transcriber=None, thresholds=None, p
         ValueError: It cannot be read, or there is nothing to play in it.
     """
     name = str(content) if isinstance(content, (str, os.PathLike)) else "the content"
-    if isinstance(content, piano_roll.NoteTable):
-        table = content
-    elif is_recording(content):
+    if is_recording(content):
         table = heard_notes(content, transcriber, thresholds, progress)
         if not len(table):
             raise ValueError(f"No piano notes were heard in {name}. Lower the onset threshold, or "
                              "give its notes as MIDI.")
     else:
-        table = piano_roll.note_table(content_sequence(content, tracks, say))
+        table = given_notes(content, tracks, say)
     if not len(table):
         raise ValueError(f"{name} holds no notes for a piano ({piano_roll.DRUM_CHANNEL_MESSAGE}).")
     return table
+
+
+def given_notes(content, tracks="all", say=None):
+    """The `NoteTable` of a piece that is no recording; arguments as for `content_notes`."""
+    if isinstance(content, piano_roll.NoteTable):
+        return content
+    return piano_roll.note_table(content_sequence(content, tracks, say))
 
 
 def content_sequence(content, tracks="all", say=None):

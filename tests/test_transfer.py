@@ -7,7 +7,7 @@ import pytest
 import style_transfer
 from style_transfer import audio as audio_lib
 from style_transfer import content as content_lib
-from style_transfer import piano_roll
+from style_transfer import piano_roll, weights
 from style_transfer.audio import Audio
 from style_transfer.models.piano_ddsp import estimate, one_shot
 from style_transfer.models.piano_ddsp.piano import Piano
@@ -170,6 +170,16 @@ def test_style_midi_of_another_time_is_an_error(model, clip):
     late = piano_roll.to_sequence(pianos.random_notes(5, 1).shift(100.0))
     with pytest.raises(ValueError, match="start at the same time"):
         one_shot.estimate_piano(clip, style_midi=late, model=model)
+
+
+def test_foreign_notes_of_the_clip_are_refused_before_a_model_is_loaded(clip, piece, monkeypatch):
+    monkeypatch.setattr(one_shot, "load", lambda: pytest.fail("a model was loaded"))
+    monkeypatch.setattr(weights, "load", lambda: pytest.fail("a model was loaded"))
+    foreign = pianos.random_notes(60, 4, seed=9)
+    for call in (lambda: one_shot.transfer(piece, clip, style_midi=foreign),
+                 lambda: one_shot.estimate_piano(clip, style_midi=foreign)):
+        with pytest.raises(ValueError, match="give the notes of this very clip"):
+            call()
 
 
 def test_long_clip_is_cut_where_it_is_loudest_and_notes_follow():

@@ -192,6 +192,16 @@ def test_known_notes_of_the_clip_are_used(client, midi, clip, service, monkeypat
     assert "Listening to the piano" not in client.get(f"/api/jobs/{job}").json()["stages"]
 
 
+def test_notes_of_another_clip_end_the_job_with_figures(client, midi, clip, tmp_path):
+    path = tmp_path / "foreign.mid"
+    piano_roll.save_midi(path, piano_roll.to_sequence(pianos.random_notes(60, 4, seed=9)))
+    job = begin(client, content=upload(client, midi, "content"), steps=3,
+                style=upload(client, clip, "style"),
+                style_notes=upload(client, path.read_bytes(), "notes"))
+    last = wait(client, job)[-1]
+    assert last["state"] == "failed" and "give the notes of this very clip" in last["error"]
+
+
 def test_a_job_tells_all_that_the_page_needs_to_show_it_again(client, midi, clip):
     content = upload(client, midi, "content", "a.mid")
     style = upload(client, clip, "style", "b.wav")

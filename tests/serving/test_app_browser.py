@@ -182,6 +182,16 @@ def test_a_bad_file_shows_an_error_and_the_page_goes_on(page, files):
     assert not alert.is_visible() and len(heard(page))
 
 
+def test_the_notes_of_a_clip_are_not_sent_with_the_next(page, files):
+    choose(page, files)
+    count = "document.getElementById('notes-file').files.length"
+    page.set_input_files("#notes-file", files / "piece.mid")
+    assert page.evaluate(count) == 1
+    page.set_input_files("#style-file", files / "clip.wav")
+    until(page, f"{count} === 0")
+    assert "left out" in page.locator("#said").inner_text()
+
+
 def test_a_job_that_fails_shows_why_and_the_page_goes_on(page, files, service, monkeypatch):
     def fail(job, *_):
         raise ValueError("The clip is <b>odd</b>.")

@@ -52,44 +52,84 @@ def estimate_piano(style: str | os.PathLike | Audio | Piano, *, style_midi: Any 
     """
     if adapt_steps is not None and adapt_steps < 0:
         raise ValueError(f"adapt_steps must be 0 or more, got {adapt_steps}.")
-    if isinstance(style, (str, os.PathLike)) and pathlib.Path(style).suffix == SUFFIX:
-        style = Piano.load(style)
+    if adapt_steps and style_midi is None and not transcribe_style and not _is_piano(style):
+        raise ValueError(f"adapt_steps={adapt_steps} needs the notes of the style clip; give them "
+                         "as style_midi (--style_midi), or let the clip be transcribed.")
+    style = usable(style, style_midi)
     if model is None:
         from style_transfer import weights
 
         model = weights.load()
     if isinstance(style, Piano):
         return checked(style, model)
-    if adapt_steps and style_midi is None and not transcribe_style:
-        raise ValueError(f"adapt_steps={adapt_steps} needs the notes of the style clip; give them "
-                         "as style_midi (--style_midi), or let the clip be transcribed.")
     from style_transfer.models.piano_ddsp import adaptation
 
     steps = adaptation.DEFAULT_STEPS if adapt_steps is None else adapt_steps
-    clip = _usable_clip(style)
-    clip = audio_lib.resample(clip, model.sample_rate)
+    clip = audio_lib.resample(style.audio, model.sample_rate)
     loudness_db = audio_lib.sounding_rms_db(clip)
-    notes = None if style_midi is None else piano_roll.note_table(piano_roll.load_midi(style_midi))
-    clip, notes = excerpt(clip, notes)
+    clip, notes = excerpt(clip, style.notes)
     if notes is None and transcribe_style and steps:
         notes = _heard_notes(clip, transcriber, progress)
-    if notes is not None and not len(notes):
-        raise ValueError("The style clip's MIDI holds no note within the clip; check that both "
-                         "start at the same time, or leave it out.")
-    if name is None:
-        name = pathlib.Path(style).stem if isinstance(style, (str, os.PathLike)) else "piano"
-    return _estimated(model, clip, notes, steps, seed, progress, name=name,
-                      loudness_db=loudness_db)
+    return _estimated(model, clip, notes, steps, seed, progress,
+                      name=style.name if name is None else name, loudness_db=loudness_db)
 
 
-def _usable_clip(style):
-    """The recording, with warnings of what is wrong with it."""
-    from style_transfer.measure import analysis
+@dataclasses.dataclass(frozen=True)
+class UsableClip:
+    """A recording of a piano and perhaps its notes, measured and found usable.
 
+    Attributes:
+        audio: `Audio` at its own rate.
+        notes: Its `NoteTable`, or None.
+        name: What it is called.
+    """
+
+    audio: Audio
+    notes: piano_roll.NoteTable | None
+    name: str
+
+
+def usable(style, style_midi=None):
+    """What `estimate_piano` takes, read and measured; no model is needed.
+
+    Warns of what is wrong with the clip, and of notes that are perhaps another's.
+
+    Args:
+        style: See `style_transfer.transfer`.
+        style_midi: See `style_transfer.transfer`.
+
+    Returns:
+        A `UsableClip`, which `estimate_piano` takes in place of both; or a `Piano`.
+
+    Raises:
+        FileNotFoundError: A file is missing.
+        TypeError: `style` or `style_midi` is nothing that is taken.
+        ValueError: The clip or its notes cannot be used.
+    """
+    if isinstance(style, (Piano, UsableClip)):
+        return style
+    if _is_piano(style):
+        return Piano.load(style)
+    from style_transfer.measure import agreement, analysis
+
+    notes = None if style_midi is None else content_lib.given_notes(style_midi)
     clip = audio_lib.load(style)
-    for message in analysis.check_style_clip(clip):
+    remarks = analysis.check_style_clip(clip)
+    if notes is not None:
+        part, inside = excerpt(clip, notes)
+        if not len(inside):
+            raise ValueError("The style clip's MIDI holds no note within the clip; check that both "
+                             "start at the same time, or leave it out.")
+        remarks += agreement.check_notes(part, inside)
+    for message in remarks:
         warnings.warn(message, stacklevel=3)
-    return clip
+    name = pathlib.Path(style).stem if isinstance(style, (str, os.PathLike)) else "piano"
+    return UsableClip(clip, notes, name)
+
+
+def _is_piano(style):
+    return isinstance(style, Piano) or (isinstance(style, (str, os.PathLike))
+                                        and pathlib.Path(style).suffix == SUFFIX)
 
 
 def _estimated(model, clip, notes, steps, seed, progress, **about):

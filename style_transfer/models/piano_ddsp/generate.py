@@ -67,7 +67,7 @@ def generate(options, load, report=files.say):
 
 
 def check(options):
-    """Raises what can be said before Keras is imported: of paths, and of the piano's recording.
+    """Raises what can be said before Keras is imported: of paths, the recording and its notes.
 
     Args:
         options: `Options`.
@@ -76,13 +76,12 @@ def check(options):
         FileNotFoundError: Content, style or its MIDI are missing.
         ValueError: An option or the style cannot be used.
     """
-    from style_transfer.measure import analysis
+    from style_transfer.models.piano_ddsp import estimate
 
     _checked(options)
-    if options.style.endswith(piano_lib.SUFFIX):
-        piano_lib.Piano.load(options.style)
-    else:
-        analysis.check_style_clip(audio_lib.load(options.style))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # said when the piano is estimated
+        estimate.usable(options.style, options.style_midi)
 
 
 def _checked(options):

@@ -10,6 +10,7 @@ import numpy as np
 from style_transfer import audio as audio_lib
 from style_transfer.audio import DEFAULT_SAMPLE_RATE, Audio
 from style_transfer.content import content_notes
+from style_transfer.models.piano_ddsp import estimate
 from style_transfer.models.piano_ddsp.estimate import estimate_piano
 from style_transfer.models.piano_ddsp.piano import Piano
 from style_transfer.synthesis import una_corda
@@ -83,9 +84,10 @@ def transfer(content: Any, style: str | os.PathLike | Audio | Piano, *, style_mi
     audio_lib.loudness_db(loudness, 0.0)
     if isinstance(progress, bool):
         progress = _Printed() if progress else None
+    clip = estimate.usable(style, style_midi)  # its faults show before a model is loaded
     table = content_notes(content, tracks=tracks, transcriber=transcriber, progress=progress)
     model = load() if model is None else model
-    piano = estimate_piano(style, style_midi=style_midi, adapt_steps=adapt_steps, seed=seed,
+    piano = estimate_piano(clip, style_midi=style_midi, adapt_steps=adapt_steps, seed=seed,
                            model=model, progress=progress, transcriber=transcriber,
                            transcribe_style=transcribe_style)
     from style_transfer.models.piano_ddsp import playing

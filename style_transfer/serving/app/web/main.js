@@ -21,6 +21,7 @@ let shown = null; // the job whose sound is heard: base, or base played again
 let made = null; // the result of base
 let estimated = null; // the piano that the sliders are of
 let notes = { file: null, style: null, reference: null }; // of the piano's recording, as sent
+let notesOf = null; // the piano that was chosen when its notes were
 let previewTimer, previewCall;
 
 const arrangement = new Arrangement();
@@ -42,7 +43,15 @@ function refresh() {
 
 function chosen(source) {
   if (source.role === "content") arrangement.offer(source.chosen);
-  else if (source.place !== estimated) live.forget();
+  else {
+    if (source.place !== estimated) live.forget();
+    // The notes of one recording are not those of the next.
+    if (notesOf && notesOf !== source.place && $("notes-file").files.length) {
+      $("notes-file").value = "";
+      say("The notes chosen for the recording before are left out.");
+    }
+    notesOf = $("notes-file").files.length ? source.place : null;
+  }
   address.change({ [source.role]: source.place });
   refresh();
 }
@@ -225,6 +234,9 @@ async function begin() {
   live = new Live((work) => !busy && attempt(work, $("live-start")), fit);
   sources = ["content", "style"].map(
     (role) => new Source(role, about.limits, about.examples[role], chosen, accept));
+  $("notes-file").addEventListener("change", () => {
+    notesOf = sources[1].chosen ? sources[1].place : null;
+  });
   $("setup").addEventListener("submit", (event) => {
     event.preventDefault();
     if (!busy && sources.every((source) => source.chosen)) attempt(play, $("play"));
