@@ -31,6 +31,8 @@ MIN_DECAYING, DOUBTFUL_DECAYING = 0.05, 0.5
 CLIP_RUN_SAMPLES, MAX_CLIPPED_SHARE = 3, 1e-4
 MIN_SIGNAL_TO_NOISE_DB, NOISE_PROOF_HZ = 20.0, 1000.0
 DULL_HZ, CLIFF_WORTH_TELLING_HZ = 3000.0, 9000.0
+# Measured: white noise 0.98, voices and pianos below 0.1.
+NOISE_FLATNESS = 0.5
 
 
 def noise_band_edges_hz(sample_rate, num_bands=NUM_NOISE_BANDS):
@@ -107,6 +109,18 @@ def _bandwidth(audio):
     is_cliff = (top * CLIFF_RATIO < len(power)
                 and 10 * np.log10(below.mean() / (above.mean() + 1e-20)) > CLIFF_DB)
     return float(top * bin_hz), bool(is_cliff)
+
+
+def measure_flatness(audio):
+    """How flat the spectrum is below the cutoff: 1 for white noise, near 0 for tones.
+
+    Geometric over arithmetic mean of the bins of the mean power spectrum.
+    """
+    size = int(NOISE_WINDOW_SECS * audio.sample_rate)
+    power = _power_frames(audio.samples, size).mean(axis=0)
+    highest = int(measure_bandwidth(audio) * 0.95 * size / audio.sample_rate)
+    power = power[2:max(highest, 3)] + 1e-20
+    return float(np.exp(np.mean(np.log(power))) / np.mean(power))
 
 
 def _power_frames(samples, size):
@@ -220,9 +234,11 @@ def check_style_clip(audio):
     _require_sound(audio)
     likeness = measure_pianolikeness(audio)
     if likeness.tonal < MIN_TONAL:
+        what = ("is noise" if measure_flatness(audio) > NOISE_FLATNESS
+                else "holds no piano-like notes (a voice? drums? noise?)")
         raise ValueError(
-            f"The style clip holds no piano-like notes: {likeness.tonal:.0%} of its power is in "
-            "partials of steady pitch, pianos have over 25%. Give a recording of a piano alone.")
+            f"The style clip {what}: {likeness.tonal:.0%} of its power is in partials of steady "
+            "pitch, pianos have over 25%. Give a recording of a piano alone.")
     if likeness.decaying < MIN_DECAYING:
         raise ValueError(
             "The style clip holds no piano-like notes: its tones do not fade as struck strings "
@@ -270,7 +286,11 @@ def _recording_faults(audio):
         warnings.append(f"The style clip is noisy: steady noise at {noise_db:.0f} dB under music "
                         f"at {audio.rms_db:.0f} dB RMS.")
     bandwidth_hz, is_cliff = _bandwidth(audio)
-    if (is_cliff and bandwidth_hz < CLIFF_WORTH_TELLING_HZ) or bandwidth_hz < DULL_HZ:
+    if audio.sample_rate < 2 * CLIFF_WORTH_TELLING_HZ:
+        warnings.append(f"The style clip is sampled at {audio.sample_rate} Hz and can hold nothing "
+                        f"above {audio.sample_rate / 2:.0f} Hz: higher partials are guessed; "
+                        "give a recording of 24000 Hz or more.")
+    elif (is_cliff and bandwidth_hz < CLIFF_WORTH_TELLING_HZ) or bandwidth_hz < DULL_HZ:
         warnings.append(f"The style clip holds nothing above {bandwidth_hz:.0f} Hz"
                         + (" (cut off as by a filter or a low bit rate)" if is_cliff else "")
                         + ": higher partials are guessed.")

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from style_transfer import audio as audio_lib
 from style_transfer import strings
 from style_transfer.audio import Audio
 from style_transfer.measure import analysis
@@ -200,6 +201,26 @@ def test_bandwidth_of_a_low_passed_clip_is_its_cutoff():
     assert any("nothing above" in w for w in warnings)
 
 
+def test_a_rate_of_8000_hz_is_told_whatever_the_file_says_it_has():
+    f0, b = piano()
+    low = audio_lib.resample(play(chords(), f0, b, 4.0), 8000)
+    said, = analysis.check_style_clip(low)
+    assert "is sampled at 8000 Hz and can hold nothing above 4000 Hz" in said
+    said, = analysis.check_style_clip(audio_lib.resample(low, 44_100))
+    assert "holds nothing above 39" in said and "cut off as by a filter" in said
+
+
+def test_a_voice_is_refused():
+    """Vowels of an impulse train that glides, as voices do, with pauses."""
+    t = np.arange(4 * SAMPLE_RATE) / SAMPLE_RATE
+    hz = 120 + 25 * np.sin(2 * np.pi * 1.3 * t) + 10 * np.sin(2 * np.pi * 4.1 * t)
+    phase = 2 * np.pi * np.cumsum(hz) / SAMPLE_RATE
+    partials = sum(np.cos(k * phase) / (1 + abs(k * 120 - 600) / 300) for k in range(1, 25))
+    spoken = 0.1 * partials * (np.sin(2 * np.pi * 3 * t) > -0.5)
+    with pytest.raises(ValueError, match=r"holds no piano-like notes \(a voice\?"):
+        analysis.check_style_clip(Audio(spoken, SAMPLE_RATE))
+
+
 def test_good_clip_has_no_warnings():
     f0, b = piano()
     assert analysis.check_style_clip(play(chords(), f0, b, 6.0)) == []
@@ -223,7 +244,7 @@ def _steady():
     (lambda: _white()[:SAMPLE_RATE], r"1\.00 s.*2 s"),
     (lambda: np.zeros(0), r"0\.00 s.*2 s"),
     (lambda: np.concatenate([_steady()[:4000], np.zeros(5 * SAMPLE_RATE)]), "not silent"),
-    (_white, "no piano-like notes"),
+    (_white, "is noise: 0% of its power"),
     (_sweep, "no piano-like notes"),
     (_steady, "do not fade"),
 ])
