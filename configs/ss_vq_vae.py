@@ -61,9 +61,9 @@ def build_dataset(examples_path: str, hparams, split: str, *, seed: int, skip_ba
         crops_per_example=hparams.crops_per_example if is_training else 1)
 
 
-def _config(name, description, **hparams):
+def _config(name, description, weights=None, **hparams):
     return Config(
-        name=name, description=description, hparams=SSVQVAEHparams(**hparams),
+        name=name, description=description, hparams=SSVQVAEHparams(**hparams), weights=weights,
         build_model=built("style_transfer.models.ss_vq_vae.net:SSVQVAE"),
         examples=Pairs(any_instrument=True),
         build_loss=built("style_transfer.models.ss_vq_vae.loss:ReconstructionLoss"),
@@ -77,5 +77,6 @@ def _config(name, description, **hparams):
 CONFIG = _config("ss_vq_vae", "What a recording plays, in the timbre of another one, of any "
                  "instrument: one codebook, 8 million parameters.")
 SMALL = _config("ss_vq_vae_small", "The same for one CPU core: two codebooks, 1 million "
-                "parameters.", width=128, decoder_blocks=6, code_width=64, num_codebooks=2,
-                num_codes=256, commitment=0.25, style_size=64, style_width=96, decay_steps=5_000)
+                "parameters.", weights="ss_vq_vae_small", width=128, decoder_blocks=6,
+                code_width=64, num_codebooks=2, num_codes=256, commitment=0.25, style_size=64,
+                style_width=96, decay_steps=5_000)
