@@ -16,6 +16,7 @@ import os
 import zipfile
 from collections.abc import Callable, Iterator
 
+from style_transfer import remote
 from style_transfer.job_arrays import WHOLE, Shard
 from style_transfer.midi import proto_wire
 from style_transfer.midi import reader as midi_reader
@@ -323,7 +324,7 @@ def convert_directory(
 
     Args:
         root_dir: Directory; its name becomes the collection's.
-        output_file: TFRecord file to write; it appears only when all is done.
+        output_file: TFRecord file to write, a path or URL; it appears only when all is done.
         recursive: Whether to go into subdirectories.
         limits: What each file may ask for.
         formats: Which of `FORMATS` to convert; files of others are ignored.
@@ -344,10 +345,10 @@ def convert_directory(
     """
     if not os.path.isdir(root_dir):
         raise FileNotFoundError(f"There is no directory {root_dir!r} to convert.")
-    output_file = shard.named(output_file)
+    output_file = shard.named(os.fspath(output_file))
     if os.path.isdir(output_file):
         raise ValueError(f"The output file {output_file!r} is a directory.")
-    if os.path.exists(output_file) and not overwrite:
+    if remote.exists(output_file) and not overwrite:
         raise ValueError(
             f"{output_file!r} exists already. Choose another name, or allow overwriting."
         )
@@ -365,8 +366,9 @@ def convert_directory(
         limits=limits or ConversionLimits(),
         as_played=as_played,
     )
-    with finished.Progress(output_file, AS_PLAYED_SUFFIX, (
-            os.path.abspath(root_dir), limits or ConversionLimits(), as_played)) as progress:
+    with (remote.written(output_file, [AS_PLAYED_SUFFIX]) as local_file,
+          finished.Progress(local_file, AS_PLAYED_SUFFIX, (
+            os.path.abspath(root_dir), limits or ConversionLimits(), as_played)) as progress):
         for filename in filenames:
             kept = progress.kept(filename, os.path.join(root_dir, filename))
             if kept is None:

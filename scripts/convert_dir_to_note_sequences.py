@@ -30,7 +30,7 @@ _flags.group("Files")
 _INPUT_DIR = flags.DEFINE_string(
     "input_dir", None, "Directory of files to convert; its name becomes the collection's."
 )
-_OUTPUT_FILE = flags.DEFINE_string("output_file", None, "TFRecord file to write.")
+_OUTPUT_FILE = flags.DEFINE_string("output_file", None, "TFRecord file to write, a path or URL.")
 _RECURSIVE = flags.DEFINE_bool("recursive", False, "Also convert files in subdirectories.")
 _OVERWRITE = flags.DEFINE_bool("overwrite", False, "Replace --output_file if it exists.")
 _FORMATS_FLAG = flags.DEFINE_multi_enum(

@@ -30,7 +30,7 @@ _SOUNDFONTS = _flags.define_list(
     "FILE:BANK:PROGRAM), .sfz files, folders of them, procedural:N for N random pianos, "
     "procedural:seed=S for one.",
 )
-_OUTPUT_DIR = flags.DEFINE_string("output_dir", None, "Folder of the results.")
+_OUTPUT_DIR = flags.DEFINE_string("output_dir", None, "Folder of the results, a path or URL.")
 _SAMPLE_RATE = flags.DEFINE_integer(
     "sample_rate", 24_000, "Samples per second.",
     lower_bound=_LOWEST_RATE, upper_bound=_HIGHEST_RATE,

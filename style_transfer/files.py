@@ -16,6 +16,7 @@ try:
 except ImportError:  # no Unix
     fcntl = None  # type: ignore[assignment]
 
+CACHE_VARIABLE = "STYLE_TRANSFER_CACHE"
 _STAGED = re.compile(r"\.[0-9a-f]{12}\.part")
 _OLD_SECS = 24 * 3600
 _CLEANED: set[str] = set()  # folders, once each: some hold many files
@@ -249,6 +250,13 @@ def _flush(path):
         os.fsync(file)
     finally:
         os.close(file)
+
+
+def cache_folder(name):
+    """A folder that is kept: in $STYLE_TRANSFER_CACHE, else in the user's folder of caches."""
+    home = os.environ.get(CACHE_VARIABLE) or os.path.join(
+        os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache"), "style_transfer")
+    return pathlib.Path(home) / name
 
 
 def walk(root):

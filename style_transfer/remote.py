@@ -6,9 +6,13 @@ scheme needs its package, such as gcsfs or s3fs.
 
 import contextlib
 import functools
+import hashlib
 import os
 import pathlib
+import shutil
 import tempfile
+
+from style_transfer import files as local_files
 
 
 def is_url(path) -> bool:
@@ -47,13 +51,17 @@ class Copy:
         self._root = self._root.rstrip("/")
         self._sent = {}
 
-    def fetch(self):
-        """Copies the remote files; gives how many there were."""
+    def fetch(self, wanted=None):
+        """Copies the remote files; gives how many.
+
+        Args:
+            wanted: Called with a file's path in the folder: whether it is needed; None for all.
+        """
         if not self._files.exists(self._root):
             return 0
         for path in self._files.find(self._root):
             name = path[len(self._root):].lstrip("/")
-            if name:
+            if name and (wanted is None or wanted(name)):
                 target = self.local / name
                 target.parent.mkdir(parents=True, exist_ok=True)
                 self._files.get_file(path, str(target))
@@ -66,8 +74,7 @@ class Copy:
         Of a folder the file that is written last comes last, so that it vouches for the others.
         """
         here = {path.relative_to(self.local).as_posix(): path
-                for path in sorted(self.local.rglob("*"), key=_time)
-                if path.is_file() and not _is_partial(path.relative_to(self.local))}
+                for path in sorted(_finished(self.local), key=lambda p: p.stat().st_mtime_ns)}
         for name, path in here.items():
             if self._sent.get(name) != _stamp(path):
                 remote = f"{self._root}/{name}"
@@ -83,11 +90,12 @@ class Copy:
 
 
 @contextlib.contextmanager
-def folder(path):
+def folder(path, wanted=None):
     """A local path for a folder that may be remote, and a function that sends what is new in it.
 
     Args:
         path: Path or URL.
+        wanted: See `Copy.fetch`.
 
     Yields:
         The local path, `path` itself if it is one, and the function, which is called at the end
@@ -101,11 +109,52 @@ def folder(path):
         named = os.path.join(local, os.fspath(path).rstrip("/").rpartition("/")[2] or "folder")
         os.mkdir(named)
         copy = Copy(path, named)
-        copy.fetch()
+        copy.fetch(wanted)
         try:
             yield named, copy.send
         finally:
             copy.send()
+
+
+@contextlib.contextmanager
+def written(path, suffixes=()):
+    """A local path for a file that may be remote, sent when the block has ended without an error.
+
+    What an error or a kill leaves there stays, for the next time.
+
+    Args:
+        path: Path or URL.
+        suffixes: Endings of files beside it, of names that begin with its. They are sent before it;
+            those that there are none of are removed where it is.
+
+    Yields:
+        The local path, `path` itself if it is one. If nothing is written there, nothing is sent.
+    """
+    if not is_url(path):
+        yield path
+        return
+    files, root = file_system(path)
+    kept = local_files.cache_folder("outputs") / hashlib.sha256(os.fsencode(path)).hexdigest()[:32]
+    local = str(kept / root.rpartition("/")[2])
+    for suffix in ("", *suffixes):  # finished, but not sent
+        pathlib.Path(local + suffix).unlink(missing_ok=True)
+    yield local
+    if os.path.exists(local):
+        files.makedirs(os.path.dirname(root), exist_ok=True)
+        for suffix in (*suffixes, ""):
+            if os.path.exists(local + suffix):
+                files.put_file(local + suffix, root + suffix)
+            elif files.exists(root + suffix):
+                files.rm_file(root + suffix)
+    shutil.rmtree(kept, ignore_errors=True)
+
+
+def exists(path):
+    """Whether there is a file or folder at a path or URL."""
+    if not is_url(path):
+        return os.path.exists(path)
+    files, root = file_system(path)
+    return files.exists(root)
 
 
 def names(url):
@@ -146,13 +195,16 @@ def _kept_folder():
     return tempfile.TemporaryDirectory(prefix="remote_")
 
 
-def _is_partial(path):
-    """Whether it is being written: see `files.written_whole` and `training.checkpoints`."""
-    return path.suffix == ".part" or any(part.startswith(".partial") for part in path.parts)
+def _finished(root):
+    """Files below a folder that are not being written."""
+    for place, folders, names in os.walk(root):
+        folders[:] = [name for name in folders if not _is_partial(name)]
+        yield from (pathlib.Path(place, name) for name in names if not _is_partial(name))
 
 
-def _time(path):
-    return path.stat().st_mtime_ns if path.is_file() else 0
+def _is_partial(name):
+    """Whether a name is of what is being written (`files`, `training.checkpoints`), or a lock."""
+    return name.startswith(".partial") or name.endswith((".part", ".lock"))
 
 
 def _stamp(path):

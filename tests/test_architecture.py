@@ -25,8 +25,8 @@ FLOORS = (
     {"signal", "piano_roll", "weights"},
     {"audio"},
     {"outputs"},
-    {"arrays", "durations", "files", "options", "processes", "recordings", "remote", "replicas"},
-    {"job_arrays", "midi"},
+    {"arrays", "durations", "options", "processes", "recordings", "remote", "replicas"},
+    {"files", "job_arrays", "midi"},
 )
 
 

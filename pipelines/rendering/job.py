@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable
 
 from style_transfer import audio as audio_lib
-from style_transfer import files, processes
+from style_transfer import files, processes, remote
 from style_transfer import outputs as outputs_lib
 from style_transfer.job_arrays import WHOLE, Shard
 from style_transfer.piano_roll import load_midi, note_table
@@ -37,7 +37,8 @@ class Job:
 
     Attributes:
         specs: What `renderers_from` understands.
-        output_dir: Folder of the results.
+        output_dir: Folder of the results, a path or URL. Of a remote one each process keeps a copy
+            of what it renders as long as it runs.
         sample_rate: Samples per second.
         max_secs: Length of performance rendered at most, 0 for all.
         augment: Augmented variants of each piano, besides the plain one.
@@ -140,6 +141,19 @@ def run_job(
             killed.
     """
     pieces = list(shard.of(pieces))
+    ids = {piece.id for piece in pieces}
+
+    def wanted(name):
+        path = pathlib.PurePosixPath(name)
+        return path.suffix not in (".flac", ".mid") or path.stem in ids
+
+    with remote.folder(job.output_dir, wanted) as (folder, send):
+        return _run(dataclasses.replace(job, output_dir=folder), pieces, num_workers, on_result,
+                    shard, send)
+
+
+def _run(job, pieces, num_workers, on_result, shard, send):
+    """`run_job` in a local folder; `send` is called now and then, when all there is finished."""
     renderers = all_renderers(job)
     if any(isinstance(renderer, SoundfontRenderer) for renderer in renderers):
         fluidsynth_program()
@@ -147,7 +161,7 @@ def run_job(
                                      for renderer in renderers)):
         files.clean(folder)
     # One piano after the other, so that a worker holds the samples of one at a time.
-    tasks = [(index, pieces[first:first + PIECES_PER_TASK])
+    tasks = [(index, pieces[first:first + PIECES_PER_TASK], shard)
              for index in range(len(renderers))
              for first in range(0, len(pieces), PIECES_PER_TASK)]
     manifest = shard.named(MANIFEST)
@@ -168,6 +182,7 @@ def run_job(
             report.audio_secs += row["duration_secs"] if reason == "written" else 0.0
         if time.monotonic() - written > MANIFEST_SECS:
             write_manifest(job.output_dir, rows, manifest)
+            send()
             written = time.monotonic()
     write_manifest(job.output_dir, rows, manifest)
     report.skipped = {piece: reason for piece, reason in reasons.items() if piece not in done}
@@ -176,8 +191,8 @@ def run_job(
 
 def _results(job, renderers, tasks, num_workers):
     if num_workers == 1:
-        for index, pieces in tasks:
-            yield _render_task(job, index, pieces, renderers)
+        for task in tasks:
+            yield _render_task(job, *task, renderers)
         return
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
@@ -194,14 +209,15 @@ def _results(job, renderers, tasks, num_workers):
         pool.shutdown(cancel_futures=True)
 
 
-def _render_task(job, index, pieces, renderers=None):
+def _render_task(job, index, pieces, shard, renderers=None):
     if renderers is None:
         if _CACHE.get("job") != job:
             _CACHE.update(job=job, renderers=all_renderers(job))
         renderers = _CACHE["renderers"]
     _forget_others(renderers, index)
     renderer = renderers[index]
-    outputs = outputs_lib.Outputs(pathlib.Path(job.output_dir, renderer.timbre_id), job.overwrite)
+    outputs = outputs_lib.Outputs(
+        pathlib.Path(job.output_dir, renderer.timbre_id), job.overwrite, shard=shard)
     return [render_pair(job, renderer, piece, outputs) for piece in pieces]
 
 

@@ -10,8 +10,9 @@ import tempfile
 import time
 
 import style_transfer
+from style_transfer import files
 
-VARIABLE = "STYLE_TRANSFER_CACHE"
+VARIABLE = files.CACHE_VARIABLE
 GRAPHS_KEPT = 16
 SUMS_FILE = "sums.json"
 _PARTIAL, _PARTIAL_SECS = ".partial-", 3600.0  # a folder that is being written; when nobody is
@@ -20,9 +21,7 @@ _PACKAGE = pathlib.Path(style_transfer.__file__).resolve().parent
 
 def folder():
     """Where graphs are kept: in $STYLE_TRANSFER_CACHE, else in the user's folder of caches."""
-    home = os.environ.get(VARIABLE) or os.path.join(
-        os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache"), "style_transfer")
-    return pathlib.Path(home) / "graphs"
+    return files.cache_folder("graphs")
 
 
 def key(config, weights_folder, **limits):

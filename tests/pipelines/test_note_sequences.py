@@ -326,6 +326,45 @@ def test_a_stopped_conversion_goes_on_and_shards_are_the_whole(tmp_path, monkeyp
     assert sorted(found) == sorted(tfrecords.read_records(whole))
 
 
+@pytest.mark.parametrize("scheme", ["memory", "file"])
+def test_records_may_go_to_a_url_and_a_stopped_conversion_goes_on_there(
+        tmp_path, monkeypatch, scheme):
+    fsspec = pytest.importorskip("fsspec")
+    monkeypatch.setenv("STYLE_TRANSFER_CACHE", str(tmp_path / "cache"))
+    folder = tmp_path / "in"
+    folder.mkdir()
+    for i in range(4):
+        (folder / f"{i}.mid").write_bytes(midi_file(bytes([0, 0x90, 60 + i, 64, 96, 60 + i, 0])))
+    converted = []
+
+    def run(convert, filenames, *limits):
+        for filename in filenames:
+            converted.append(filename)
+            yield isolated_workers._outcome(convert, filename)
+
+    def stop(filename, error):
+        if filename == "2.mid":
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(note_sequences.isolated_workers, "run", run)
+    note_sequences.convert_directory(str(folder), str(tmp_path / "whole"))
+    url = f"{scheme}://{tmp_path}/bucket/notes.tfrecord"
+    store, path = fsspec.core.url_to_fs(url)
+    with pytest.raises(KeyboardInterrupt):
+        note_sequences.convert_directory(str(folder), url, on_file=stop)
+    assert not store.exists(path)
+    store.makedirs(path.rpartition("/")[0], exist_ok=True)
+    store.pipe_file(path + ".as_played", b"of an older conversion")
+    del converted[:]
+    note_sequences.convert_directory(str(folder), url)
+    assert converted == ["3.mid"]
+    assert store.cat_file(path) == (tmp_path / "whole").read_bytes()
+    assert not store.exists(path + ".as_played")
+    assert not list((tmp_path / "cache").rglob("*.*"))
+    with pytest.raises(ValueError, match="exists already"):
+        note_sequences.convert_directory(str(folder), url)
+
+
 @pytest.mark.parametrize("num_bytes", [1, 60, 1 << 20])
 def test_parts_of_a_file_are_read_as_played_like_the_whole(tmp_path, num_bytes):
     music_pb2 = pytest.importorskip("note_seq.protobuf.music_pb2")

@@ -175,6 +175,30 @@ def test_a_missing_fluidsynth_stops_the_job_before_it_begins(music, tmp_path, mo
         job_lib.run_job(job, find_pieces(music))
 
 
+@pytest.mark.parametrize("scheme", ["memory", "file"])
+def test_recordings_may_go_to_a_url(music, tmp_path, scheme):
+    fsspec = pytest.importorskip("fsspec")
+    from style_transfer.job_arrays import Shard
+
+    url = f"{scheme}://{tmp_path}/bucket/rendered"
+    store, root = fsspec.core.url_to_fs(url)
+    pieces = [piece for piece in find_pieces(str(music)) if piece.id not in ("bad", "empty")]
+    job = job_lib.Job(("procedural:seed=1",), url, 8000, max_secs=0.5)
+    for number in (1, 2):
+        report = job_lib.run_job(job, pieces, shard=Shard(number, 2))
+        assert report.num_written == report.num_read == 1
+    found = [path[len(root):].lstrip("/") for path in store.find(root)]
+    names = [name for name in found if not name.rpartition("/")[2].startswith(".")]
+    assert sorted(names) == sorted(
+        [f"manifest-0000{number}-of-00002.jsonl" for number in (1, 2)]
+        + [f"procedural_upright_1/{piece.id}.{kind}"
+           for piece in pieces for kind in ("flac", "mid")])
+    assert not [name for name in found if name.endswith((".lock", ".part"))]
+    before = {name: store.cat_file(f"{root}/{name}") for name in names}
+    assert job_lib.run_job(job, pieces[:1], shard=Shard(1, 1)).num_kept == 1
+    assert {name: store.cat_file(f"{root}/{name}") for name in names} == before
+
+
 def test_two_renders_into_one_folder_lose_no_rows_and_shards_have_manifests_of_their_own(
         music, tmp_path):
     from style_transfer.job_arrays import Shard
