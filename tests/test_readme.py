@@ -17,7 +17,7 @@ from style_transfer import audio
 from tests.scripts import forks
 
 ROOT = pathlib.Path(__file__).parents[1]
-DOCUMENTS = ("README.md", "scripts/serving/README.md", "examples/README.md",
+DOCUMENTS = ("README.md", "docs/scaling.md", "scripts/serving/README.md", "examples/README.md",
              *(str(path.relative_to(ROOT))
                for path in sorted((ROOT / "style_transfer" / "weights").glob("*/README.md"))))
 COMMAND = re.compile(r"(convert_dir|render_perf|style_transfer_)\w+ ")
