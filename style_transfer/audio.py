@@ -30,13 +30,24 @@ class Audio:
     Attributes:
         samples: float32, shape `[num_samples]`, nominally in [-1, 1].
         sample_rate: Samples per second.
+
+    Raises:
+        TypeError: The samples are no numbers, or the rate is none.
+        ValueError: The samples are not mono, or the rate is not positive.
     """
 
     samples: np.ndarray
     sample_rate: int
 
     def __post_init__(self) -> None:
-        samples = np.asarray(self.samples, np.float32)
+        try:
+            samples = np.asarray(self.samples, np.float32)
+        except (TypeError, ValueError) as error:
+            raise TypeError("Audio takes samples as an array of numbers, got "
+                            f"{type(self.samples).__name__}.") from error
+        if not hasattr(self.sample_rate, "__float__"):
+            raise TypeError("Audio takes the sample rate as a number of Hz, got "
+                            f"{type(self.sample_rate).__name__}.")
         if samples.ndim != 1:
             raise ValueError(
                 f"Audio holds mono samples of shape [num_samples], got shape {samples.shape}. "
@@ -172,7 +183,9 @@ def load(source, sample_rate=None, max_secs=None, name=None):
     asked rate are ever held whole.
 
     Args:
-        source: A path, the file's bytes, or an `Audio` (given back, resampled if asked).
+        source: A path, the file's bytes, a pair of samples (`[num_samples]`, or channels last;
+            whole numbers are scaled by their type) and their rate in Hz, or an `Audio` (given
+            back, resampled if asked).
         sample_rate: Rate to resample to; None keeps the file's own.
         max_secs: Longest recording that is read; None for any.
         name: What messages call it; None for its path.
@@ -187,6 +200,8 @@ def load(source, sample_rate=None, max_secs=None, name=None):
     """
     if isinstance(source, Audio):
         audio = source
+    elif is_pair(source):
+        audio = _from_arrays(*source)
     elif isinstance(source, (str, os.PathLike, bytes)):
         name = name or ("the given bytes" if isinstance(source, bytes) else str(source))
         audio = Audio(*_read(source, name, sample_rate, max_secs))
@@ -195,9 +210,28 @@ def load(source, sample_rate=None, max_secs=None, name=None):
         if not np.all(np.isfinite(audio.samples)):
             raise ValueError(f"{name} holds NaN or infinite samples. Export the recording again.")
     else:
-        raise TypeError("Recordings are taken as a path, the bytes of a file or an Audio (of "
-                        f"samples and their rate), got {type(source).__name__}.")
+        raise TypeError("Recordings are taken as a path, the bytes of a file, an Audio or a pair "
+                        f"of samples and their rate, got {type(source).__name__}.")
     return audio if sample_rate is None else resample(audio, sample_rate)
+
+
+def is_pair(source):
+    """Whether this is a tuple of samples and their rate."""
+    return isinstance(source, tuple) and len(source) == 2 and isinstance(source[0], np.ndarray)
+
+
+def _from_arrays(samples, sample_rate):
+    """Mono `Audio` of samples `[frames]` or `[frames, channels]`."""
+    if samples.dtype.kind not in "fi" or samples.ndim not in (1, 2) or not samples.size:
+        raise ValueError(f"Samples are {samples.dtype}, shape {list(samples.shape)}, expected "
+                         "floats or signed integers, [num_samples] or [num_samples, channels].")
+    scale = 1.0 if samples.dtype.kind == "f" else -float(np.iinfo(samples.dtype).min)
+    samples = samples.astype(np.float32) / np.float32(scale)
+    if not np.all(np.isfinite(samples)):
+        raise ValueError("The samples hold NaN or infinite values; give finite ones.")
+    if samples.ndim == 2:
+        samples = samples @ mixing_weights([samples])
+    return Audio(without_offset(samples), sample_rate)
 
 
 def _read(source, name, sample_rate, max_secs):

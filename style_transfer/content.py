@@ -5,17 +5,17 @@ import pathlib
 import warnings
 
 from style_transfer import piano_roll, recordings
-from style_transfer.audio import Audio
+from style_transfer.audio import Audio, is_pair
 from style_transfer.midi import tracks as tracks_lib
-from style_transfer.midi.load import SUFFIXES
+from style_transfer.midi.load import SUFFIXES, is_taken
 
 __all__ = ["SUFFIXES", "content_notes", "content_sequence", "heard_notes", "is_recording"]
 MAX_NAMES = 16
 
 
 def is_recording(content):
-    """Whether content is audio rather than notes: an `Audio`, or a path with such an ending."""
-    return isinstance(content, Audio) or (
+    """Whether content is audio rather than notes: samples, or a path with such an ending."""
+    return isinstance(content, Audio) or is_pair(content) or (
         isinstance(content, (str, os.PathLike))
         and pathlib.Path(content).suffix.lower() in recordings.SUFFIXES)
 
@@ -35,8 +35,14 @@ def content_notes(content, *, tracks="all", transcriber=None, thresholds=None, p
 
     Raises:
         FileNotFoundError: There is no such file.
+        TypeError: It is nothing that is taken.
         ValueError: It cannot be read, or there is nothing to play in it.
     """
+    if not (is_recording(content) or isinstance(content, piano_roll.NoteTable)
+            or is_taken(content)):
+        raise TypeError("The piece is taken as a path, the bytes of a MIDI file, a NoteSequence, a "
+                        "PrettyMIDI, a NoteTable, an Audio or a pair of samples and their rate, "
+                        f"got {type(content).__name__}.")
     name = str(content) if isinstance(content, (str, os.PathLike)) else "the content"
     if is_recording(content):
         table = heard_notes(content, transcriber, thresholds, progress)

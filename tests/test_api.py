@@ -10,7 +10,7 @@ import pytest
 
 import style_transfer
 from style_transfer import audio as audio_lib
-from style_transfer import strings
+from style_transfer import content, strings
 
 PACKAGE = pathlib.Path(style_transfer.__file__).parent
 NAMES = ("Audio", "Piano", "estimate_piano", "load", "transcribe", "transfer")
@@ -80,3 +80,30 @@ def test_each_public_argument_and_result_has_a_type():
     untyped += [name for name, function in _public()
                 if inspect.signature(function).return_annotation is inspect.Signature.empty]
     assert not untyped
+
+
+@pytest.mark.parametrize(("call", "message"), [
+    (lambda: style_transfer.transfer(np.zeros(9), "a.wav", model=3), "model is taken .* got int"),
+    (lambda: style_transfer.transfer("a.mid", np.zeros(9)), "piano is taken .* Piano, got ndarray"),
+    (lambda: style_transfer.estimate_piano(None), "piano is taken .* got NoneType"),
+    (lambda: content.content_notes(np.zeros(9)), "piece is taken .* got ndarray"),
+    (lambda: style_transfer.load(3), "Weights are taken .* got int"),
+    (lambda: style_transfer.Piano.load(3), "read from a path, got int"),
+    (lambda: style_transfer.Audio("a.wav", 24_000), "array of numbers, got str"),
+    (lambda: style_transfer.Audio(np.zeros(9), "24000"), "number of Hz, got str"),
+    (lambda: audio_lib.load(np.zeros(9)), "pair of samples and their rate, got ndarray"),
+])
+def test_wrong_types_are_told_what_is_taken(call, message):
+    with pytest.raises(TypeError, match=message):
+        call()
+
+
+def test_samples_are_taken_with_their_rate():
+    tone = 0.5 * np.sin(np.arange(800) / 3)
+    stereo = np.stack([tone, -tone], axis=1)
+    for samples in (tone, stereo, np.round(tone * 2**15).astype(np.int16)):
+        taken = audio_lib.load((samples, 8000))
+        assert taken.sample_rate == 8000 and np.abs(taken.samples - tone).max() < 1e-4
+    assert content.is_recording((tone, 8000))
+    with pytest.raises(ValueError, match=r"shape \[0\], expected floats"):
+        audio_lib.load((tone[:0], 8000))

@@ -32,6 +32,12 @@ def is_notes(data):
     return is_midi(data) or _is_musicxml(data) or _is_abc(data)
 
 
+def is_taken(source):
+    """Whether `load` takes something of this type."""
+    return isinstance(source, (str, os.PathLike, bytes, bytearray, memoryview)) or (
+        type(source).__name__ in ("NoteSequence", "PrettyMIDI"))
+
+
 def load(source, tracks=tracks_lib.ALL, limits=None, warn=None):
     """A NoteSequence from a file or what else holds notes.
 

@@ -77,13 +77,15 @@ class HeardVelocities:
     shift_std: float = VELOCITY_SHIFT_STD
 
 
-def transcribe(source: str | os.PathLike | Audio, model: Any = None,
+def transcribe(source: str | os.PathLike | bytes | Audio | tuple[np.ndarray, float],
+               model: Any = None,
                thresholds: Thresholds | None = None, window_secs: float = windows.WINDOW_SECS,
                progress: Callable[[float, float], None] | None = None) -> Any:
     """The notes and the sustain pedal of a piano recording.
 
     Args:
-        source: An `Audio`, or the path of an audio file of any format and rate.
+        source: An `Audio`, a pair of samples and their rate in Hz, or the path or the bytes of an
+            audio file of any format and rate.
         model: A transcription model, a name or folder of weights, or None for
             `DEFAULT_WEIGHTS`.
         thresholds: `Thresholds`, or None for the defaults.

@@ -3,7 +3,13 @@
 import subprocess
 import sys
 
+import numpy as np
 import pytest
+
+from style_transfer import piano_roll
+from style_transfer.audio import Audio
+from style_transfer.serving import client as client_lib
+from tests.commands import run_command
 
 
 def run(command, *arguments):
@@ -46,3 +52,31 @@ def test_wrong_flags_are_refused_with_what_to_do(command, arguments, message):
     result = run(command, *arguments)
     assert result.returncode == 1 and message in result.stderr
     assert result.stderr.startswith("error: ") and result.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize(("flags", "level"), [
+    ([], -20.0), (["--loudness=-31.5"], -31.5), (["--loudness=clip"], -38.0)])
+def test_the_client_asks_for_the_level_of_loudness(flags, level, tmp_path, monkeypatch):
+    one = np.ones(1)
+    piano_roll.save_midi(tmp_path / "piece.mid", piano_roll.to_sequence(piano_roll.NoteTable(
+        np.array([40]), one / 2, 0 * one, one, one)))
+    (tmp_path / "clip.wav").write_bytes(b"the server reads it")
+    played = []
+
+    class Server(client_lib.Client):
+        def signatures(self):
+            return dict.fromkeys(("play", "serving_default"), frozenset({"content_bytes"}))
+
+        def encode_style(self, style):
+            return {"loudness_db": np.float32(-38.0)}
+
+        def play(self, piano, content):
+            played.append(piano["loudness_db"])
+            return Audio(np.ones(2400) / 9, 24_000)
+
+    monkeypatch.setattr(client_lib, "connect", lambda *_, **__: Server("a:1"))
+    status, said, error = run_command(
+        "style_transfer_client", f"--content={tmp_path / 'piece.mid'}", *flags,
+        f"--style={tmp_path / 'clip.wav'}", f"--output_dir={tmp_path / 'out'}")
+    assert status == 0, error or said
+    assert played == [np.float32(level)]

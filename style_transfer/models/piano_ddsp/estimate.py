@@ -23,7 +23,10 @@ MAX_STYLE_SECS = 60
 MIN_STYLE_NOTES = 4
 
 
-def estimate_piano(style: str | os.PathLike | Audio | Piano, *, style_midi: Any = None,
+Recorded = str | os.PathLike | bytes | Audio | tuple[np.ndarray, float]
+
+
+def estimate_piano(style: Recorded | Piano, *, style_midi: Any = None,
                    adapt_steps: int | None = None, seed: int = 0,
                    model: "keras.Model | None" = None,
                    progress: Callable[[str, float, float], None] | None = None,
@@ -47,31 +50,33 @@ def estimate_piano(style: str | os.PathLike | Audio | Piano, *, style_midi: Any 
 
     Raises:
         FileNotFoundError: A file is missing.
+        TypeError: `style`, `style_midi` or `model` is nothing that is taken.
         ValueError: The clip is silent, too short, or no recording; `adapt_steps` without notes;
             a saved piano of other weights.
     """
+    check_model(model)
     if adapt_steps is not None and adapt_steps < 0:
         raise ValueError(f"adapt_steps must be 0 or more, got {adapt_steps}.")
     if adapt_steps and style_midi is None and not transcribe_style and not _is_piano(style):
         raise ValueError(f"adapt_steps={adapt_steps} needs the notes of the style clip; give them "
                          "as style_midi (--style_midi), or let the clip be transcribed.")
-    style = usable(style, style_midi)
+    given = usable(style, style_midi)
     if model is None:
         from style_transfer import weights
 
         model = weights.load()
-    if isinstance(style, Piano):
-        return checked(style, model)
+    if isinstance(given, Piano):
+        return checked(given, model)
     from style_transfer.models.piano_ddsp import adaptation
 
     steps = adaptation.DEFAULT_STEPS if adapt_steps is None else adapt_steps
-    clip = audio_lib.resample(style.audio, model.sample_rate)
+    clip = audio_lib.resample(given.audio, model.sample_rate)
     loudness_db = audio_lib.sounding_rms_db(clip)
-    clip, notes = excerpt(clip, style.notes)
+    clip, notes = excerpt(clip, given.notes)
     if notes is None and transcribe_style and steps:
         notes = _heard_notes(clip, transcriber, progress)
     return _estimated(model, clip, notes, steps, seed, progress,
-                      name=style.name if name is None else name, loudness_db=loudness_db)
+                      name=given.name if name is None else name, loudness_db=loudness_db)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -110,6 +115,10 @@ def usable(style, style_midi=None):
         return style
     if _is_piano(style):
         return Piano.load(style)
+    if not (isinstance(style, (str, os.PathLike, bytes, Audio)) or audio_lib.is_pair(style)):
+        raise TypeError("The piano is taken as the path of a recording or of a .piano file, the "
+                        "bytes of a recording, an Audio, a pair of samples and their rate, or a "
+                        f"Piano, got {type(style).__name__}.")
     from style_transfer.measure import agreement, analysis
 
     notes = None if style_midi is None else content_lib.given_notes(style_midi)
@@ -125,6 +134,13 @@ def usable(style, style_midi=None):
         warnings.warn(message, stacklevel=3)
     name = pathlib.Path(style).stem if isinstance(style, (str, os.PathLike)) else "piano"
     return UsableClip(clip, notes, name)
+
+
+def check_model(model):
+    """Raises TypeError unless this is None or a model that plays pianos."""
+    if model is not None and not hasattr(model, "encode_style"):
+        raise TypeError("The model is taken as style_transfer.load() gives it, or None, got "
+                        f"{type(model).__name__}.")
 
 
 def _is_piano(style):

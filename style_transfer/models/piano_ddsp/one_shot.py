@@ -34,14 +34,19 @@ def load(name_or_path: str | os.PathLike | None = None) -> "keras.Model":
 
     Raises:
         FileNotFoundError: There are no such weights; the message lists those there are.
+        TypeError: It is none of these.
         ValueError: The weights do not fit the model.
     """
     from style_transfer import weights
 
+    if not isinstance(name_or_path, (str, os.PathLike, type(None))):
+        raise TypeError("Weights are taken as a name, the path of a folder or None, got "
+                        f"{type(name_or_path).__name__}.")
+
     return weights.load(name_or_path)
 
 
-def transfer(content: Any, style: str | os.PathLike | Audio | Piano, *, style_midi: Any = None,
+def transfer(content: Any, style: estimate.Recorded | Piano, *, style_midi: Any = None,
              adapt_steps: int | None = None, sample_rate: int = DEFAULT_SAMPLE_RATE,
              loudness: float | str | None = None, seed: int = 0, model: "keras.Model | None" = None,
              progress: Progress | bool | None = None, transcriber: Any = None,
@@ -51,12 +56,15 @@ def transfer(content: Any, style: str | os.PathLike | Audio | Piano, *, style_mi
 
     Args:
         content: The piece: a path to a MIDI file, a score (MusicXML, ABC), a serialized
-            NoteSequence or a recording, the bytes of notes, a NoteSequence, a `NoteTable`, or an
-            `Audio`. Recordings are transcribed.
+            NoteSequence or a recording, the bytes of notes, a NoteSequence, a PrettyMIDI, a
+            `NoteTable`, an `Audio`, or a pair of samples and their rate. Recordings are
+            transcribed.
         style: The piano: a path to a recording (WAV, FLAC, MP3, OGG; any rate; 2 s or more) or to
-            a `.piano` file, an `Audio`, or a `Piano`.
-        style_midi: The notes of the recording, in its time, as `content`, if they are known: the
-            piano is fitted to the clip with them. Otherwise they are transcribed.
+            a `.piano` file, the bytes of a recording, an `Audio`, a pair of samples and their
+            rate, or a `Piano`.
+        style_midi: The notes of the recording, in its time, as `content` but no recording, if
+            they are known: the piano is fitted to the clip with them. Otherwise they are
+            transcribed.
         adapt_steps: Gradient steps of that fit; None is a good number, 0 is none.
         sample_rate: Of the result, 8000 to 48000 Hz. Above 24000 Hz nothing is added.
         loudness: RMS of what sounds of the result, pauses aside, in dB full scale; None is -20 dB,
@@ -77,8 +85,10 @@ def transfer(content: Any, style: str | os.PathLike | Audio | Piano, *, style_mi
 
     Raises:
         FileNotFoundError: A file is missing.
+        TypeError: Something is of a type that is not taken; the message says which are.
         ValueError: Something given cannot be used; the message says what was expected.
     """
+    estimate.check_model(model)
     audio_lib.check_sample_rate(sample_rate)
     una_corda.check(soft_pedal_db)
     audio_lib.loudness_db(loudness, 0.0)

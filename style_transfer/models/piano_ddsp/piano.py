@@ -85,8 +85,11 @@ class Piano:
 
         Raises:
             FileNotFoundError: There is no such file.
+            TypeError: `path` is no path.
             ValueError: It is no piano, damaged, or its arrays have unexpected shapes.
         """
+        if not isinstance(path, (str, os.PathLike)):
+            raise TypeError(f"Pianos are read from a path, got {type(path).__name__}.")
         if not os.path.isfile(path):
             raise FileNotFoundError(f"There is no piano {str(path)!r}.")
         try:
