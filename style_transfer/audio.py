@@ -19,6 +19,7 @@ COMFORTABLE_DB = -20.0  # RMS of what sounds, dB full scale: what results are br
 CLIP_LOUDNESS = "clip"  # to what their style clip has
 _SILENT_DB = -60.0  # below the peak: ends that are no part of a clip
 _LONGEST_LEAD_SECS, _KEPT_LEAD_SECS = 0.5, 0.1  # of silence at an end: that stays, that is left
+_TOO_LOUD = 1e10  # beyond 32-bit integers that were not scaled: their squares are still numbers
 _CANCELLING = 0.4  # of the channels' mean power: what is left of it in their mean
 _OFFSET = 0.1  # of the samples' spread: an offset of this size is no sound
 
@@ -207,8 +208,6 @@ def load(source, sample_rate=None, max_secs=None, name=None):
         audio = Audio(*_read(source, name, sample_rate, max_secs))
         if not len(audio.samples):
             raise ValueError(f"{name} holds no samples. Give a recording of at least some seconds.")
-        if not np.all(np.isfinite(audio.samples)):
-            raise ValueError(f"{name} holds NaN or infinite samples. Export the recording again.")
     else:
         raise TypeError("Recordings are taken as a path, the bytes of a file, an Audio or a pair "
                         f"of samples and their rate, got {type(source).__name__}.")
@@ -246,10 +245,13 @@ def _read(source, name, sample_rate, max_secs):
 
 
 def _limited(recording, name, max_secs):
-    """Blocks of a recording, and a ValueError where it goes on for too long."""
+    """Blocks of a recording; a ValueError where it goes on for too long or holds no samples."""
     frames = 0
     for block in recording.blocks():
         frames += len(block)
+        if not np.all(np.abs(block) < _TOO_LOUD):  # NaN is not, either
+            raise ValueError(f"{name} holds NaN or infinite samples, or larger ones than any "
+                             "recording. Export the recording again.")
         if max_secs is not None and frames > max_secs * recording.rate:
             raise ValueError(f"{name} is longer than the {max_secs:g} s that are read. Cut it.")
         yield block

@@ -22,6 +22,20 @@ class NotAudioError(ValueError):
     """What was given is no recording."""
 
 
+class Bytes(io.BytesIO):
+    """Bytes for libsndfile, which goes before their beginning where a damaged header tells it to.
+
+    An error there could not be caught, and its traceback would be printed.
+    """
+
+    def seek(self, offset, whence=os.SEEK_SET):
+        """Goes somewhere, to the beginning at the earliest."""
+        try:
+            return super().seek(offset, whence)
+        except ValueError:
+            return super().seek(0)
+
+
 def check(rate, channels, name):
     """Raises ValueError for a rate or a number of channels that no recording has."""
     if not MIN_RATE <= rate <= MAX_RATE or not 1 <= channels <= MAX_CHANNELS:
@@ -67,7 +81,7 @@ class Recording:
 
     def _handle(self):
         is_bytes = isinstance(self._source, bytes)
-        return io.BytesIO(self._source) if is_bytes else os.fspath(self._source)
+        return Bytes(self._source) if is_bytes else os.fspath(self._source)
 
     def _by_sndfile(self):
         """Rate and channels, or None where FFmpeg must do."""

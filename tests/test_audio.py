@@ -60,11 +60,19 @@ def test_resampling_chunks_has_no_seams():
     (lambda path: path.write_bytes(b"RIFF nothing"), "not audio that can be read"),
     (lambda path: soundfile.write(path, np.zeros(0), 8_000), "holds no samples"),
     (lambda path: soundfile.write(path, np.full(9_000, np.nan), 8_000, subtype="FLOAT"),
-     "NaN or infinite")])
+     "NaN or infinite"),
+    (lambda path: soundfile.write(path, np.full((9_000, 2), 1e30), 8_000, subtype="FLOAT"),
+     "larger ones than any recording")])
 def test_files_that_hold_no_usable_audio_are_named(tmp_path, write, message):
     write(tmp_path / "a.wav")
     with pytest.raises(ValueError, match=message):
         audio_lib.load(tmp_path / "a.wav", 16_000)
+
+
+def test_a_header_that_points_before_the_file_prints_nothing():
+    handle = recordings.Bytes(b"RIFF")
+    assert handle.seek(-7, 1) == 0
+    assert handle.seek(2) == 2
 
 
 CASES = pathlib.Path(__file__).parent / "audio_cases"

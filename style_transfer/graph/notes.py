@@ -65,8 +65,8 @@ def note_table(data):
         "instrument": tf.int32})
     curves = tf.size(tf.unique(player).y, tf.int64) * tf.size(time, tf.int64)
     with tf.control_dependencies([
-            require(_is_finite(start + end),
-                    "content_bytes holds notes whose times are not finite numbers."),
+            require(_is_finite(start + end) & tf.reduce_all(start >= 0),
+                    "content_bytes holds notes whose times are negative or not finite numbers."),
             require(_is_finite(time),
                     "content_bytes holds pedal movements whose times are not finite numbers."),
             require(curves <= MAX_PEDAL_VALUES, "content_bytes holds the pedals of too many "

@@ -1,5 +1,6 @@
 """Notes from whatever holds them: MIDI, scores and NoteSequences, as they are played."""
 
+import math
 import os
 import re
 import warnings
@@ -74,9 +75,27 @@ def load(source, tracks=tracks_lib.ALL, limits=None, warn=None):
         raise TypeError("Notes are taken from a path, the bytes of a MIDI file, a NoteSequence or "
                         f"a PrettyMIDI, got {type(source).__name__}.")
     try:
+        _check_values(source, limits)
         return tracks_lib.select(source, tracks)
     except UnreadableFileError as error:
         raise ValueError(f"{name} cannot be played: {error}.") from error
+
+
+def _check_values(sequence, limits):
+    """Raises UnreadableFileError for numbers that no performance has: anyone may have made it."""
+    limits.check("too many notes", len(sequence.notes), "max_notes")
+    limits.check("too many controls", len(sequence.control_changes), "max_controls")
+    times = [secs for note in sequence.notes for secs in (note.start_time, note.end_time)]
+    times += [change.time for change in sequence.control_changes]
+    for secs in times:
+        if not 0 <= secs < math.inf:
+            raise UnreadableFileError("notes or pedals have a time that is no number of seconds "
+                                      "from 0", f"{secs:g}")
+    limits.check("too long", max(times, default=0.0), "max_duration_secs")
+    for note in sequence.notes:
+        if not 0 <= note.velocity <= 127:
+            raise UnreadableFileError("a note has a velocity outside 0 to 127",
+                                      f"{note.velocity}")
 
 
 def _read(path, limits):

@@ -98,7 +98,9 @@ def test_a_strike_without_length_at_the_beginning_is_in_the_roll(graph):
     (b"\xff\xfe no proto", "DecodeProto"),
     (music_pb2.NoteSequence(notes=[{"pitch": 60, "velocity": 9, "start_time": float("nan")}])
      .SerializeToString(), "not finite"),
-], ids=["empty", "only drums", "midi", "garbage", "nan time"])
+    (music_pb2.NoteSequence(notes=[{"pitch": 60, "velocity": 9, "start_time": -1, "end_time": 1}])
+     .SerializeToString(), "negative"),
+], ids=["empty", "only drums", "midi", "garbage", "nan time", "negative time"])
 def test_what_is_no_piece_is_refused_with_its_reason(graph, data, message):
     with pytest.raises(tf.errors.OpError, match=message):
         graph(data, 10)

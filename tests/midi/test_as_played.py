@@ -1,5 +1,6 @@
 """Files as they are played; right values were cross-checked with FluidSynth, symusic and mido."""
 
+import math
 import pathlib
 import resource
 import struct
@@ -7,6 +8,7 @@ import warnings
 
 import numpy as np
 import pytest
+from note_seq.protobuf import music_pb2
 
 from style_transfer import piano_roll
 from style_transfer.midi import load, reader
@@ -233,6 +235,20 @@ def test_tracks_that_are_not_there_are_answered_with_those_that_are():
 def test_what_holds_no_notes_is_refused_by_its_type():
     with pytest.raises(TypeError, match="got ndarray"):
         load.load(np.zeros(3))
+
+
+@pytest.mark.parametrize(("note", "message"), [
+    ({"start_time": -1.375, "end_time": 1}, r"no number of seconds from 0 \(-1.375\)"),
+    ({"start_time": math.nan, "end_time": 1}, r"no number of seconds from 0 \(nan\)"),
+    ({"end_time": math.inf}, r"no number of seconds from 0 \(inf\)"),
+    ({"end_time": 1e9}, "too long"),
+    ({"end_time": 1, "velocity": 1 << 30}, "velocity outside 0 to 127"),
+])
+def test_a_sequence_of_numbers_that_no_performance_has_is_refused(note, message):
+    sequence = music_pb2.NoteSequence(notes=[{"pitch": 60, "velocity": 9, **note}])
+    for source in (sequence, sequence.SerializeToString()):
+        with pytest.raises(ValueError, match=f"cannot be played: .*{message}"):
+            load.load(source)
 
 
 def test_the_last_strike_without_length_is_within_the_piece():

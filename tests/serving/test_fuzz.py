@@ -6,7 +6,6 @@
 import json
 import random
 import socket
-import struct
 import time
 
 import grpc
@@ -15,6 +14,7 @@ import pytest
 import tensorflow as tf
 from tensorflow_serving.apis import predict_pb2, prediction_service_pb2_grpc
 
+from benchmarks.robustness import mutated
 from tests.serving.http_calls import b64, call, predict
 from tests.serving.stand_in import sequence, wav_file
 
@@ -24,26 +24,6 @@ ODD_VALUES = (None, True, 0, -1, 2**31, 2**63, 1e308, float("nan"), float("inf")
               {"b64": "AAAA"})
 GRPC_CODES = {"INVALID_ARGUMENT", "NOT_FOUND", "RESOURCE_EXHAUSTED", "DEADLINE_EXCEEDED"}
 MANY = [pytest.param(150, id="some"), pytest.param(1500, id="many", marks=pytest.mark.slow)]
-
-
-def mutated(data, rng):
-    """Bytes with a few flipped, cut, doubled or overwritten by extreme numbers."""
-    data = bytearray(data)
-    for _ in range(rng.randint(1, 4)):
-        at = rng.randrange(len(data) + 1)
-        kind = rng.randrange(5)
-        if kind == 0 and at < len(data):
-            data[at] ^= 1 << rng.randrange(8)
-        elif kind == 1:
-            del data[at:]
-        elif kind == 2:
-            data[at:at] = data[:rng.randrange(60)]
-        elif kind == 3:
-            data[at:at + 4] = struct.pack("<I", rng.choice([0, 1, 2**16, 2**31, 2**32 - 1]))
-        else:
-            at = rng.randrange(48)  # a header
-            data[at:at + 1] = bytes([rng.randrange(256)])
-    return bytes(data)
 
 
 def hostile_wav(rng):

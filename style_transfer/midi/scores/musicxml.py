@@ -74,7 +74,8 @@ def read(data, limits=None):
         return _Score(root, limits).sequence()
     except UnreadableFileError:
         raise
-    except (ET.ParseError, zipfile.BadZipFile, KeyError, ValueError, AttributeError, TypeError,
+    # A LookupError: an encoding that nobody knows.
+    except (ET.ParseError, zipfile.BadZipFile, LookupError, ValueError, AttributeError, TypeError,
             ZeroDivisionError, OverflowError) as error:
         raise UnreadableFileError("not readable MusicXML", _said(error)) from error
 

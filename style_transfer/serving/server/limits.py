@@ -1,8 +1,8 @@
 """Limits of what a client may ask for, checked before anything is computed."""
 
 import dataclasses
-import io
 
+from style_transfer import recordings
 from style_transfer.serving.errors import InvalidRequestError
 
 MEBIBYTE = 1 << 20
@@ -68,7 +68,7 @@ class Limits:
                            else ("recording", self.content_secs))
 
         try:
-            about = soundfile.info(io.BytesIO(data))
+            about = soundfile.info(recordings.Bytes(data))
         except Exception:  # anything at all may be in there
             return
         if about.samplerate > 0 and about.frames / about.samplerate > most_secs:

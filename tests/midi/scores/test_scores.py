@@ -152,6 +152,7 @@ def test_compressed_scores_are_scores(tmp_path):
 @pytest.mark.parametrize(("data", "reason"), [
     (b"<score-partwise>", "not readable MusicXML"), (b"<html/>", "it is a 'html'"),
     (b"<score-partwise/>", "it has no measures"),
+    (b"<?xml version='1.0' encoding='UTF-80'?><score-partwise/>", "not readable MusicXML"),
     (score(note("H")), "not readable MusicXML"), (score(note(duration="x")), "MusicXML"),
     (score(note() + "<barline><repeat direction='backward' times='999999'/></barline>"),
      "too many measures"),
