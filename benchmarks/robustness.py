@@ -497,7 +497,7 @@ def _main(argv):
     for kind in _KINDS.value:
         numbers = list(range(_FIRST.value, _FIRST.value + max(
             1, _NUM_INPUTS.value * SHARES[kind] // total)))
-        counts, secs, peak, until = collections.Counter(), 0.0, 0, time.monotonic() + _SECS.value
+        counts, secs, peak, until = collections.Counter(), 0.0, 0, None
         for number, outcome in run(kind, numbers, _SEED.value, _NUM_WORKERS.value):
             counts[outcome.verdict] += 1
             secs, peak = max(secs, outcome.secs), max(peak, outcome.peak_bytes)
@@ -505,6 +505,7 @@ def _main(argv):
                 faults[kind, re.sub(r"\d+", "N", outcome.said)].append((number, outcome.said))
                 if _KEEP.value:
                     _keep(kind, number)
+            until = until or time.monotonic() + _SECS.value  # imports do not count
             if time.monotonic() > until:
                 break
         rows.append((kind, sum(counts.values()), counts["accepted"], counts["refused"],

@@ -94,6 +94,7 @@ _DISK_FAULTS = {
 }
 _ONLY_OF_WRITING = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
 _FULL_BYTES = 1 << 16
+_LONGEST_REASON = 200
 
 
 def disk_fault(error):
@@ -102,6 +103,13 @@ def disk_fault(error):
         return None
     where = f"{os.fspath(error.filename)!r}: " if error.filename is not None else ""
     return f"{where}{os.strerror(error.errno)}. {_DISK_FAULTS[error.errno]}."
+
+
+def reason(error):
+    """What a library's error says, in one line that a sentence can quote."""
+    line = " ".join(str(error).split()).rstrip(".")
+    return (f"{line[:_LONGEST_REASON]}…" if len(line) > _LONGEST_REASON else
+            line or type(error).__name__)
 
 
 @contextlib.contextmanager

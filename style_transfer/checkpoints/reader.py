@@ -10,6 +10,8 @@ import zipfile
 
 import numpy as np
 
+from style_transfer import files
+
 _PART = re.compile(r"(.*)\.(index|meta|data-\d{5}-of-\d{5})")
 _LATEST = re.compile(r'^model_checkpoint_path: *"(.*)"', re.MULTILINE)
 _SHIPPED = re.compile(r"checkpoint|.*\.(index|data-\d{5}-of-\d{5})")
@@ -63,8 +65,9 @@ def _read_npz(path):
     try:
         with np.load(path) as arrays:
             return {name: arrays[name] for name in arrays.files}
-    except (ValueError, OSError, zipfile.BadZipFile) as error:
-        raise ValueError(f"{str(path)!r} is no .npz of plain arrays: {error}") from error
+    except Exception as error:  # what a damaged archive raises is anyone's guess
+        raise ValueError(f"{str(path)!r} is no .npz of plain arrays ({files.reason(error)}). Save "
+                         "the checkpoint's arrays again with numpy.savez.") from error
 
 
 def _prefix(path):

@@ -19,6 +19,7 @@ _MOVED = {f"{MODELS}{old}": f"{MODELS}{new}" for old, new in (
     ("wavenet", "wavenet.net"), ("spectral_wavenet", "wavenet.spectral_wavenet"),
     ("harmonic_transcriber", "onsets_frames.harmonic_transcriber"))}
 WEIGHTS_FILE, CONFIG_FILE = "model.weights.h5", "config.json"
+_AGAIN = "Give the run_dir of a training, or copy the folder again."
 
 
 def names():
@@ -45,20 +46,24 @@ def load(name_or_path=None, package="style_transfer"):
     import keras
 
     path = folder(name_or_path)
-    config = json.loads((path / CONFIG_FILE).read_text())
-    module = config["model"].get("module") or ""
-    module = config["model"]["module"] = _MOVED.get(module, module)
-    # Never a module that only the weights name.
-    if module.startswith(MODELS) or module.partition(".")[0] == package != "style_transfer":
-        importlib.import_module(module)
-    model = keras.saving.deserialize_keras_object(config["model"])
-    model.build(None)
+    try:
+        config = json.loads((path / CONFIG_FILE).read_text())
+        name, module = str(config["name"]), config["model"].get("module") or ""
+        module = config["model"]["module"] = _MOVED.get(module, module)
+        # Never a module that only the weights name.
+        if module.startswith(MODELS) or module.partition(".")[0] == package != "style_transfer":
+            importlib.import_module(module)
+        model = keras.saving.deserialize_keras_object(config["model"])
+        model.build(None)
+    except Exception as error:  # what a damaged config makes of Keras is anyone's guess
+        raise ValueError(f"No model can be made from {CONFIG_FILE} in {str(path)!r} "
+                         f"({files.reason(error)}). {_AGAIN}") from error
     try:
         model.load_weights(path / WEIGHTS_FILE)
-    except (ValueError, OSError, KeyError) as error:
-        raise ValueError(f"The weights in {str(path)!r} do not fit their config: "
-                         f"{error}") from error
-    model.weights_name = config["name"]
+    except Exception as error:
+        raise ValueError(f"The weights in {str(path)!r} do not fit their config "
+                         f"({files.reason(error)}). {_AGAIN}") from error
+    model.weights_name = name
     return model
 
 
