@@ -246,6 +246,11 @@ def folder_written_whole(path):
         publish(folder / "folder", path)
 
 
+def is_partial(name):
+    """Whether a name is of what is being written (`training.checkpoints` too), or of a lock."""
+    return name.startswith(".partial") or name.endswith((".part", ".lock"))
+
+
 def publish(partial, path):
     """Gives what is finished its name, at once and for good."""
     _flush(partial)

@@ -198,13 +198,8 @@ def _kept_folder():
 def _finished(root):
     """Files below a folder that are not being written."""
     for place, folders, names in os.walk(root):
-        folders[:] = [name for name in folders if not _is_partial(name)]
-        yield from (pathlib.Path(place, name) for name in names if not _is_partial(name))
-
-
-def _is_partial(name):
-    """Whether a name is of what is being written (`files`, `training.checkpoints`), or a lock."""
-    return name.startswith(".partial") or name.endswith((".part", ".lock"))
+        folders[:] = [name for name in folders if not local_files.is_partial(name)]
+        yield from (pathlib.Path(place, name) for name in names if not local_files.is_partial(name))
 
 
 def _stamp(path):

@@ -17,8 +17,8 @@ def test_drums_are_struck_as_in_songs_and_melodies_are_left_alone(tmp_path, qpm)
             sequence.notes.add(pitch=pitch, velocity=80, start_time=start,
                                end_time=start + 7 / qpm, is_drum=True, instrument=9)
         sequence.notes.add(pitch=60, velocity=80, start_time=start, end_time=start + 7 / qpm)
-    writing.write(tmp_path / "drums.mid", sequence)
-    notes = sorted(piano_roll.load_midi(tmp_path / "drums.mid").notes, key=lambda n: n.start_time)
+    writing.write(writing.Options(output_dir=str(tmp_path)), "drums", [sequence], print)
+    notes = sorted(piano_roll.load_midi(tmp_path / "drums-1.mid").notes, key=lambda n: n.start_time)
     kick, snare, clap = ([n.velocity for n in notes if n.is_drum and n.pitch == pitch]
                          for pitch in (KICK, SNARE, CLAP))
     assert kick == list(accents.VELOCITIES[0]) * 2

@@ -153,7 +153,7 @@ def test_a_recording_is_not_replaced_by_what_is_made_of_it(files, tmp_path, monk
     before = recording.read_bytes()
     assert generated(recording, tmp_path, files[1], picture=False, overwrite=True).written == 1
     assert recording.read_bytes() == before
-    assert (tmp_path / "recording-2.wav").exists() and (tmp_path / "recording-2.mid").exists()
+    assert all((tmp_path / f"recording-style.{end}").exists() for end in ("wav", "mid"))
 
 
 def test_results_do_not_become_content(files, tmp_path):
