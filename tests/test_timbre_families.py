@@ -49,7 +49,8 @@ def examples(tmp_path_factory):
     return root / "examples"
 
 
-@pytest.mark.parametrize("config", list(TINY))
+@pytest.mark.parametrize("config", [
+    "ss_vq_vae", pytest.param("glow_style", marks=pytest.mark.slow)])
 def test_it_is_trained_resumed_evaluated_and_plays(config, examples, tmp_path, monkeypatch):
     monkeypatch.setattr(vocoding, "vocoder", lambda: None)
     hparams = f"--hparams=batch_size=4,crop_secs=0.6,style_secs=0.6,warmup_steps=1,{TINY[config]}"

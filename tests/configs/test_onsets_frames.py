@@ -80,6 +80,7 @@ def test_training_evaluates_notes_and_shows_rolls(folder, trained, name, text):
                         if "steps/s" in line]).all()
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="tf.distribute")
 def test_the_explicit_loop_trains_dicts_as_fit_does(folder, trained, tmp_path, monkeypatch):
     import tensorflow as tf

@@ -150,6 +150,7 @@ def test_a_silent_output_is_a_failure_and_not_a_figure(found, tmp_path):
     assert "silent" in result["systems"][METHOD]["error"]
 
 
+@pytest.mark.slow
 def test_several_processes_give_the_same_figures(found, rivals, tmp_path):
     here = runner.Runner(tmp_path / "one", 1, say=lambda line: None)
     there = runner.Runner(tmp_path / "two", 2, say=lambda line: None)

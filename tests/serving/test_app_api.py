@@ -162,6 +162,7 @@ def test_the_result_is_described_in_numbers(client, done):
     assert len(about["charts"]["room_level_db"]) == 16
 
 
+@pytest.mark.slow
 def test_a_recording_is_transcribed_and_a_clip_is_fitted(client, clip):
     recording = wav(Audio(tone_transcriber.tones([69, 76, 81]), 16_000))
     tones = wav(Audio(tone_transcriber.tones([69, 76, 81, 72, 60], 0.7, decay=3), 16_000))

@@ -47,6 +47,7 @@ def test_adaptation_finds_a_piano_nearer_to_the_clip(model):
     assert distance(style, corrections) < 0.8 * distance(start.style, None)
 
 
+@pytest.mark.slow
 def test_nets_stay_as_they_are(model):
     before = [np.array(v) for v in model.weights]
     table = pianos.random_notes(10, 2)

@@ -42,6 +42,7 @@ def test_roll_and_style_are_heard_and_the_noise_is_the_same_again(model):
                            atol=1e-5)
 
 
+@pytest.mark.slow
 def test_training_with_the_spectral_loss_finds_the_pitch():
     import tensorflow as tf
 
