@@ -6,18 +6,14 @@ import posixpath
 import shutil
 
 from style_transfer import files
+from style_transfer.remote import is_url
 
 _READ_BYTES = 1 << 22
 
 
-def is_remote(path: str) -> bool:
-    """Whether `path` is a URL such as `gs://bucket/folder`."""
-    return "://" in path
-
-
 def join(root: str, *parts: str) -> str:
     """`root` followed by `parts`."""
-    return posixpath.join(root, *parts) if is_remote(root) else os.path.join(root, *parts)
+    return posixpath.join(root, *parts) if is_url(root) else os.path.join(root, *parts)
 
 
 def list_files(root: str) -> list[str]:
@@ -28,7 +24,7 @@ def list_files(root: str) -> list[str]:
     Raises:
         FileNotFoundError: There is no such folder.
     """
-    if is_remote(root):
+    if is_url(root):
         return _list_remote(root)
     if not os.path.isdir(root):
         raise FileNotFoundError(f"There is no folder {root!r}.")
@@ -48,7 +44,7 @@ def _list_remote(root):
 
 def read_bytes(path: str) -> bytes:
     """The whole of a file."""
-    if not is_remote(path):
+    if not is_url(path):
         with open(path, "rb") as file:
             return file.read()
     from apache_beam.io.filesystems import FileSystems
@@ -62,7 +58,7 @@ def read_bytes(path: str) -> bytes:
 
 def open_bytes(path: str):
     """Opens a file for reading bytes."""
-    if not is_remote(path):
+    if not is_url(path):
         return open(path, "rb")
     from apache_beam.io.filesystems import FileSystems
 
@@ -72,7 +68,7 @@ def open_bytes(path: str):
 
 def create(path: str):
     """Opens a file for writing bytes, making the folders above it if it is local."""
-    if not is_remote(path):
+    if not is_url(path):
         os.makedirs(os.path.dirname(os.path.abspath(path)), exist_ok=True)
         return open(path, "wb")
     from apache_beam.io.filesystems import FileSystems
@@ -83,7 +79,7 @@ def create(path: str):
 @contextlib.contextmanager
 def create_whole(path: str):
     """`create`, of a file that is under its name whole or not at all, as remote ones always are."""
-    if is_remote(path):
+    if is_url(path):
         with create(path) as file:
             yield file
         return
@@ -94,7 +90,7 @@ def create_whole(path: str):
 
 def exists(path: str) -> bool:
     """Whether there is a file, or a folder with anything in it."""
-    if not is_remote(path):
+    if not is_url(path):
         return os.path.isfile(path) or (os.path.isdir(path) and bool(os.listdir(path)))
     from apache_beam.io.filesystems import FileSystems
 
@@ -104,7 +100,7 @@ def exists(path: str) -> bool:
 
 def remove_tree(path: str) -> None:
     """Deletes a folder and all in it; none is no error."""
-    if not is_remote(path):
+    if not is_url(path):
         shutil.rmtree(path, ignore_errors=True)
         return
     from apache_beam.io.filesystems import FileSystems
@@ -125,7 +121,7 @@ def publish(partial: str, final: str, last: str) -> None:
         final: Its name from now on.
         last: Name of a file in it.
     """
-    if not is_remote(final):
+    if not is_url(final):
         replaced = f"{partial}.replaced"
         if os.path.lexists(final):
             os.rename(final, replaced)

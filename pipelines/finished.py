@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import time
+from collections.abc import Callable
 
 import style_transfer
 from style_transfer import files as whole_files
@@ -15,23 +16,22 @@ FLUSH_SECS = 2.0  # what was made since the last flush is made again after a kil
 ROWS_SUFFIX = ".rows.json"
 
 
-def kept_rows(path: str, fingerprint: str) -> list[dict] | None:
-    """Rows of work that an earlier run finished, or None.
+def rows(path: str, fingerprint: str, work: Callable[[], list[dict]]) -> list[dict]:
+    """Rows of work that is done unless an earlier run has finished it.
 
     Args:
-        path: Path or URL of what the work wrote.
+        path: Path or URL of what the work writes. Its rows are kept beside it.
         fingerprint: Of all that decides it, `fingerprint_of`.
+        work: Writes that under its name and gives the rows, which JSON can hold.
     """
-    if not files.exists(path + ROWS_SUFFIX):
-        return None
-    made = json.loads(files.read_bytes(path + ROWS_SUFFIX))
-    return made["rows"] if made["of"] == fingerprint else None
-
-
-def keep_rows(path: str, fingerprint: str, rows: list[dict]) -> None:
-    """Lets later runs know that the work is done, once what it wrote is under its name."""
+    if files.exists(path + ROWS_SUFFIX):
+        made = json.loads(files.read_bytes(path + ROWS_SUFFIX))
+        if made["of"] == fingerprint:
+            return made["rows"]
+    found = work()
     with files.create_whole(path + ROWS_SUFFIX) as file:
-        file.write(json.dumps({"of": fingerprint, "rows": rows}).encode())
+        file.write(json.dumps({"of": fingerprint, "rows": found}).encode())
+    return found
 
 
 def fingerprint_of(*values) -> str:

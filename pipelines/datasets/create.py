@@ -9,6 +9,7 @@ import posixpath
 import secrets
 from collections import defaultdict
 
+from style_transfer import remote
 from style_transfer.job_arrays import Shard
 from style_transfer.pipelines import files, finished
 from style_transfer.pipelines.datasets.readers import find_pairs, named
@@ -206,7 +207,7 @@ def _run_job(settings, plan, partial):
 
 def remove_all_but(folder, names):
     """Removes the report, and what attempts that failed and were repeated left behind."""
-    if files.is_remote(folder):
+    if remote.is_url(folder):
         from apache_beam.io.filesystems import FileSystems
 
         FileSystems.delete([files.join(folder, name) for name in files.list_files(folder)
@@ -278,7 +279,7 @@ def partial_folder(output_dir):
     """
     from style_transfer.pipelines import beam_jobs
 
-    if files.is_remote(output_dir):
+    if remote.is_url(output_dir):
         base, name = posixpath.split(output_dir.rstrip("/"))
         partial = files.join(base, f".{name}.partial")
     else:

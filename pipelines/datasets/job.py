@@ -18,7 +18,7 @@ import apache_beam as beam
 
 import style_transfer
 from style_transfer import audio as audio_lib
-from style_transfer import piano_roll
+from style_transfer import durations, piano_roll
 from style_transfer.pipelines import beam_jobs, files, finished
 from style_transfer.pipelines.datasets import segments
 from style_transfer.pipelines.datasets.readers import Pair
@@ -88,12 +88,8 @@ class WriteShard(beam.DoFn):
     def process(self, shard: Shard) -> Iterator[dict]:
         """See the class."""
         path = files.join(self._folder, shard.name)
-        fingerprint = finished.fingerprint_of(shard, self._recipe)
-        rows = finished.kept_rows(path, fingerprint)
-        if rows is None:
-            rows = self._write(path, shard)
-            finished.keep_rows(path, fingerprint, rows)
-        yield from rows
+        yield from finished.rows(path, finished.fingerprint_of(shard, self._recipe),
+                                 lambda: self._write(path, shard))
 
     def _write(self, path, shard):
         rows, begin = [], time.monotonic()
@@ -124,9 +120,9 @@ class WriteShard(beam.DoFn):
 def _tell(shard, rows, took_secs):
     secs = sum(row.get("secs", 0) for row in rows)
     skipped = sum("reason" in row for row in rows)
-    _LOGGER.info("%s: %d of %d, %d skipped, real-time factor %.3f, %.0f s left", shard.name,
-                 len(rows), len(shard.pairs), skipped, took_secs / max(secs, 1e-6),
-                 took_secs * (len(shard.pairs) / len(rows) - 1))
+    _LOGGER.info("%s: %d of %d, %d skipped, real-time factor %.3f, %s", shard.name, len(rows),
+                 len(shard.pairs), skipped, took_secs / max(secs, 1e-6),
+                 durations.left(took_secs, len(rows), len(shard.pairs)))
 
 
 def make_records(pair: Pair, recipe: Recipe) -> tuple[list[bytes], dict]:

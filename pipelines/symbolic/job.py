@@ -54,12 +54,8 @@ class ConvertPart(beam.DoFn):
     def process(self, part):
         """See the class."""
         path = files.join(self._folder, f"part-{part.number:05d}")
-        fingerprint = finished.fingerprint_of(part, self._examples, self._split)
-        rows = finished.kept_rows(path, fingerprint)
-        if rows is None:
-            rows = self._write(path, part)
-            finished.keep_rows(path, fingerprint, rows)
-        yield from rows
+        yield from finished.rows(path, finished.fingerprint_of(
+            part, self._examples, self._split), lambda: self._write(path, part))
 
     def _write(self, path, part):
         records, facts = collections.defaultdict(list), collections.Counter()

@@ -1,4 +1,4 @@
-"""Velocities of drums as in songs, by drum and place: models of classes do not predict them."""
+"""Velocities of drums as in songs, by drum and place: symbolic models do not predict them."""
 
 import functools
 
