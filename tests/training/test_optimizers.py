@@ -36,8 +36,9 @@ def test_guarded_adam_equals_adam_on_finite_gradients(steps):
         for optimizer, own in zip(optimizers, variables, strict=True):
             optimizer.apply([keras.ops.convert_to_tensor(g) for g in gradients], own)
     for a, b in zip(*variables, strict=True):
+        # A mean of several batches is rounded otherwise than Keras rounds it.
         np.testing.assert_allclose(keras.ops.convert_to_numpy(a), keras.ops.convert_to_numpy(b),
-                                   rtol=1e-6)
+                                   rtol=0 if steps == 1 else 1e-6)
 
 
 def test_the_scale_of_a_loss_changes_no_update_and_is_found():

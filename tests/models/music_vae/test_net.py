@@ -144,10 +144,10 @@ def test_training_counts_steps_lowers_the_loss_and_evaluation_leaves_them():
     fitted = FittedModel(model, MusicVaeLoss(output_depths=(6,)))
     fitted.compile(optimizer=keras.optimizers.Adam(0.05), jit_compile=False)
     fitted.optimizer.build(model.trainable_variables)  # or the step's graph is made twice
-    losses = [float(fitted.train_on_batch(x, y)) for _ in range(40)]
-    assert np.mean(losses[-3:]) < 0.85 * losses[0], losses
+    losses = [float(fitted.train_on_batch(x, y)) for _ in range(60)]
+    assert np.mean(losses[-3:]) < 0.8 * losses[0], losses
     model(x)
-    assert int(model.step) == 40
+    assert int(model.step) == 60
 
 
 @pytest.mark.parametrize(("arguments", "message"), [
