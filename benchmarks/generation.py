@@ -22,12 +22,19 @@ import numpy as np
 
 EXAMPLES = pathlib.Path(__file__).parents[1] / "examples"
 NOTES_PER_SECOND = 18
-WATCHED = {
-    "nets": [("generation", "_Player._decode_window")],
-    "synthesis": [("generation", "_Player._sound")],
-    "room": [("generation", "_in_room")],
-    "writing": [("batch", "_write_scaled")],
-}
+# In this order: each finds compiled what those before it needed.
+HEARD = "transcribing, fit"
+ESTIMATES: dict[str, dict] = {"measuring, encoding": {"adapt_steps": 0},
+                              "compiling the fit": {"adapt_steps": 1},
+                              "fit, notes given": {}, HEARD: {}}
+
+
+def watched():
+    """What is put under the clock: (part, owner, name of the function in it)."""
+    from style_transfer.models.piano_ddsp import generate, playing
+
+    return [("nets", playing._Player, "_decode_window"), ("synthesis", playing._Player, "_sound"),
+            ("room", playing, "_in_room"), ("writing", generate, "_write_scaled")]
 
 
 class Clock:
@@ -52,15 +59,8 @@ class Clock:
 
     def install(self):
         """Puts the watched functions under the clock."""
-        import importlib
-
-        for name, places in WATCHED.items():
-            for module, path in places:
-                owner = importlib.import_module(f"style_transfer.{module}")
-                *parents, last = path.split(".")
-                for parent in parents:
-                    owner = getattr(owner, parent)
-                setattr(owner, last, self.wrap(name, getattr(owner, last)))
+        for part, owner, name in watched():
+            setattr(owner, name, self.wrap(part, getattr(owner, name)))
 
 
 def dense_music(seconds, seed=0):
@@ -120,10 +120,10 @@ def main():
           f"and weights {time.perf_counter() - begun:.1f} s, {peak_memory_gb():.2f} GB")
     clock = Clock()
     clock.install()
-    with clock.watch("encoding and measuring"):
-        piano = one_shot.estimate_piano(options.style, model=model)
-    with clock.watch("adaptation"):
-        piano = one_shot.estimate_piano(options.style, style_midi=options.style_midi, model=model)
+    for part, arguments in ESTIMATES.items():
+        given = {"style_midi": options.style_midi} if part != HEARD else {}
+        with clock.watch(part):
+            piano = one_shot.estimate_piano(options.style, model=model, **given, **arguments)
     if options.content:
         table = content_lib.content_notes(options.content)
     else:
@@ -141,7 +141,7 @@ def main():
     if peer is not None:
         print(f"FluidSynth, same notes: real-time factor {peer / seconds:.4f} "
               f"(ours takes {took / peer:.1f} times as long)")
-    whole = took + clock.spent["encoding and measuring"] + clock.spent["adaptation"]
+    whole = took + sum(clock.spent[part] for part in ESTIMATES)
     print(f"\n{'part':<24}{'seconds':>9}{'share':>8}")
     named = 0.0
     for name, spent in sorted(clock.spent.items(), key=lambda item: -item[1]):

@@ -19,7 +19,7 @@ COMFORTABLE_DB = -20.0  # RMS of what sounds, dB full scale: what results are br
 CLIP_LOUDNESS = "clip"  # to what their style clip has
 _SILENT_DB = -60.0  # below the peak: ends that are no part of a clip
 _LONGEST_LEAD_SECS, _KEPT_LEAD_SECS = 0.5, 0.1  # of silence at an end: that stays, that is left
-_TOO_LOUD = 1e10  # beyond 32-bit integers that were not scaled: their squares are still numbers
+TOO_LOUD = 1e10  # beyond 32-bit integers that were not scaled: their squares are still numbers
 _CANCELLING = 0.4  # of the channels' mean power: what is left of it in their mean
 _OFFSET = 0.1  # of the samples' spread: an offset of this size is no sound
 
@@ -249,7 +249,7 @@ def _limited(recording, name, max_secs):
     frames = 0
     for block in recording.blocks():
         frames += len(block)
-        if not np.all(np.abs(block) < _TOO_LOUD):  # NaN is not, either
+        if not np.all(np.abs(block) < TOO_LOUD):  # NaN is not, either
             raise ValueError(f"{name} holds NaN or infinite samples, or larger ones than any "
                              "recording. Export the recording again.")
         if max_secs is not None and frames > max_secs * recording.rate:

@@ -91,7 +91,7 @@ def timbre_distance(candidate, reference):
     """One minus the cosine of the vectors that the triplet network gives two clips.
 
     Args:
-        candidate: A `metrics.Clip` of 4 s or more.
+        candidate: A `metrics.Clip`; one under 4 s is heard over and over.
         reference: A `metrics.Clip`; lengths need not match.
 
     Returns:
@@ -116,7 +116,11 @@ def mfcc(samples):
 def _timbre(clip):
     from keras import ops
 
-    return ops.convert_to_numpy(_net().embed(mfcc(clip.samples)[None]))[0]
+    from style_transfer.models.timbre_metric import net
+
+    found = mfcc(clip.samples)
+    found = np.tile(found, (-(-net.MIN_FRAMES // len(found)), 1))
+    return ops.convert_to_numpy(_net().embed(found[None]))[0]
 
 
 @functools.cache

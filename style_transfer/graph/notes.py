@@ -49,7 +49,8 @@ def note_table(data):
         A `Table`, times float64.
 
     Raises:
-        InvalidArgumentError: It is a MIDI file, no NoteSequence, or without notes.
+        InvalidArgumentError: It is a MIDI file, no NoteSequence, without notes, or its numbers are
+            none of a performance.
     """
     is_midi = tf.strings.regex_full_match(tf.strings.substr(data, 0, 4), "MThd|RIFF")
     with tf.control_dependencies([require(
@@ -67,8 +68,10 @@ def note_table(data):
     with tf.control_dependencies([
             require(_is_finite(start + end) & tf.reduce_all(start >= 0),
                     "content_bytes holds notes whose times are negative or not finite numbers."),
-            require(_is_finite(time),
-                    "content_bytes holds pedal movements whose times are not finite numbers."),
+            require(_is_finite(time) & tf.reduce_all(time >= 0), "content_bytes holds pedal "
+                    "movements whose times are negative or not finite numbers."),
+            require(tf.reduce_all((velocity >= 0) & (velocity <= 127)),
+                    "content_bytes holds notes with a velocity outside 0 to 127."),
             require(curves <= MAX_PEDAL_VALUES, "content_bytes holds the pedals of too many "
                     "instruments. Leave out those that are no piano's.")]):
         key = pitch - piano_roll.LOWEST_PITCH

@@ -66,8 +66,7 @@ def decode(data, name="style_bytes"):
         [lambda read=read: tf.cast(read(body), tf.float32) for _, _, read in _ENCODINGS])
     with tf.control_dependencies([
             require(tf.size(samples) > 0, "The WAV file holds no samples."),
-            require(tf.reduce_all(tf.math.is_finite(samples)), "The WAV file holds NaN or infinite "
-                    "samples. Export the recording again.")]):
+            _require_samples(samples, "The WAV file")]):
         samples = tf.reshape(samples, (-1, channels))
     return audio_lib.without_offset(_mixed(samples), arrays), rate
 
@@ -101,9 +100,14 @@ def counted(samples, count, rate, name, count_name):
         samples = samples[:count]
     with tf.control_dependencies([
             _require_rate(rate, "sample_rate"),
-            require(tf.reduce_all(tf.math.is_finite(samples)), name,
-                    "holds NaN or infinite samples.")]):
+            _require_samples(samples, name)]):
         return tf.identity(samples)
+
+
+def _require_samples(samples, name):
+    return require(tf.reduce_all(tf.abs(samples) < audio_lib.TOO_LOUD), name,  # NaN is not, either
+                   "holds NaN or infinite samples, or larger ones than any recording. Export the "
+                   "recording again.")
 
 
 def encode(samples, sample_rate):

@@ -100,7 +100,15 @@ def test_a_strike_without_length_at_the_beginning_is_in_the_roll(graph):
      .SerializeToString(), "not finite"),
     (music_pb2.NoteSequence(notes=[{"pitch": 60, "velocity": 9, "start_time": -1, "end_time": 1}])
      .SerializeToString(), "negative"),
-], ids=["empty", "only drums", "midi", "garbage", "nan time", "negative time"])
+    (music_pb2.NoteSequence(notes=[{"pitch": 60, "velocity": 128, "end_time": 1}])
+     .SerializeToString(), "velocity outside 0 to 127"),
+    (music_pb2.NoteSequence(notes=[{"pitch": 60, "velocity": -5, "end_time": 1}])
+     .SerializeToString(), "velocity outside 0 to 127"),
+    (music_pb2.NoteSequence(notes=[{"pitch": 60, "velocity": 9, "end_time": 1}],
+                            control_changes=[{"control_number": 64, "time": -1}])
+     .SerializeToString(), "pedal movements whose times are negative"),
+], ids=["empty", "only drums", "midi", "garbage", "nan time", "negative time", "velocity 128",
+        "velocity -5", "negative pedal time"])
 def test_what_is_no_piece_is_refused_with_its_reason(graph, data, message):
     with pytest.raises(tf.errors.OpError, match=message):
         graph(data, 10)

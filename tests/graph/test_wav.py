@@ -90,9 +90,10 @@ def _changed(at, value, size=2):
     (_changed(24, 1000, 4), "rate is 1000"),
     (_changed(24, 2**32 - 1, 4), "rate is -1"),
     (wav_file(subtype="FLOAT", level=float("nan")), "NaN"),
+    (wav_file(subtype="FLOAT", level=1e12), "larger ones than any recording"),
     (wav_file().replace(b"fmt ", b"fmX "), "fmt chunk is missing"),
 ], ids=["empty", "flac", "cut header", "no samples", "adpcm", "12 bit", "no channels",
-        "many channels", "slow", "fast", "nan", "no fmt"])
+        "many channels", "slow", "fast", "nan", "too loud", "no fmt"])
 def test_what_cannot_be_read_is_refused_with_its_reason(decode, data, message):
     with pytest.raises(tf.errors.InvalidArgumentError, match=message):
         decode(data)

@@ -24,6 +24,7 @@ from style_transfer.serving.app.settings import AppLimits
 from style_transfer.serving.server.http import HttpThread
 from tests import pianos
 
+expect = pytest.importorskip("playwright.sync_api", reason="playwright is not installed").expect
 TIMEOUT_MS = 30_000
 
 
@@ -58,6 +59,7 @@ def tab(browser, address):
     """Opens tabs of the page, which must load nothing from elsewhere and raise nothing."""
     context = browser.new_context(viewport={"width": 1280, "height": 900})
     context.set_default_timeout(TIMEOUT_MS)
+    expect.set_options(timeout=TIMEOUT_MS)
     faults = []
 
     def open_tab(url=address, script=""):
@@ -125,7 +127,7 @@ def focused(page):
 
 def test_upload_run_listen_download(page, files, service):
     run(page, files)
-    assert page.locator("#result-title").inner_text() == "piece on clip"
+    expect(page.locator("#result-title")).to_have_text("piece on clip")
     samples = heard(page)
     assert np.sqrt(np.mean(samples ** 2)) > 0.01
     until(page, "document.getElementById('audio').currentTime > 0.2")  # it plays
@@ -155,7 +157,7 @@ def test_a_slider_changes_charts_and_sound_and_the_sound_before_stays(page, file
     page.focus("#slider-pitch_cents")
     for _ in range(40):
         page.keyboard.press("ArrowRight")
-    assert page.locator("label[for=slider-pitch_cents] + output").inner_text() == "+40 cents"
+    expect(page.locator("label[for=slider-pitch_cents] + output")).to_have_text("+40 cents")
     until(page, "p => document.querySelector('#charts .now').getAttribute('points') !== p", flat)
     page.click("#replay")
     page.get_by_label("Before the sliders").wait_for()
@@ -223,7 +225,7 @@ def test_a_job_shows_its_progress_and_can_be_cancelled(page, files, service, mon
     page.click("#play")
     page.wait_for_selector("#stages .now")
     until(page, "document.getElementById('elapsed').innerText.startsWith('30 %')")
-    assert page.locator("#stages .now").inner_text() == "Playing"
+    expect(page.locator("#stages .now")).to_have_text("Playing")
     assert page.locator("#elapsed").inner_text().startswith("30 %")
     until(page, "document.getElementById('said').textContent === 'Playing'")
     assert 0.2 < page.locator("#bar").evaluate("bar => bar.value") < 1
@@ -316,7 +318,7 @@ def test_the_page_comes_back_after_a_reload_and_in_another_tab(page, tab, files)
     for opened in (page, tab(page.url)):
         opened.get_by_label("Before the sliders").wait_for()
         loaded(opened)
-        assert opened.locator("#result-title").inner_text() == "piece on clip"
+        expect(opened.locator("#result-title")).to_have_text("piece on clip")
         assert np.array_equal(heard(opened), sound)
         assert "12 notes" in opened.locator("#content .chosen").inner_text()
         assert "recording" in opened.locator("#style .chosen").inner_text()
@@ -325,7 +327,7 @@ def test_the_page_comes_back_after_a_reload_and_in_another_tab(page, tab, files)
         assert opened.locator("#play").is_enabled()
     bare = tab()
     bare.locator("#last").wait_for()
-    assert bare.locator("#last").inner_text() == "Your last result: piece on clip"
+    expect(bare.locator("#last")).to_have_text("Your last result: piece on clip")
     bare.click("#last")
     bare.wait_for_selector("#result", state="visible")
 
@@ -382,10 +384,10 @@ def test_space_plays_and_pauses_and_the_roll_seeks_by_keys(page, files):
     run(page, files)
     page.focus("#result-title")
     until(page, "!document.getElementById('audio').paused")
-    assert page.locator("#toggle").inner_text() == "Pause"
+    expect(page.locator("#toggle")).to_have_text("Pause")
     page.keyboard.press("Space")
     until(page, "document.getElementById('audio').paused")
-    assert page.locator("#toggle").inner_text() == "Play"
+    expect(page.locator("#toggle")).to_have_text("Play")
     page.focus("#roll")
     page.keyboard.press("Home")
     page.keyboard.press("ArrowRight")
@@ -398,7 +400,7 @@ def test_space_plays_and_pauses_and_the_roll_seeks_by_keys(page, files):
     page.keyboard.press("Space")
     page.focus("#volume")
     page.keyboard.press("Home")
-    assert page.evaluate("document.getElementById('audio').volume") == 0
+    until(page, "document.getElementById('audio').volume === 0")
 
 
 def test_waveform_notes_and_spectrogram_share_a_time_axis(page, files):
@@ -492,15 +494,15 @@ def test_the_piano_is_played_live_by_keys_and_midi_with_pedal(tab, files, addres
     page.click("#live-start")
     page.wait_for_selector("#live-board", state="visible")
     until(page, "document.activeElement.id === 'keys'")
-    assert page.locator("#midi").inner_text() == "MIDI: Test keys"
+    expect(page.locator("#midi")).to_have_text("MIDI: Test keys")
     delays = []
     for key, pitch in (("z", 48), ("q", 60), ("i", 72), ("s", 49)):
         page.keyboard.down(key)
-        assert "down" in page.locator(f"#key-{pitch}").get_attribute("class")
+        expect(page.locator(f"#key-{pitch}")).to_contain_class("down")
         until(page, "level() > 1e-3")
         delays.append(float(page.locator("#latency").inner_text().split()[0]))
         page.keyboard.up(key)
-        assert "down" not in page.locator(f"#key-{pitch}").get_attribute("class")
+        expect(page.locator(f"#key-{pitch}")).not_to_contain_class("down")
         until(page, "level() < 1e-4")
     assert min(delays) < 20, "ms from a key to the loudspeaker, as the browser says"
     page.keyboard.down("Shift")

@@ -1,5 +1,7 @@
 """The triplet network of the SS-VQ-VAE paper's timbre metric, and its loss."""
 
+import math
+
 import keras
 from keras import layers, ops
 
@@ -8,6 +10,7 @@ from style_transfer.layers import whole_batch
 
 NUM_COEFFICIENTS = 12  # MFCC 2 to 13
 POOLS = (4, 4, 4, 2)  # length of each block's filters and pools
+MIN_FRAMES = math.prod(POOLS)
 
 
 @keras.saving.register_keras_serializable(package="style_transfer")
@@ -42,7 +45,7 @@ class TimbreNet(keras.Model):
         self.built = True
 
     def embed(self, mfcc, training=False):
-        """Vectors `[batch, width]` of `[batch, frames, 12]`; 128 frames or more."""
+        """Vectors `[batch, width]` of `[batch, frames, 12]`, `MIN_FRAMES` or more."""
         x = mfcc
         for convolution, normalization, pool in zip(self.convolutions, self.normalizations,
                                                     self.pools, strict=True):

@@ -48,7 +48,7 @@ def test_training_lowers_the_loss(model):
     inputs = batch()
     time = np.arange(FRAMES * 480 - 2400) / 24_000
     target = np.stack([0.1 * np.sin(2 * np.pi * 300 * time)] * 2).astype(np.float32)
-    learner.compile(keras.optimizers.Adam(3e-2), loss=PianoLoss(fft_sizes=(1024, 256)),
+    learner.compile(keras.optimizers.Adam(3e-3), loss=PianoLoss(fft_sizes=(1024, 256)),
                     jit_compile=False)
     learner.build(None)
     learner.optimizer.build(learner.trainable_variables)  # or the step's graph is made twice

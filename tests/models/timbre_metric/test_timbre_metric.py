@@ -85,6 +85,13 @@ def test_other_notes_are_nearer_than_another_timbre():
 
 
 @pytest.mark.skipif(not published.knows_timbre(), reason="no weights")
+def test_a_short_clip_is_told_by_its_timbre_too():
+    short = clip(0.3, 3, secs=2.0)
+    same = published.timbre_distance(short, clip(0.3, 1))
+    assert 0 <= same < 0.5 * published.timbre_distance(short, clip(2.0, 1))
+
+
+@pytest.mark.skipif(not published.knows_timbre(), reason="no weights")
 def test_the_weights_are_small_and_of_this_configuration():
     folder = weights.folder("timbre_metric")
     assert sum(path.stat().st_size for path in folder.iterdir()) < 2_000_000
