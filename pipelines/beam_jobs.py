@@ -11,6 +11,7 @@ import os
 import pathlib
 import shlex
 import signal
+import tempfile
 import threading
 from collections.abc import Sequence
 
@@ -19,6 +20,7 @@ from apache_beam.options.pipeline_options import DirectOptions, PipelineOptions
 from apache_beam.transforms import environments
 
 import style_transfer
+from style_transfer.files import UnwritableError
 from style_transfer.pipelines import beam_worker, files
 
 # By the names that the command takes; None for Beam's own lookup by the name.
@@ -28,10 +30,30 @@ RUNNERS = {
     "PrismRunner": None,
 }
 _WORKER_THREAD = "run_worker"  # Beam's name of the thread that waits for a worker process
+_UNWRITABLE = "unwritable"  # a row that says that a worker could not write, and why
 
 
 class WorkerDiedError(ValueError):
     """A worker process of the DirectRunner was killed."""
+
+
+class _Saying(beam.DoFn):
+    """The same work; where it cannot write, a row says so: of errors Beam makes pages of text."""
+
+    def __init__(self, work):
+        self._work = work
+
+    def setup(self):
+        self._work.setup()
+
+    def process(self, item):
+        try:
+            yield from self._work.process(item)
+        except UnwritableError as error:
+            yield {_UNWRITABLE: str(error)}
+
+    def teardown(self):
+        self._work.teardown()
 
 
 def run(items: Sequence, work: beam.DoFn, report: str, *, runner: str = "DirectRunner",
@@ -52,23 +74,36 @@ def run(items: Sequence, work: beam.DoFn, report: str, *, runner: str = "DirectR
     Raises:
         ValueError: The runner or one of the options is unknown.
         WorkerDiedError: A process of the DirectRunner was killed.
+        UnwritableError: A worker could not write, such as on a full disk.
     """
     beam_worker.show_progress()
     made = _runner_class(runner)
     options = _options(runner, pipeline_options, num_workers)
     pipeline = beam.Pipeline(runner=made() if made else _direct(runner, options), options=options)
-    _ = (pipeline
-         | "Items" >> beam.Create(list(items))
-         | "Distribute" >> beam.Reshuffle()
-         | "Work" >> beam.ParDo(work)
-         | "ToJson" >> beam.Map(json.dumps)
-         | "WriteReport" >> beam.io.WriteToText(report, num_shards=1, shard_name_template=""))
-    with _watch_workers():
-        result = pipeline.run()
-        result.wait_until_finish()
-    if hasattr(getattr(result, "client", None), "close"):
-        result.client.close()  # and with it the cluster, if Dask made one for this job
-    return [json.loads(line) for line in files.read_bytes(report).decode().splitlines()]
+    with tempfile.TemporaryDirectory() as scratch:
+        # Workers of this computer write elsewhere at first: the report's own disk may be full.
+        is_direct = runner.lower() == "directrunner"
+        written = os.path.join(scratch, "rows") if is_direct else report
+        _ = (pipeline
+             | "Items" >> beam.Create(list(items))
+             | "Distribute" >> beam.Reshuffle()
+             | "Work" >> beam.ParDo(_Saying(work))
+             | "ToJson" >> beam.Map(json.dumps)
+             | "WriteReport" >> beam.io.WriteToText(written, num_shards=1, shard_name_template=""))
+        with _watch_workers():
+            result = pipeline.run()
+            result.wait_until_finish()
+        if hasattr(getattr(result, "client", None), "close"):
+            result.client.close()  # and with it the cluster, if Dask made one for this job
+        text = files.read_bytes(written)
+    rows = [json.loads(line) for line in text.decode().splitlines()]
+    for row in rows:
+        if _UNWRITABLE in row:
+            raise UnwritableError(row[_UNWRITABLE])
+    if is_direct:
+        with files.create(report) as file:
+            file.write(text)
+    return rows
 
 
 def _runner_class(name):

@@ -8,6 +8,7 @@ import shutil
 from style_transfer import files
 from style_transfer.remote import is_url
 
+PARTIAL = ".partial"  # ends the names of folders that are being made
 _READ_BYTES = 1 << 22
 
 
@@ -89,9 +90,10 @@ def create_whole(path: str):
 
 
 def exists(path: str) -> bool:
-    """Whether there is a file, or a folder with anything in it."""
+    """Whether there is a file, or a folder with anything in it but what stopped runs left."""
     if not is_url(path):
-        return os.path.isfile(path) or (os.path.isdir(path) and bool(os.listdir(path)))
+        return os.path.isfile(path) or (os.path.isdir(path) and not all(
+            name.endswith(PARTIAL) for name in os.listdir(path)))
     from apache_beam.io.filesystems import FileSystems
 
     prefix = path.rstrip("/") + "/**"
@@ -114,13 +116,23 @@ def publish(partial: str, final: str, last: str) -> None:
     """Gives a finished folder its name, in place of what has that name already.
 
     A local folder is renamed, at once. A remote one is moved file by file, since object stores
-    have no folders, and `last` at the end: its presence says that all is there.
+    have no folders, and `last` at the end: its presence says that all is there. So is what lies in
+    a mount point, which has its name for good.
 
     Args:
         partial: The finished folder.
         final: Its name from now on.
         last: Name of a file in it.
     """
+    if not is_url(final) and os.path.ismount(final):
+        names = sorted(os.listdir(partial), key=lambda name: name == last)
+        for entry in os.scandir(final):
+            if not entry.name.endswith(PARTIAL):
+                _remove(entry)
+        for name in names:
+            os.replace(join(partial, name), join(final, name))
+        shutil.rmtree(partial)
+        return
     if not is_url(final):
         replaced = f"{partial}.replaced"
         if os.path.lexists(final):
@@ -135,3 +147,10 @@ def publish(partial: str, final: str, last: str) -> None:
     for batch in (names[:-1], names[-1:]):
         FileSystems.rename([join(partial, name) for name in batch],
                            [join(final, name) for name in batch])
+
+
+def _remove(entry):
+    if entry.is_dir(follow_symlinks=False):
+        shutil.rmtree(entry.path)
+    else:
+        os.remove(entry.path)

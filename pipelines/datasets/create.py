@@ -269,7 +269,9 @@ MAX_NAME = 40  # characters, of up to 4 bytes each where a name may have 255
 
 @contextlib.contextmanager
 def partial_folder(output_dir):
-    """A hidden folder beside the output, to be renamed; a run that was stopped leaves it.
+    """A hidden folder beside the output, in it where it is a mount point, to be renamed.
+
+    A run that was stopped leaves it.
 
     The next run of the same output takes it over with what is in it. Its name holds the process
     id, so that of two runs at once neither takes the other's. An object store cannot tell whether
@@ -281,14 +283,17 @@ def partial_folder(output_dir):
 
     if remote.is_url(output_dir):
         base, name = posixpath.split(output_dir.rstrip("/"))
-        partial = files.join(base, f".{name}.partial")
+        partial = files.join(base, f".{name}{files.PARTIAL}")
     else:
         base, name = os.path.split(os.path.abspath(output_dir))
+        if os.path.ismount(output_dir):
+            base = os.path.abspath(output_dir)
         os.makedirs(base, exist_ok=True)
         name = name[:MAX_NAME]
-        partial = os.path.join(base, f".{name}.{os.getpid()}.{secrets.token_hex(4)}.partial")
+        partial = os.path.join(
+            base, f".{name}.{os.getpid()}.{secrets.token_hex(4)}{files.PARTIAL}")
         left = [path for path in glob.glob(os.path.join(
-            glob.escape(base), f".{glob.escape(name)}.*.partial"))
+            glob.escape(base), f".{glob.escape(name)}.*{files.PARTIAL}"))
                 if not finished.is_running(path.split(".")[-3])]
         left.sort(key=os.path.getmtime)
         if left:
