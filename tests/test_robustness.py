@@ -17,6 +17,11 @@ def test_damaged_inputs_are_taken_or_refused_in_one_sentence(kind):
     assert {outcome.verdict for outcome in outcomes} == {"accepted", "refused"}
 
 
+@pytest.mark.parametrize(("kind", "number"), [("piano", 673), ("checkpoint", 185)])
+def test_inputs_that_once_were_faults(kind, number):
+    assert robustness.Trial(kind, seed=0)(number).verdict != "fault"
+
+
 def test_undamaged_inputs_are_accepted(tmp_path):
     for kind in ("sequence", "audio", "sfz", "piano"):
         tried = robustness.KINDS[kind]()

@@ -24,7 +24,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from style_transfer import audio as audio_lib
-from style_transfer import piano_roll
+from style_transfer import files, piano_roll
 from style_transfer.pipelines.records import wire
 
 SPLITS = ("train", "eval", "test")
@@ -167,7 +167,7 @@ def read_references(path: str) -> Iterator[Reference]:
                 yield _reference(path, read_at, start, end)
         except (ValueError, UnicodeDecodeError) as error:
             raise ValueError(
-                f"{path} is no complete file of example records ({error}). "
+                f"{path} is no complete file of example records ({files.reason(error)}). "
                 "Make it again with style_transfer_create_dataset."
             ) from error
 

@@ -6,6 +6,7 @@ import dataclasses
 import numpy as np
 
 from style_transfer import audio as audio_lib
+from style_transfer import files as library_files
 from style_transfer.pipelines.rendering.sfz_region import pan_gains
 
 SOURCE_CACHE_BYTES = 192 << 20
@@ -81,7 +82,8 @@ class Store:
         try:
             samples, rate = soundfile.read(full, dtype="float32", always_2d=True)
         except (soundfile.LibsndfileError, OSError) as error:
-            raise UnreadableSampleError(f"the sample {path!r} cannot be read ({error})") from error
+            raise UnreadableSampleError(f"the sample {path!r} cannot be read "
+                                        f"({library_files.reason(error)})") from error
         weights = audio_lib.mixing_weights([samples])
         if len(weights) > 1 and weights.max() == 1:  # one of two channels that cancel
             samples = samples[:, [int(weights.argmax())]]

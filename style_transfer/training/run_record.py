@@ -38,7 +38,8 @@ def read(run_dir):
         record = json.loads(text)
         record["config"], dict(record["hparams"])
     except (json.JSONDecodeError, KeyError, TypeError, ValueError) as error:
-        raise ValueError(f"{path} is not the record of a training run ({error}).") from error
+        raise ValueError(f"{path} is not the record of a training run ({files.reason(error)})."
+                         ) from error
     return record
 
 

@@ -5,6 +5,7 @@ import io
 import json
 import pathlib
 import re
+import warnings
 
 import numpy as np
 
@@ -53,7 +54,9 @@ def load(name_or_path=None, package="style_transfer"):
         # Never a module that only the weights name.
         if module.startswith(MODELS) or module.partition(".")[0] == package != "style_transfer":
             importlib.import_module(module)
-        model = keras.saving.deserialize_keras_object(config["model"])
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", ".*had a build config", UserWarning)
+            model = keras.saving.deserialize_keras_object(config["model"])
         model.build(None)
     except Exception as error:  # what a damaged config makes of Keras is anyone's guess
         raise ValueError(f"No model can be made from {CONFIG_FILE} in {str(path)!r} "

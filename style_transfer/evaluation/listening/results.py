@@ -6,6 +6,7 @@ import pathlib
 
 import numpy as np
 
+from style_transfer import files
 from style_transfer.evaluation import intervals
 from style_transfer.evaluation.listening.page import REFERENCE
 
@@ -142,7 +143,7 @@ def _read(path, test):
         of_test, trials, listener = given["test"], given["trials"], given["listener"]
     except (ValueError, KeyError, TypeError) as error:
         raise ValueError(f"{path} is no file that the page of a listening test saved "
-                         f"({error}).") from error
+                         f"({files.reason(error)}).") from error
     if of_test != test:
         raise ValueError(f"{path} answers another test ({of_test}) than this one ({test}).")
     return {"trials": trials, "listener": listener}

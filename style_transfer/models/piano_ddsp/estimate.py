@@ -73,9 +73,11 @@ def estimate_piano(style: Recorded | Piano, *, style_midi: Any = None,
     clip = audio_lib.resample(given.audio, model.sample_rate)
     loudness_db = audio_lib.sounding_rms_db(clip)
     clip, notes = excerpt(clip, given.notes)
+    heard_velocity = 0.0
     if notes is None and transcribe_style and steps:
         notes = _heard_notes(clip, transcriber, progress)
-    return _estimated(model, clip, notes, steps, seed, progress,
+        heard_velocity = 0.0 if notes is None else float(np.mean(notes.velocity))
+    return _estimated(model, clip, notes, steps, seed, progress, heard_velocity=heard_velocity,
                       name=given.name if name is None else name, loudness_db=loudness_db)
 
 

@@ -33,6 +33,10 @@ class Piano:
         f0_hz: Fundamental of each key, float32 `[88]`, Hz.
         inharmonicity: Stiffness B of each key, float32 `[88]`.
         loudness_db: RMS level of the clip, dB full scale; what is played is brought to it.
+        heard_velocity: Mean velocity, 0 to 1, of the notes that were heard in the clip and that the
+            piano was fitted to: the middle of a piece is played so, since what is heard tells
+            velocities apart but not how hard a key was struck at all. 0 where the clip's notes were
+            given, or none were needed.
         noise_floor_db: Level of the clip's noise in mel bands, dB, float32 `[bands]`.
         corrections: What adaptation adds to the note net's outputs (`by_key`, `by_velocity`) and
             to the room (`room`), or None.
@@ -44,6 +48,7 @@ class Piano:
     f0_hz: np.ndarray
     inharmonicity: np.ndarray
     loudness_db: float
+    heard_velocity: float = 0.0
     noise_floor_db: np.ndarray = dataclasses.field(default_factory=lambda: np.zeros(0, np.float32))
     corrections: dict | None = None
     name: str = "piano"
@@ -70,7 +75,8 @@ class Piano:
         arrays = {name: getattr(self, name) for name in _ARRAYS}
         arrays |= {f"corrections.{k}": v for k, v in (self.corrections or {}).items()}
         about = {"format": FORMAT, "name": self.name, "weights": self.weights,
-                 "loudness_db": float(self.loudness_db)}
+                 "loudness_db": float(self.loudness_db),
+                 "heard_velocity": float(self.heard_velocity)}
         with (files.written_whole(path) as partial,
               zipfile.ZipFile(partial, "w", zipfile.ZIP_DEFLATED) as archive):
             archive.writestr("piano.json", json.dumps(about, indent=1))
@@ -106,10 +112,11 @@ class Piano:
                            if f"corrections.{k}" in arrays}
             piano = cls(**{name: arrays[name] for name in _ARRAYS}, corrections=corrections or None,
                         loudness_db=float(about["loudness_db"]), name=str(about["name"]),
-                        weights=str(about["weights"]))
+                        weights=str(about["weights"]),
+                        heard_velocity=float(about.get("heard_velocity", 0.0)))
         except Exception as error:  # what a damaged or hostile file raises is anyone's guess
             raise ValueError(
-                f"{str(path)!r} is not a piano saved by style_transfer ({error}). "
+                f"{str(path)!r} is not a piano saved by style_transfer ({files.reason(error)}). "
                 "Make one with --save_piano."
             ) from error
         if piano.f0_hz.shape != (NUM_KEYS,) or piano.inharmonicity.shape != (NUM_KEYS,):
@@ -124,6 +131,6 @@ class Piano:
         finite = all(a.dtype == np.float32 and np.all(np.isfinite(a)) for a in arrays)
         low, high = _LOUDNESS_DB
         if not (finite and np.all(self.f0_hz > 0) and np.all(self.inharmonicity >= 0)
-                and low <= self.loudness_db <= high):
+                and low <= self.loudness_db <= high and 0 <= self.heard_velocity <= 1):
             raise ValueError(f"{name!r} holds numbers that no piano has. Estimate it again from "
                              "its clip.")

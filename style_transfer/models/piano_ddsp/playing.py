@@ -4,6 +4,7 @@ A chunk is computed from closed forms at absolute times, so nothing but the room
 one chunk to the next and the result does not depend on where the cuts are.
 """
 
+import dataclasses
 import functools
 
 import keras
@@ -22,6 +23,7 @@ OSCILLATOR_STEP, NOTE_STEP = 1024, 64
 NOISE_BLOCK_NODES = 64
 NOISE_SECS = 6.0
 INAUDIBLE = 4e-6
+_SOFTEST = 1 / 127
 TAIL_SECS = 1.5
 PER_PARTIAL = ("frequency_hz", "amplitude", "decay", "aftersound_decay", "aftersound", "beat_hz",
                 "damping")
@@ -136,6 +138,21 @@ def bursting(bursts, start, end, xp=np):
     return found
 
 
+def as_heard(velocity, heard_velocity, xp=np):
+    """Velocities of a piece on the scale on which those of the style clip were heard.
+
+    Args:
+        velocity: `[num_notes]`, 0 to 1.
+        heard_velocity: See `Piano`; 0 changes nothing.
+        xp: See `arrays`.
+
+    Returns:
+        float32 `[num_notes]`, all moved alike, so that their mean is the heard one.
+    """
+    moved = xp.clip(velocity + (heard_velocity - xp.mean(velocity)), _SOFTEST, 1.0)
+    return xp.asarray(xp.where(heard_velocity > 0, moved, velocity), np.float32)
+
+
 def play(model, piano, table, seed=0, chunk_nodes=CHUNK_NODES, soft_pedal_db=una_corda.DEFAULT_DB):
     """Plays a note table on a piano.
 
@@ -173,7 +190,9 @@ class _Player:
     def __init__(self, model, piano, table, seed, soft_pedal_db=0.0):
         una_corda.check(soft_pedal_db)
         self.soft_pedal_db = soft_pedal_db
-        self.model, self.table, self.seed = model, table, seed
+        self.model, self.seed = model, seed
+        self.table = dataclasses.replace(
+            table, velocity=as_heard(table.velocity, piano.heard_velocity)) if len(table) else table
         arrays = {"style": piano.style, "f0_hz": piano.f0_hz,
                   "inharmonicity": piano.inharmonicity, **(piano.corrections or {})}
         self.piano = {name: np.asarray(value, np.float32) for name, value in arrays.items()}
