@@ -487,6 +487,7 @@ FEW_KEYS = {"velocities": (24, 104), "pitches": (48, 60, 72)}
 
 def test_the_piano_is_played_live_by_keys_and_midi_with_pedal(tab, files, address, monkeypatch):
     monkeypatch.setattr(instrument, "SMALL", FEW_KEYS)
+    monkeypatch.setattr(instrument, "LONGEST_RELEASE_SECS", 0.5)
     page = tab(address, INSTRUMENTED)
     page.set_input_files("#style-file", files / "clip.wav")
     page.locator("summary").click()

@@ -53,8 +53,8 @@ def test_a_part_of_a_recording_has_the_spectrogram_it_has_in_the_whole():
 
 
 @pytest.mark.parametrize("arguments", [
-    {"activation_loss": True, "stop_activation_gradient": True, "share_conv_features": True},
-    {"velocity_lstm_units": 3, "acoustic_rnn_stack_size": 2, "combined_rnn_stack_size": 2},
+    {"activation_loss": True, "stop_activation_gradient": True, "share_conv_features": True,
+     "velocity_lstm_units": 3, "acoustic_rnn_stack_size": 2, "combined_rnn_stack_size": 2},
     {"combined_lstm_units": 0, "pool_sizes": (2, 1, 3), "dropout_keep_amts": (0.5, 0.5, 0.5)}])
 def test_saved_weights_with_config_give_the_same_outputs(tmp_path, arguments):
     model = tiny(**arguments)
