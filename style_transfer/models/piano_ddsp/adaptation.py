@@ -9,7 +9,9 @@ from keras import ops
 from style_transfer import losses, piano_roll
 from style_transfer.models.piano_ddsp import net as piano_ddsp
 
-DEFAULT_STEPS = 80
+DEFAULT_STEPS = 40
+LEARNING_RATE = 0.03
+NUM_OSCILLATORS = 1000  # at once; what the quieter partials add takes as long and teaches nothing
 CROP_SECS = 2.5
 BATCH_SIZE = 3
 MAX_NOTES = 96
@@ -43,7 +45,8 @@ class Adapter(keras.Model):
         for correction in self.corrections.values():
             self.add_loss(self.penalty * ops.mean(ops.square(correction)))
         style = ops.broadcast_to(self.style, (ops.shape(inputs["note_key"])[0], *self.style.shape))
-        return self.piano.play(style, inputs, self.corrections)
+        return self.piano.play(style, inputs, self.corrections,
+                               min(NUM_OSCILLATORS, self.piano.num_oscillators))
 
 
     def restart(self, style, seed):
@@ -120,7 +123,7 @@ def note_arrays(table, start_secs, crop_secs, max_notes):
             for name, (values, dtype, fill) in arrays.items()}
 
 
-def adapt(model, style, audio, table, tuning, steps=DEFAULT_STEPS, learning_rate=0.02,
+def adapt(model, style, audio, table, tuning, steps=DEFAULT_STEPS, learning_rate=LEARNING_RATE,
           penalty=0.02, seed=0, progress=None, batch_size=BATCH_SIZE, loss=None):
     """Fits style vector and corrections to a clip with known notes.
 

@@ -266,7 +266,7 @@ class PianoDDSP(keras.Model):
         return modal.room_noise(NUM_ROOM_BANDS, int(self.room_secs * self.sample_rate), LOW_HZ,
                                 HIGH_HZ, self.sample_rate, self.seed)
 
-    def play(self, style, notes, corrections=None):
+    def play(self, style, notes, corrections=None, num_oscillators=None):
         """Audio of a crop from a style vector.
 
         Args:
@@ -274,6 +274,7 @@ class PianoDDSP(keras.Model):
             notes: The batch's `note_*`, `roll`, `f0_hz` and `inharmonicity`.
             corrections: None or the `by_key` `[22, num_outputs]`, `by_velocity` `[num_outputs]`
                 and `room` `[2 * bands]` of an adapted piano.
+            num_oscillators: How many are played at once; None for the model's own number.
 
         Returns:
             `[batch, samples]`, without the warm-up.
@@ -301,7 +302,7 @@ class PianoDDSP(keras.Model):
                                  seed=self.random)
         noise = replicas.normal((batch, nodes, 2 * self.hop), seed=self.random)
         dry = self.synthesize(controls, onset, damped, background, node_secs, phase, noise,
-                              self.num_oscillators)
+                              num_oscillators or self.num_oscillators)
         wet = self.add_room(dry[:, :samples], *self.room_controls(style, room_correction))
         return wet[:, int(self.warmup_secs * self.sample_rate):]
 
