@@ -18,6 +18,7 @@ class PerformanceNetHparams(hparams_lib.Hparams):
         style_secs: Length of the clip: the same piano, other notes.
         sample_rate: Hz; that of `signal.log_mel`.
         roll_rate: Frames of the roll per second.
+        augment: Whether each training example has an equalizer and a room of its own.
         channels: From here on to `texture_style`, see
             `style_transfer.models.performance_net.net.PerformanceNet`.
         delta_weight: See `style_transfer.models.performance_net.loss.SpectrogramLoss`.
@@ -35,6 +36,7 @@ class PerformanceNetHparams(hparams_lib.Hparams):
     style_secs: float = 8.0
     sample_rate: int = 16_000
     roll_rate: int = 250
+    augment: bool = True
     channels: tuple[int, ...] = (160, 192, 224, 256)
     blocks_per_level: int = 1
     kernel_size: int = 7
@@ -57,6 +59,7 @@ def build_dataset(examples_path: str, hparams: PerformanceNetHparams, split: str
     Spectrograms are made of the audio as it is read.
     """
     from style_transfer.pipelines.inputs import wavenet as inputs
+    from style_transfer.pipelines.inputs.augmentation import Augmentation
     from style_transfer.pipelines.inputs.wavenet_crops import WaveNetSettings
     from style_transfer.signal import log_mel
 
@@ -66,7 +69,8 @@ def build_dataset(examples_path: str, hparams: PerformanceNetHparams, split: str
         settings=WaveNetSettings(
             sample_rate=hparams.sample_rate, roll_rate=hparams.roll_rate,
             crop_secs=hparams.crop_secs, piano="clip", style_secs=hparams.style_secs, decays=True,
-            with_pieces=not is_training, seed=seed),
+            with_pieces=not is_training, seed=seed,
+            augmentation=Augmentation(tuning_cents=0) if is_training and hparams.augment else None),
         crops_per_example=hparams.crops_per_example if is_training else hparams.eval_crops,
         repeat=is_training, skip_batches=skip_batches, input_context=input_context)
     kept = ("roll", "style_audio", "piece", "timbre")

@@ -11,6 +11,7 @@ import numpy as np
 
 from style_transfer import piano_roll
 from style_transfer.models.wavenet import inputs
+from style_transfer.pipelines.inputs import augmentation as augmentation_lib
 from style_transfer.pipelines.inputs import crops as crops_lib
 from style_transfer.pipelines.records import examples
 
@@ -39,6 +40,9 @@ class WaveNetSettings:
         decays: Whether what sounds in rolls dies away, see `piano_roll.decayed`.
         with_pieces: Whether inputs hold `piece`, equal for crops of the same music, and beside
             clips `timbre`, equal for crops of the same piano.
+        augmentation: Equalizer and room that are drawn for each example, the same for `audio` and
+            its clip, so that few pianos stand for many; None for none. For `clip` alone, and
+            `tuning_cents` must be 0.
         seed: Of everything random.
     """
 
@@ -50,9 +54,13 @@ class WaveNetSettings:
     edge_share: float = 0.0
     decays: bool = False
     with_pieces: bool = False
+    augmentation: augmentation_lib.Augmentation | None = None
     seed: int = 0
 
     def __post_init__(self):
+        if self.augmentation and (self.piano != "clip" or self.augmentation.tuning_cents):
+            raise ValueError("augmentation is for piano='clip', with tuning_cents=0; got "
+                             f"piano={self.piano!r}, {self.augmentation}.")
         if self.piano not in PIANOS:
             raise ValueError(f"piano={self.piano!r} is unknown; choose one of "
                              f"{', '.join(PIANOS)}.")
@@ -136,9 +144,9 @@ class WaveNetCrops:
         settings = self.settings
         rng = np.random.default_rng([settings.seed, epoch, place, repetition])
         index = self.eligible[place]
-        piano, start = {}, None
+        piano, change, gain = {}, augmentation_lib.PianoChange(), np.float32(1)
         if settings.piano == "clip":
-            index, start, piano["style_audio"] = self._with_clip(index, rng)
+            index, start, piano["style_audio"], change, gain = self._with_clip(index, rng)
         elif settings.piano == "style":
             start, piano["style"] = self._with_style(index, rng)
         else:
@@ -152,8 +160,10 @@ class WaveNetCrops:
             piano["piece"] = np.int32(self._pieces.index(reference.piece_id))
             if settings.piano == "clip":
                 piano["timbre"] = np.int32(self.pianos.index(reference.timbre_id))
-        audio = examples.read_audio(reference, start * settings.hop, settings.crop_samples)
-        audio = np.clip(audio * self._gains[reference.timbre_id], -1, 1)
+        audio = change.apply(examples.read_audio(
+            reference, start * settings.hop - change.history_samples,
+            settings.crop_samples + change.history_samples))
+        audio = np.clip(audio * (gain * self._gains[reference.timbre_id]), -1, 1)
         roll = piano_roll.keys_roll(examples.read_notes(reference), start, settings.num_frames,
                            settings.roll_rate, settings.decays)
         x = {"audio": audio, "roll": roll, "start_sample": np.int32(start * settings.hop), **piano}
@@ -178,25 +188,41 @@ class WaveNetCrops:
         return min(frame, self._latest(window.reference))
 
     def _with_clip(self, index, rng):
-        """A performance, a frame of it, and a clip of other notes on its piano."""
+        """A performance, a frame of it, a clip of other notes, what changes both, and a gain.
+
+        The gain undoes how much louder the change makes the piano, as far as the clip tells.
+        """
+        settings, change = self.settings, augmentation_lib.PianoChange()
+        if settings.augmentation:
+            change = augmentation_lib.draw_piano_change(settings.augmentation, rng,
+                                                        settings.sample_rate)
         for _ in range(_TRIES):
             windows = self._clips.choose(index, rng)
-            clip = windows and self._read_clip(windows[1])
-            if clip is not None and clip.any():
-                return index, self._frame_of(windows[0]), clip
+            heard = windows and self._heard(windows[1], change.history_samples)
+            if heard is not None and heard[change.history_samples:].any():
+                changed = change.apply(heard)
+                gain = _rms(heard[change.history_samples:]) / _rms(changed)
+                clip = self._as_clip(changed)
+                if settings.augmentation:
+                    clip = augmentation_lib.disturb_style(clip, settings.augmentation, rng)
+                return index, self._frame_of(windows[0]), clip, change, np.float32(gain)
             index = self.eligible[int(rng.integers(len(self.eligible)))]
         raise ValueError(f"No style clip was found for {_TRIES} performances. Add performances of "
                          "each piano, or lower crop_secs and style_secs.")
 
-    def _read_clip(self, window):
-        """The clip as long as all others: one that is shorter is repeated."""
-        settings, reference = self.settings, self.references[window.reference]
+    def _heard(self, window, history=0):
+        """Samples of a window, and so many before it."""
+        settings = self.settings
         first = round(window.start_secs * settings.sample_rate)
         count = min(round(window.secs * settings.sample_rate), settings.style_samples)
-        clip = np.resize(examples.read_audio(reference, first, count), settings.style_samples)
-        rms = float(np.sqrt(np.mean(np.square(clip, dtype=np.float64))))
-        gain = 10 ** (inputs.STYLE_LEVEL_DB / 20) / rms if rms > 0 else 0.0
-        return clip * np.float32(gain)
+        return examples.read_audio(self.references[window.reference], first - history,
+                                   count + history)
+
+    def _as_clip(self, samples):
+        """At the level, and as long as all others: what is shorter is repeated."""
+        clip = np.resize(samples, self.settings.style_samples)
+        rms = _rms(clip)
+        return clip * np.float32(10 ** (inputs.STYLE_LEVEL_DB / 20) / rms if rms > 0 else 0.0)
 
     def _choose_styles(self):
         """A style window and its vector for each performance; vectors are made in batches."""
@@ -210,8 +236,9 @@ class WaveNetCrops:
         missing = list({keys[index]: windows[1] for index, windows in chosen.items()
                         if keys[index] not in _VECTORS}.items())
         if missing:
-            vectors = inputs.style_vectors([self._read_clip(window) for _, window in missing],
-                                           self.settings.sample_rate)
+            vectors = inputs.style_vectors(
+                [self._as_clip(self._heard(window)) for _, window in missing],
+                self.settings.sample_rate)
             _VECTORS.update({key: vector for (key, _), vector in zip(missing, vectors,
                                                                      strict=True)})
         self._styles = {index: (*windows, _VECTORS[keys[index]])
@@ -237,3 +264,7 @@ class WaveNetCrops:
             if begin >= last or begin + self.settings.crop_secs <= first:
                 return int(start), vector
         return self._frame_of(crop), vector
+
+
+def _rms(samples):
+    return float(np.sqrt(np.mean(np.square(samples, dtype=np.float64))))

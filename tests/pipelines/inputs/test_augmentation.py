@@ -1,13 +1,16 @@
 import numpy as np
+import pytest
 
 from style_transfer import audio as audio_lib
 from style_transfer.pipelines.inputs import piano_ddsp as inputs
+from style_transfer.pipelines.inputs import wavenet
 from style_transfer.pipelines.inputs.augmentation import (
     Augmentation,
     PianoChange,
     draw_piano_change,
 )
 from style_transfer.pipelines.inputs.crops import CropSettings
+from style_transfer.pipelines.inputs.wavenet_crops import WaveNetSettings
 from style_transfer.pipelines.records import examples
 from tests.pipelines import tiny_pairs
 
@@ -18,17 +21,36 @@ def _crops(folder, **changes):
     return inputs.load_crops(folder, "train", CropSettings(sample_rate=RATE, **changes))
 
 
-def test_equalizer_and_room_change_style_and_target_alike(tmp_path):
-    """With white noise for a recording, the spectra of both show the filter they went through."""
+@pytest.fixture(scope="module")
+def noises(tmp_path_factory):
+    """White noise for recordings: spectra show the filter they went through."""
     rng = np.random.default_rng(0)
-    records = [tiny_pairs.example(name, 40.0, seed, audio_lib.Audio(
-        0.1 * rng.standard_normal(40 * RATE).astype(np.float32), RATE))
-        for seed, name in enumerate("xy")]
-    tiny_pairs.write_records(tmp_path / "x.tfrecord", records)
+    folder = tmp_path_factory.mktemp("noises")
+    tiny_pairs.write_records(folder / "x.tfrecord", [
+        tiny_pairs.example(name, 40.0, seed, audio_lib.Audio(
+            0.1 * rng.standard_normal(40 * RATE).astype(np.float32), RATE))
+        for seed, name in enumerate("xy")])
+    return str(folder)
+
+
+def _ddsp_pair(folder, augmentation, epoch):
+    x, y, _ = _crops(folder, crop_secs=16.0, style_secs=16.0,
+                     augmentation=augmentation).make(0, epoch)
+    return x["style_audio"], y
+
+
+def _clip_pair(folder, augmentation, epoch):
+    x, y = wavenet.load_crops(folder, "train", WaveNetSettings(
+        sample_rate=RATE, crop_secs=16.0, style_secs=16.0, piano="clip",
+        augmentation=augmentation)).make(0, epoch)
+    np.testing.assert_allclose(20 * np.log10(np.std(y["audio"])), -20, atol=0.5)
+    return x["style_audio"], y["audio"] * 10 ** (-5 / 20)
+
+
+@pytest.mark.parametrize("pair", [_ddsp_pair, _clip_pair])
+def test_equalizer_and_room_change_style_and_target_alike(noises, pair):
     augmentation = Augmentation(eq_db=8, noise_db=None, gain_db=0, tuning_cents=0,
                                 room_probability=0.0)
-    crops = _crops(str(tmp_path), crop_secs=16.0, style_secs=16.0,
-                   augmentation=augmentation)
     bands = np.geomspace(80, 3800, 13)
 
     def levels(samples):
@@ -39,12 +61,16 @@ def test_equalizer_and_room_change_style_and_target_alike(tmp_path):
 
     shapes = []
     for epoch in range(4):
-        x, y, _ = crops.make(0, epoch)
-        style, target = levels(x["style_audio"]), levels(y)
+        style, target = map(levels, pair(noises, augmentation, epoch))
         np.testing.assert_allclose(style, target, atol=1.0)
         shapes.append(style - style.mean())
     assert max(np.ptp(shape) for shape in shapes) > 6
     assert np.abs(shapes[0] - shapes[1]).max() > 3
+
+
+def test_clips_of_wavenets_are_not_retuned():
+    with pytest.raises(ValueError, match="with tuning_cents=0; got piano='clip'"):
+        WaveNetSettings(piano="clip", augmentation=Augmentation())
 
 
 def test_room_before_the_crop_rings_into_it():
