@@ -39,7 +39,7 @@ flags.DEFINE_enum("jit_compile", "auto", ["auto", "true", "false"],
 flags.DEFINE_integer("accumulate_steps", 1, "Batches whose mean gradient makes an update.",
                      lower_bound=1)
 flags.DEFINE_enum("mixed_precision", "float32", ["float32", "bfloat16", "float16"],
-                  "What the model computes in; weights stay float32.")
+                  "What matrices are multiplied in; all else stays float32.")
 flags.DEFINE_integer("log_interval", 100, "Steps between lines of progress.", lower_bound=1)
 _flags.group("Checkpoints")
 flags.DEFINE_integer("checkpoint_interval", 1000, "Steps between checkpoints.", lower_bound=1)

@@ -7,6 +7,7 @@ multiplied for all steps at once, and what is the same in all steps only once.
 import keras
 from keras import layers, ops
 
+from style_transfer.layers.products import ProductLayer
 from style_transfer.layers.recurrence import NUM_GATES, recur
 
 # What it takes to make a matrix orthogonal grows with the cube of its size: for Magenta's largest
@@ -39,7 +40,7 @@ def advance(gates, memory):
 
 
 @keras.saving.register_keras_serializable(package="style_transfer")
-class Lstm(layers.Layer):
+class Lstm(ProductLayer):
     """LSTM with Keras's layout of weights: gates input, forget, candidate, output.
 
     Args:
@@ -73,7 +74,7 @@ class Lstm(layers.Layer):
         Returns:
             Shape `[..., 4 * units]`.
         """
-        return ops.matmul(x, self.kernel[first:first + x.shape[-1]])
+        return self.multiply(x, self.kernel[first:first + x.shape[-1]])
 
     def step(self, projected, state):
         """One step.

@@ -1,6 +1,5 @@
 """Training and evaluation of a configuration in a run's folder."""
 
-import contextlib
 import dataclasses
 import pathlib
 import warnings
@@ -9,14 +8,13 @@ from collections.abc import Callable
 import keras
 
 from style_transfer import remote
-from style_transfer.training import checkpoints, run_record, strategies, summaries
+from style_transfer.training import checkpoints, precision, run_record, strategies, summaries
 from style_transfer.training.data import as_batches, batch_spec, for_fit
 from style_transfer.training.evaluating import Evaluator, read_scores, record_scores
 from style_transfer.training.monitor import Monitor, describe_scores
 from style_transfer.training.optimizers import GuardedAdam
 
 EVAL_SEED = 0
-MIXED_PRECISIONS = ("float32", "bfloat16", "float16")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,8 +38,8 @@ class TrainOptions:
         override_hparams: Goes on with other hparams than the run was started with.
         jit_compile: Whether steps are compiled with XLA; None does so on the JAX backend only.
         accumulate_steps: Batches whose mean gradient makes an update.
-        mixed_precision: Type that the model computes in, one of `MIXED_PRECISIONS`; weights stay
-            float32, and with float16 the loss is scaled.
+        mixed_precision: Type that matrices are multiplied in, one of `precision.PRECISIONS`; all
+            else stays float32, and with float16 the loss is scaled.
     """
 
     run_dir: str
@@ -61,9 +59,9 @@ class TrainOptions:
     mixed_precision: str = "float32"
 
     def __post_init__(self):
-        if self.mixed_precision not in MIXED_PRECISIONS:
+        if self.mixed_precision not in precision.PRECISIONS:
             raise ValueError(f"mixed_precision is {self.mixed_precision!r}, expected one of "
-                             f"{', '.join(MIXED_PRECISIONS)}.")
+                             f"{', '.join(precision.PRECISIONS)}.")
         for name, least in (("num_training_steps", 1), ("checkpoint_interval", 1),
                             ("keep_checkpoints", 0), ("eval_interval", 0), ("log_interval", 1),
                             ("accumulate_steps", 1)):
@@ -130,8 +128,7 @@ def train(config, hparams, options: TrainOptions, report: Callable[[str], None] 
         WorkerLostError: Another worker of the strategy is gone; a checkpoint is written.
         CheckpointNotWrittenError: There was no room for one.
     """
-    with (_precision(options.mixed_precision),
-          remote.folder(options.run_dir) as (run_dir, send)):
+    with remote.folder(options.run_dir) as (run_dir, send):
         return _train(config, hparams, dataclasses.replace(options, run_dir=run_dir),
                       _of_remote(report, run_dir, options.run_dir), send)
 
@@ -139,17 +136,6 @@ def train(config, hparams, options: TrainOptions, report: Callable[[str], None] 
 def _of_remote(report, local, given):
     """`report`, in whose lines a local copy has the name that was given."""
     return lambda line: report(line.replace(str(local), str(given)))
-
-
-@contextlib.contextmanager
-def _precision(name):
-    """Within, layers are made to compute in this type."""
-    before = keras.config.dtype_policy()
-    keras.config.set_dtype_policy("float32" if name == "float32" else f"mixed_{name}")
-    try:
-        yield
-    finally:
-        keras.config.set_dtype_policy(before)
 
 
 def _train(config, hparams, options, report, send):
@@ -165,6 +151,7 @@ def _train(config, hparams, options, report, send):
     model, optimizer = strategies.build_in_scope(
         placement, lambda: config.build_model(hparams),
         lambda: _optimizer(config, hparams, options), data)
+    precision.lower(model, options.mixed_precision)
     loss = config.build_loss(hparams)
     _restore(options, found, model, optimizer, report)
     if placement.num_workers > 1:

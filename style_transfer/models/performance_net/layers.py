@@ -1,7 +1,11 @@
 """Blocks of PerformanceNet: fusion of content and style, residuals in bands."""
 
+import functools
+
 import keras
 from keras import layers, ops
+
+from style_transfer.layers.products import ProductLayer
 
 _TAPS = 3
 
@@ -113,7 +117,7 @@ class BandResidual(layers.Layer):
                 "num_blocks": self.num_blocks}
 
 
-class _BandDense(layers.Layer):
+class _BandDense(ProductLayer):
     """A dense layer of each band: `[batch, frames, bands, in]` to `[batch, frames, bands, out]`."""
 
     def __init__(self, size, scale=1.0, **kwargs):
@@ -128,7 +132,8 @@ class _BandDense(layers.Layer):
         self.built = True
 
     def call(self, x):
-        return ops.einsum("btnc,ncd->btnd", x, self.kernel) + self.bias
+        product = functools.partial(ops.einsum, "btnc,ncd->btnd")
+        return self.multiply(x, self.kernel, product) + self.bias
 
 
 def _with_neighbours(values):

@@ -7,6 +7,7 @@ import numpy as np
 from keras import layers, ops
 
 from style_transfer import replicas, strings
+from style_transfer.layers.products import ProductLayer
 
 UPSAMPLINGS = ("transposed", "linear", "repeat")
 
@@ -17,7 +18,7 @@ def dilations(num_layers, cycle):
 
 
 @keras.saving.register_keras_serializable(package="style_transfer")
-class GatedStack(layers.Layer):
+class GatedStack(ProductLayer):
     """Gated residual layers of dilated convolutions.
 
     A layer computes `tanh(a) * sigmoid(b)` of the two halves of a dilated convolution of its
@@ -91,7 +92,7 @@ class GatedStack(layers.Layer):
             filtered, gate = ops.split(gates, 2, axis=-1)
             activations.append(ops.tanh(filtered) * ops.sigmoid(gate))
             if i < self.num_layers - 1:
-                x = x + ops.matmul(activations[-1], self.residual_kernels[i])
+                x = x + self.multiply(activations[-1], self.residual_kernels[i])
                 x = x + self.residual_biases[i]
         return ops.concatenate(activations, axis=-1)
 
@@ -102,7 +103,7 @@ class GatedStack(layers.Layer):
         padded = ops.pad(x, ((0, 0), (before, total - before), (0, 0)))
         taps = [padded[:, tap * dilation:tap * dilation + length]
                 for tap in range(self.kernel_size)]
-        return ops.matmul(ops.concatenate(taps, axis=-1), self.kernels[index])
+        return self.multiply(ops.concatenate(taps, axis=-1), self.kernels[index])
 
     def get_config(self):
         """Constructor arguments."""
