@@ -32,16 +32,6 @@ LOWEST_HZ, HIGHEST_HZ = 100.0, 2000.0
 NUM_RESAMPLES = 2000
 
 FLAGS = flags.FLAGS
-flags.DEFINE_string("config", "ss_vq_vae_small", "Configuration.")
-flags.DEFINE_string("weights", None, "Weights; by default the package's.")
-flags.DEFINE_string("pieces", None, "Folder of MIDI files, or TFRecords of NoteSequences.")
-flags.DEFINE_string("soundfont", None, "Plays the pieces.")
-flags.DEFINE_list("programs", ["4", "24", "42", "56", "66", "73", "11", "19"],
-                  "Programs of the style clips.")
-flags.DEFINE_float("eval_ratio", 0.2, "Share of pieces that were kept for evaluation.")
-flags.DEFINE_integer("num_pairs", 24, "How many transfers.")
-flags.DEFINE_float("temperature", 0.5, "Of models that sample.")
-flags.DEFINE_string("output_dir", None, "Where the figures go, and the first sounds.")
 
 
 def main(argv):
@@ -175,6 +165,17 @@ def _interval(values):
     return [float(values.mean()), *np.percentile(means, [2.5, 97.5]).tolist()]
 
 
-if __name__ == "__main__":
+if __name__ == "__main__":  # on import they would clash with those of a command
+    flags.DEFINE_string("config", "ss_vq_vae_small", "Configuration.")
+    flags.DEFINE_string("weights", None, "Weights; by default the package's.")
+    flags.DEFINE_string("pieces", None, "Folder of MIDI files, or TFRecords of NoteSequences.")
+    flags.DEFINE_string("soundfont", None, "Plays the pieces.")
+    flags.DEFINE_list("programs", ["4", "24", "42", "56", "66", "73", "11", "19"],
+                      "Programs of the style clips.")
+    flags.DEFINE_float("eval_ratio", 0.2, "Share of pieces that were kept for evaluation.")
+    flags.DEFINE_integer("num_pairs", 24, "How many transfers.")
+    flags.DEFINE_float("temperature", 0.5, "Of models that sample.")
+    flags.DEFINE_string("output_dir", None, "Where the figures go, and the first sounds.")
     flags.mark_flags_as_required(["pieces", "soundfont", "output_dir"])
+
     app.run(main)
