@@ -177,5 +177,4 @@ if __name__ == "__main__":  # on import they would clash with those of a command
     flags.DEFINE_float("temperature", 0.5, "Of models that sample.")
     flags.DEFINE_string("output_dir", None, "Where the figures go, and the first sounds.")
     flags.mark_flags_as_required(["pieces", "soundfont", "output_dir"])
-
     app.run(main)
