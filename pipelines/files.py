@@ -130,7 +130,7 @@ def publish(partial: str, final: str, last: str) -> None:
             if not entry.name.endswith(PARTIAL):
                 _remove(entry)
         for name in names:
-            os.replace(join(partial, name), join(final, name))
+            files.publish(join(partial, name), join(final, name))
         shutil.rmtree(partial)
         return
     if not is_url(final):

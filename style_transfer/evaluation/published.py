@@ -116,11 +116,9 @@ def mfcc(samples):
 def _timbre(clip):
     from keras import ops
 
-    from style_transfer.models.timbre_metric import net
-
-    found = mfcc(clip.samples)
-    found = np.tile(found, (-(-net.MIN_FRAMES // len(found)), 1))
-    return ops.convert_to_numpy(_net().embed(found[None]))[0]
+    net, found = _net(), mfcc(clip.samples)
+    found = np.tile(found, (-(-net.min_frames // len(found)), 1))
+    return ops.convert_to_numpy(net.embed(found[None]))[0]
 
 
 @functools.cache

@@ -10,7 +10,6 @@ from style_transfer.layers import whole_batch
 
 NUM_COEFFICIENTS = 12  # MFCC 2 to 13
 POOLS = (4, 4, 4, 2)  # length of each block's filters and pools
-MIN_FRAMES = math.prod(POOLS)
 
 
 @keras.saving.register_keras_serializable(package="style_transfer")
@@ -20,9 +19,14 @@ class TimbreNet(keras.Model):
     Args:
         width: Channels.
 
+    Attributes:
+        min_frames: What a clip must have.
+
     Source: Cífka et al., Self-supervised VQ-VAE for one-shot music style transfer, 2021, section
     4.2, and the ISMIR 2020 tutorial on metric learning, whose layers these are.
     """
+
+    min_frames = math.prod(POOLS)
 
     def __init__(self, width=64, **kwargs):
         super().__init__(**kwargs)
@@ -45,7 +49,7 @@ class TimbreNet(keras.Model):
         self.built = True
 
     def embed(self, mfcc, training=False):
-        """Vectors `[batch, width]` of `[batch, frames, 12]`, `MIN_FRAMES` or more."""
+        """Vectors `[batch, width]` of `[batch, frames, 12]`, `min_frames` or more."""
         x = mfcc
         for convolution, normalization, pool in zip(self.convolutions, self.normalizations,
                                                     self.pools, strict=True):
