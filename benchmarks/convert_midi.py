@@ -24,13 +24,6 @@ from absl import app, flags
 from style_transfer.pipelines import isolated_workers, note_sequences
 from style_transfer.pipelines.records import tfrecords
 
-_NUM_FILES = flags.DEFINE_integer("num_files", 200, "Files to convert.", lower_bound=1)
-_NUM_NOTES = flags.DEFINE_integer("num_notes", 1500, "Notes in each.", lower_bound=1)
-_NUM_REFERENCE = flags.DEFINE_integer(
-    "num_reference_files", 60, "How many of them note_seq converts.", lower_bound=1
-)
-_REPEATS = flags.DEFINE_integer("repeats", 3, "Runs of each; the median counts.", lower_bound=1)
-
 _TICKS_PER_QUARTER = 480
 _REQUIRED_RATIO = 5.0
 
@@ -168,4 +161,10 @@ def main(argv):
 
 
 if __name__ == "__main__":
+    _NUM_FILES = flags.DEFINE_integer("num_files", 200, "Files to convert.", lower_bound=1)
+    _NUM_NOTES = flags.DEFINE_integer("num_notes", 1500, "Notes in each.", lower_bound=1)
+    _NUM_REFERENCE = flags.DEFINE_integer(
+        "num_reference_files", 60, "How many of them note_seq converts.", lower_bound=1
+    )
+    _REPEATS = flags.DEFINE_integer("repeats", 3, "Runs of each; the median counts.", lower_bound=1)
     app.run(main)

@@ -24,10 +24,6 @@ from absl import app, flags
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 
 FLAGS = flags.FLAGS
-flags.DEFINE_integer("performances", 200, "Performances of the larger data set.")
-flags.DEFINE_float("secs", 60.0, "Length of a performance.")
-flags.DEFINE_float("measure_secs", 10.0, "How long each case is measured.")
-flags.DEFINE_integer("batch_size", 8, "Examples of a batch.")
 RATE = 24_000
 SMALLER = 10  # how many times smaller the other data set is
 PERFORMANCES_PER_FILE = 50
@@ -170,4 +166,8 @@ def main(argv):
 
 
 if __name__ == "__main__":
+    flags.DEFINE_integer("performances", 200, "Performances of the larger data set.")
+    flags.DEFINE_float("secs", 60.0, "Length of a performance.")
+    flags.DEFINE_float("measure_secs", 10.0, "How long each case is measured.")
+    flags.DEFINE_integer("batch_size", 8, "Examples of a batch.")
     app.run(main)

@@ -18,9 +18,6 @@ import time
 
 from absl import app, flags
 
-_FOLDERS = flags.DEFINE_list("folders", None, "Folders that are searched for MIDI files.",
-                             required=True)
-_MAX_FILES = flags.DEFINE_integer("max_files", 0, "Files of each folder at most, 0 for all.")
 _MICROSECONDS = 1e-6
 _PEDALS = (64, 66, 67)
 _SILENCE = (120, *range(123, 128))
@@ -186,4 +183,7 @@ def main(argv):
 
 
 if __name__ == "__main__":
+    _FOLDERS = flags.DEFINE_list("folders", None, "Folders that are searched for MIDI files.",
+                                 required=True)
+    _MAX_FILES = flags.DEFINE_integer("max_files", 0, "Files of each folder at most, 0 for all.")
     app.run(main)

@@ -165,7 +165,7 @@ def _interval(values):
     return [float(values.mean()), *np.percentile(means, [2.5, 97.5]).tolist()]
 
 
-if __name__ == "__main__":  # on import they would clash with those of a command
+if __name__ == "__main__":
     flags.DEFINE_string("config", "ss_vq_vae_small", "Configuration.")
     flags.DEFINE_string("weights", None, "Weights; by default the package's.")
     flags.DEFINE_string("pieces", None, "Folder of MIDI files, or TFRecords of NoteSequences.")

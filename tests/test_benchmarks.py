@@ -4,6 +4,7 @@ import importlib
 import pathlib
 
 import pytest
+from absl import flags
 
 from benchmarks import generation
 
@@ -13,6 +14,8 @@ NAMES = sorted(path.stem for path in pathlib.Path(generation.__file__).parent.gl
 @pytest.mark.parametrize("name", NAMES)
 def test_a_benchmark_is_imported_and_says_what_it_measures(name):
     assert importlib.import_module(f"benchmarks.{name}").__doc__
+    # Those would be flags of every command of the same process.
+    assert f"benchmarks.{name}" not in flags.FLAGS.flags_by_module_dict()
 
 
 def test_what_is_put_under_the_clock_is_there():
