@@ -13,8 +13,7 @@ from tests.training import families
 from tests.training.tiny_runs import needs_tensorflow, read_scores
 
 # Learning rate at first, and the part of the first loss that is left at most after the steps.
-FAMILIES = {"onsets_frames_small": (3e-3, 0.7), "performance_net": (3e-3, 0.7),
-            "cat-mel_2bar_small": (1e-2, 0.9)}
+FAMILIES = {"performance_net": (3e-3, 0.7)}
 STEPS = 40
 
 
@@ -61,10 +60,8 @@ def test_every_configuration_trains_and_is_evaluated_in_bfloat16(tmp_path, folde
 
 def score_of_family(name, folder, run_dir, steps=STEPS, accumulate_steps=1, **options):
     """The loss of a family after so many updates, whose learning rate falls to 0."""
-    changes = {"learning_rate": FAMILIES[name][0], "batch_size": 8 // accumulate_steps}
-    if name != "cat-mel_2bar_small":  # which has Magenta's
-        changes |= {"warmup_steps": 0, "schedule": "cosine",
-                    "decay_steps": STEPS * accumulate_steps}
+    changes = {"learning_rate": FAMILIES[name][0], "batch_size": 8 // accumulate_steps,
+               "warmup_steps": 0, "schedule": "cosine", "decay_steps": STEPS * accumulate_steps}
     return score(name, folder, run_dir, steps * accumulate_steps,
                  {"accumulate_steps": accumulate_steps, **options}, **changes)
 
