@@ -34,9 +34,9 @@ class Piano:
         inharmonicity: Stiffness B of each key, float32 `[88]`.
         loudness_db: RMS level of the clip, dB full scale; what is played is brought to it.
         heard_velocity: Mean velocity, 0 to 1, of the notes that were heard in the clip and that the
-            piano was fitted to: the middle of a piece is played so, since what is heard tells
-            velocities apart but not how hard a key was struck at all. 0 where the clip's notes were
-            given, or none were needed.
+            piano was fitted to: a piece is moved half the way to it, since what is heard tells
+            velocities apart but hardly how hard a key was struck at all. 0 where the clip's notes
+            were given, or none were needed.
         noise_floor_db: Level of the clip's noise in mel bands, dB, float32 `[bands]`.
         corrections: What adaptation adds to the note net's outputs (`by_key`, `by_velocity`) and
             to the room (`room`), or None.

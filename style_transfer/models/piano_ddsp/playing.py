@@ -24,6 +24,9 @@ NOISE_BLOCK_NODES = 64
 NOISE_SECS = 6.0
 INAUDIBLE = 4e-6
 _SOFTEST = 1 / 127
+# How far a piece is moved towards what was heard: all the way is better where the transcriber heard
+# too much and the piece is struck as the clip is, not at all where it is struck harder or softer.
+HEARD_SHARE = 0.5
 TAIL_SECS = 1.5
 PER_PARTIAL = ("frequency_hz", "amplitude", "decay", "aftersound_decay", "aftersound", "beat_hz",
                 "damping")
@@ -139,7 +142,7 @@ def bursting(bursts, start, end, xp=np):
 
 
 def as_heard(velocity, heard_velocity, xp=np):
-    """Velocities of a piece on the scale on which those of the style clip were heard.
+    """Velocities of a piece, nearer to the scale on which those of the style clip were heard.
 
     Args:
         velocity: `[num_notes]`, 0 to 1.
@@ -147,9 +150,9 @@ def as_heard(velocity, heard_velocity, xp=np):
         xp: See `arrays`.
 
     Returns:
-        float32 `[num_notes]`, all moved alike, so that their mean is the heard one.
+        float32 `[num_notes]`, all moved alike, their mean `HEARD_SHARE` of the way to the heard.
     """
-    moved = xp.clip(velocity + (heard_velocity - xp.mean(velocity)), _SOFTEST, 1.0)
+    moved = xp.clip(velocity + HEARD_SHARE * (heard_velocity - xp.mean(velocity)), _SOFTEST, 1.0)
     return xp.asarray(xp.where(heard_velocity > 0, moved, velocity), np.float32)
 
 
