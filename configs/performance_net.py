@@ -98,6 +98,7 @@ PERFORMANCE_NET = Config(
     examples=Pairs(),
     generator=lazy("style_transfer.models.performance_net.options:GENERATOR"),
     serving=lazy("style_transfer.models.performance_net.serve:PerformanceServing"),
+    weights="performance_net",
 )
 # About as many parameters as the PerformanceNet of 2019 (250 M): for machines with a large GPU.
 ORIGINAL = dataclasses.replace(
@@ -107,6 +108,7 @@ ORIGINAL = dataclasses.replace(
     hparams=dataclasses.replace(
         PERFORMANCE_NET.hparams, channels=(1024, 1536, 2048, 2560, 3072), texture_channels=256,
         texture_blocks=2),
+    weights=None,
 )
 PRE_SPEC_UNET = dataclasses.replace(
     PERFORMANCE_NET,
@@ -114,4 +116,5 @@ PRE_SPEC_UNET = dataclasses.replace(
     description="A U-Net over the clip's spectrogram into which MIDI comes by skips.",
     hparams=dataclasses.replace(PERFORMANCE_NET.hparams, style="spectrogram",
                                 texture_style=False),
+    weights=None,
 )
