@@ -1,22 +1,20 @@
 """Melodies of sixteen bars: the flat decoder of MusicVAE against the hierarchical one.
 
-    style_transfer_create_dataset --config=hierdec-mel_16bar --input=notesequences.tfrecord \
+    style_transfer_create_dataset --config=hierdec-mel_16bar_small --input=notesequences.tfrecord \
         --output_dir=examples
     python -m benchmarks.flat_hierarchical --examples_path=examples --work_dir=runs/compared
 
-Trains `flat-mel_16bar` and `hierdec-mel_16bar` on the same records in the same order, with the same
-small sizes, and scores both as `benchmarks.symbolic` does. A run that was stopped goes on.
+Trains `flat-mel_16bar_small` and `hierdec-mel_16bar_small` on the same records in the same order
+and scores both as `benchmarks.symbolic` does. A run that was stopped goes on, and what
+`style_transfer_train --run_dir=runs/compared/NAME` has trained is scored.
 """
 
 import argparse
-import dataclasses
 import os
 
 from benchmarks import symbolic
 
-NAMES = ("flat-mel_16bar", "hierdec-mel_16bar")
-SMALL = {"batch_size": 32, "z_size": 128, "enc_rnn_size": (128,), "dec_rnn_size": (128, 128),
-         "free_bits": 32.0, "learning_rate": 2e-3, "decay_rate": 0.9995}
+NAMES = ("flat-mel_16bar_small", "hierdec-mel_16bar_small")
 
 
 def parse():
@@ -35,7 +33,6 @@ def train(name, arguments):
     from style_transfer import configs, training
 
     config = configs.get(name)
-    config = dataclasses.replace(config, hparams=dataclasses.replace(config.hparams, **SMALL))
     options = training.TrainOptions(
         os.path.join(arguments.work_dir, name), arguments.examples_path, arguments.steps,
         checkpoint_interval=100, eval_interval=0, log_interval=50, seed=arguments.seed)

@@ -1,4 +1,4 @@
-"""MusicVAE: six of Magenta's configurations, with its hparams."""
+"""MusicVAE: six of Magenta's configurations with its hparams, and two small ones of sixteen bars."""
 
 import dataclasses
 import functools
@@ -107,6 +107,9 @@ def _config(name, description, layout, **hparams):
 
 _SCHEDULED = {"sampling_schedule": "inverse_sigmoid", "sampling_rate": 1000.0}
 _LARGE = {"z_size": 512, "free_bits": 256.0}
+# Half of Magenta's free bits for each dimension of z, as in `_LARGE`.
+_SMALL = {"batch_size": 64, "learning_rate": 2e-3, "decay_rate": 0.9997, "z_size": 128,
+          "free_bits": 64.0, "enc_rnn_size": (256,), "dec_rnn_size": (256, 256)}
 
 CAT_MEL_2BAR_SMALL = _config(
     "cat-mel_2bar_small", "Melodies of two bars.", Layout(("melody",), 2), beta_rate=0.99999,
@@ -124,6 +127,12 @@ FLAT_MEL_16BAR = _config(
 HIERDEC_MEL_16BAR = _config(
     "hierdec-mel_16bar", "Melodies of sixteen bars, written bar by bar.", Layout(("melody",), 16),
     enc_rnn_size=(2048, 2048), dec_rnn_size=(1024, 1024), level_lengths=(16, 16), **_LARGE)
+FLAT_MEL_16BAR_SMALL = _config(
+    "flat-mel_16bar_small", "flat-mel_16bar of a size that one CPU core can train.",
+    Layout(("melody",), 16), **_SMALL)
+HIERDEC_MEL_16BAR_SMALL = _config(
+    "hierdec-mel_16bar_small", "hierdec-mel_16bar of a size that one CPU core can train.",
+    Layout(("melody",), 16), level_lengths=(16, 16), **_SMALL)
 HIERDEC_TRIO_16BAR = _config(
     "hierdec-trio_16bar", "Melody, bass and drums of sixteen bars, written bar by bar.",
     Layout(("melody", "bass", "drums"), 16), batch_size=256, enc_rnn_size=(2048, 2048),

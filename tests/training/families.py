@@ -56,7 +56,9 @@ CASES = {
 }
 # Configurations that differ from a case in sizes alone, or do less.
 COVERED = {"performance_net_original": "performance_net", "cat-mel_2bar_big": "cat-mel_2bar_small",
-           "flat-mel_16bar": "cat-drums_2bar_small", "hierdec-mel_16bar": "hierdec-trio_16bar"}
+           "flat-mel_16bar": "cat-drums_2bar_small", "hierdec-mel_16bar": "hierdec-trio_16bar",
+           "flat-mel_16bar_small": "cat-drums_2bar_small",
+           "hierdec-mel_16bar_small": "hierdec-trio_16bar"}
 
 # Folders of examples that are no recordings: steps and classes of each voice, and features and
 # classes of a step.
