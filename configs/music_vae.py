@@ -1,4 +1,4 @@
-"""MusicVAE: six of Magenta's configurations with its hparams, and two small ones of sixteen bars."""
+"""MusicVAE: six of Magenta's configurations with its hparams, and two small ones of 16 bars."""
 
 import dataclasses
 import functools
