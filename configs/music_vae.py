@@ -108,8 +108,8 @@ def _config(name, description, layout, **hparams):
 _SCHEDULED = {"sampling_schedule": "inverse_sigmoid", "sampling_rate": 1000.0}
 _LARGE = {"z_size": 512, "free_bits": 256.0}
 # Half of Magenta's free bits for each dimension of z, as in `_LARGE`.
-_SMALL = {"batch_size": 64, "learning_rate": 2e-3, "decay_rate": 0.9997, "z_size": 128,
-          "free_bits": 64.0, "enc_rnn_size": (256,), "dec_rnn_size": (256, 256)}
+_SMALL = {"batch_size": 32, "learning_rate": 2e-3, "decay_rate": 0.9997, "z_size": 128,
+          "free_bits": 64.0, "enc_rnn_size": (256,), "dec_rnn_size": (128, 128)}
 
 CAT_MEL_2BAR_SMALL = _config(
     "cat-mel_2bar_small", "Melodies of two bars.", Layout(("melody",), 2), beta_rate=0.99999,
