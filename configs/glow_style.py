@@ -2,7 +2,7 @@
 
 import dataclasses
 
-from style_transfer.configs import Config, built, lazy, ss_vq_vae
+from style_transfer.configs import Config, built, lazy, performance_net, ss_vq_vae
 from style_transfer.configs import hparams as hparams_lib
 from style_transfer.pipelines.example_kinds import Pairs
 
@@ -16,7 +16,9 @@ class GlowStyleHparams(hparams_lib.Hparams):
         crop_secs: Length of the recording of an example.
         style_secs: Length of its style clip.
         crops_per_example: Examples taken of each recording in a pass.
-        augment: Whether what `codes` are made of differs in timbre from what is to be made.
+        eval_crops: With `notes`: examples taken of each recording in an evaluation.
+        augment: With `notes`, whether each example has an equalizer and a room of its own; with
+            `codes`, whether what they are made of differs in timbre from what is to be made.
         content: From here on, see `style_transfer.models.glow_style.net.GlowStyle`.
     """
 
@@ -30,14 +32,15 @@ class GlowStyleHparams(hparams_lib.Hparams):
     crop_secs: float = 2.048
     style_secs: float = 3.072
     crops_per_example: int = 1
+    eval_crops: int = 1
     augment: bool = True
     content: str = "notes"
     num_levels: int = 2
     num_steps: int = 4
-    width: int = 96
+    width: int = 128
     num_layers: int = 2
     convolution: str = "lu"
-    content_width: int = 96
+    content_width: int = 160
     content_blocks: int = 4
     code_width: int = 64
     num_codebooks: int = 2
@@ -48,15 +51,24 @@ class GlowStyleHparams(hparams_lib.Hparams):
 
 
 def build_dataset(examples_path: str, hparams: GlowStyleHparams, split: str, **others):
-    """Batches of `ss_vq_vae`, with the roll where it is told; the recording is an input too."""
-    from_notes = hparams.content == "notes"
-    dataset = ss_vq_vae.build_dataset(examples_path, hparams, split, with_roll=from_notes, **others)
+    """Batches whose inputs hold the recording, what tells its content, and a clip."""
+    if hparams.content == "codes":
+        dataset = ss_vq_vae.build_dataset(examples_path, hparams, split, **others)
+        return dataset.map(lambda x, y: ({"audio": y, **x}, y))
+    from style_transfer.models.wavenet import inputs
+    from style_transfer.signal import log_mel
 
-    def told(x, y):
-        wanted = ("roll" if from_notes else "content_audio", "style_audio", "timbre", "piece")
-        return {"audio": y, **{name: x[name] for name in wanted}}, y
-
-    return dataset.map(told)
+    grain = 2 ** hparams.num_levels
+    frames = grain * max(1, round(hparams.crop_secs * log_mel.FRAMES_PER_SECOND / grain))
+    dataset = performance_net.clip_batches(
+        examples_path, dataclasses.replace(hparams, crop_secs=frames / log_mel.FRAMES_PER_SECOND),
+        split, log_mel.FRAMES_PER_SECOND, **others)
+    # Clips as loud as `spectrograms.making` makes them.
+    gain = 10 ** ((log_mel.LEVEL_DB - inputs.STYLE_LEVEL_DB) / 20)
+    kept = ("audio", "roll", "piece", "timbre")
+    return dataset.map(lambda x, y: (
+        {name: x[name] for name in kept if name in x} | {"style_audio": gain * x["style_audio"]},
+        y["audio"]))
 
 
 CONFIG = Config(

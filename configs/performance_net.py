@@ -52,27 +52,30 @@ class PerformanceNetHparams(hparams_lib.Hparams):
     delta_weight: float = 0.5
 
 
-def build_dataset(examples_path: str, hparams: PerformanceNetHparams, split: str, *, seed: int,
-                  skip_batches: int = 0, input_context=None):
-    """Batches of rolls and of clips of other notes on the same piano.
-
-    Spectrograms are made of the audio as it is read.
-    """
+def clip_batches(examples_path: str, hparams, split: str, roll_rate: float, *, seed: int,
+                 skip_batches: int = 0, input_context=None):
+    """Batches of recordings with their rolls, and of clips of other notes on the same piano."""
     from style_transfer.pipelines.inputs import wavenet as inputs
     from style_transfer.pipelines.inputs.augmentation import Augmentation
     from style_transfer.pipelines.inputs.wavenet_crops import WaveNetSettings
-    from style_transfer.signal import log_mel
 
     is_training = split == "train"
-    dataset = inputs.make_dataset(
+    return inputs.make_dataset(
         examples_path, split, batch_size=hparams.batch_size,
         settings=WaveNetSettings(
-            sample_rate=hparams.sample_rate, roll_rate=hparams.roll_rate,
+            sample_rate=hparams.sample_rate, roll_rate=roll_rate,
             crop_secs=hparams.crop_secs, piano="clip", style_secs=hparams.style_secs, decays=True,
             with_pieces=not is_training, seed=seed,
             augmentation=Augmentation(tuning_cents=0) if is_training and hparams.augment else None),
         crops_per_example=hparams.crops_per_example if is_training else hparams.eval_crops,
         repeat=is_training, skip_batches=skip_batches, input_context=input_context)
+
+
+def build_dataset(examples_path: str, hparams: PerformanceNetHparams, split: str, **others):
+    """Batches of rolls and clips; spectrograms are made of the audio as it is read."""
+    from style_transfer.signal import log_mel
+
+    dataset = clip_batches(examples_path, hparams, split, hparams.roll_rate, **others)
     kept = ("roll", "style_audio", "piece", "timbre")
     return dataset.map(lambda x, y: ({name: x[name] for name in kept if name in x},
                                      log_mel.of_audio(y["audio"])))

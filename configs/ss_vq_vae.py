@@ -47,13 +47,13 @@ class SSVQVAEHparams(hparams_lib.Hparams):
 
 
 def build_dataset(examples_path: str, hparams, split: str, *, seed: int, skip_batches: int = 0,
-                  input_context=None, with_roll: bool = False):
+                  input_context=None):
     """Batches, see `pipelines.inputs.segment_pairs.make_dataset`."""
     from style_transfer.pipelines.inputs import segment_pairs
 
     is_training = split == "train"
     settings = segment_pairs.SegmentSettings(
-        hparams.crop_secs, hparams.style_secs, with_roll=with_roll, seed=seed,
+        hparams.crop_secs, hparams.style_secs, seed=seed,
         change=segment_pairs.CONTENT_CHANGE if hparams.augment and is_training else None)
     return segment_pairs.make_dataset(
         examples_path, split, settings=settings, batch_size=hparams.batch_size,

@@ -8,11 +8,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from style_transfer import piano_roll
 from style_transfer.pipelines.inputs.streams import check_positive, load_references, make_stream
 from style_transfer.pipelines.inputs.transcription_crops import RecordingChange
 from style_transfer.pipelines.records import examples
-from style_transfer.signal.log_mel import FRAMES_PER_SECOND, HOP_SAMPLES, LEVEL_DB, SAMPLE_RATE
+from style_transfer.signal.log_mel import HOP_SAMPLES, LEVEL_DB, SAMPLE_RATE
 
 SILENT_DB = -30.0  # of a part, relative to its recording
 _TRIES = 8
@@ -30,7 +29,6 @@ class SegmentSettings:
         style_secs: Length of the style clip.
         frames: Crops are multiples of so many frames of `signal.log_mel`.
         change: Random changes of what is heard of the content, None for none.
-        with_roll: Whether the notes are given too, as a piano roll.
         seed: Of everything random.
     """
 
@@ -38,7 +36,6 @@ class SegmentSettings:
     style_secs: float = 3.072
     frames: int = 8
     change: RecordingChange | None = None
-    with_roll: bool = False
     seed: int = 0
 
     @property
@@ -85,9 +82,8 @@ class SegmentPairs:
 
         Returns:
             Inputs: `content_audio` `[crop_samples]`, `style_audio` `[style_samples]` of another
-            part, `timbre` and `piece`, which number instruments and music, and with notes `roll`
-            `[num_frames, 176]`. The target: the content as it was recorded. All recordings are at
-            one level.
+            part, `timbre` and `piece`, which number instruments and music. The target: the content
+            as it was recorded. All recordings are at one level.
         """
         settings = self.settings
         rng = np.random.default_rng([settings.seed, epoch, place, repetition])
@@ -105,10 +101,6 @@ class SegmentPairs:
         x = {"content_audio": content, "style_audio": style,
              "timbre": np.int32(self._timbres.index(reference.timbre_id)),
              "piece": np.int32(self._pieces.index(reference.piece_id))}
-        if settings.with_roll:
-            x["roll"] = piano_roll.roll(
-                examples.read_notes(reference), begins[0] / SAMPLE_RATE, settings.num_frames,
-                FRAMES_PER_SECOND)[:, :piano_roll.KEYS_DEPTH]
         return x, target
 
     def _begins(self, reference, rng):
@@ -162,8 +154,6 @@ def make_dataset(examples_path: str | Sequence[str], split: str, *, settings: Se
     specs = {"content_audio": tf.TensorSpec((settings.crop_samples,), tf.float32),
              "style_audio": tf.TensorSpec((settings.style_samples,), tf.float32)}
     specs |= {name: tf.TensorSpec((), tf.int32) for name in ("timbre", "piece")}
-    if settings.with_roll:
-        specs["roll"] = tf.TensorSpec((settings.num_frames, piano_roll.KEYS_DEPTH), tf.float32)
     return make_stream(
         pairs.make, (specs, tf.TensorSpec((settings.crop_samples,), tf.float32)),
         len(pairs.eligible), batch_size=batch_size, seed=settings.seed, shuffle=repeat,

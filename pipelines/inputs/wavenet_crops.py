@@ -47,7 +47,7 @@ class WaveNetSettings:
     """
 
     sample_rate: int = 16_000
-    roll_rate: int = 250
+    roll_rate: float = 250
     crop_secs: float = 1.0
     piano: str = "none"
     style_secs: float = 8.0
@@ -71,7 +71,7 @@ class WaveNetSettings:
     @property
     def hop(self) -> int:
         """Samples of a frame of the roll."""
-        return self.sample_rate // self.roll_rate
+        return int(self.sample_rate // self.roll_rate)
 
     @property
     def num_frames(self) -> int:

@@ -32,9 +32,9 @@ def audio_of_frames(frames):
 
 
 def roll(table, num_frames, xp=np):
-    """A piano roll at the frame rate, `[num_frames, KEYS_DEPTH]`."""
-    return piano_roll.roll(table, 0.0, num_frames, log_mel.FRAMES_PER_SECOND,
-                           xp)[:, :piano_roll.KEYS_DEPTH]
+    """A piano roll at the frame rate, `[num_frames, KEYS_DEPTH]`, see `piano_roll.decayed`."""
+    values = piano_roll.roll(table, 0.0, num_frames, log_mel.FRAMES_PER_SECOND, xp)
+    return piano_roll.decayed(values[:, :piano_roll.KEYS_DEPTH], log_mel.FRAMES_PER_SECOND, xp=xp)
 
 
 def noise(num_frames, seed, xp=np):

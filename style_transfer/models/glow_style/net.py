@@ -36,8 +36,8 @@ class GlowStyle(keras.Model):
     spread are told by content and style.
 
     Args:
-        content: `notes`, a piano roll at the frame rate, or `codes`, what a recording plays through
-            the content encoder of `ss_vq_vae`, trained along.
+        content: `notes`, a piano roll at the frame rate whose notes die away, or `codes`, what a
+            recording plays through the content encoder of `ss_vq_vae`, trained along.
         num_levels: Levels.
         num_steps: Flow steps of a level.
         width: Channels of the couplings' nets.
@@ -57,8 +57,8 @@ class GlowStyle(keras.Model):
     Glow-TTS, 2020.
     """
 
-    def __init__(self, content="notes", num_levels=2, num_steps=4, width=96, num_layers=2,
-                 convolution="lu", content_width=96, content_blocks=4, code_width=64,
+    def __init__(self, content="notes", num_levels=2, num_steps=4, width=128, num_layers=2,
+                 convolution="lu", content_width=160, content_blocks=4, code_width=64,
                  num_codebooks=2, num_codes=256, commitment=0.25, style_size=64, style_width=96,
                  seed=0, **kwargs):
         super().__init__(**kwargs)
@@ -89,6 +89,8 @@ class GlowStyle(keras.Model):
         self.mixings = [InvertibleConvolution(convolution, seed + i, name=f"mixing_{i}")
                         for i in steps]
         self.couplings = [AffineCoupling(width, num_layers, name=f"coupling_{i}") for i in steps]
+        self.middles = [layers.Dense(2 * content_width, activation="gelu", name=f"middle_{level}")
+                        for level in range(num_levels)]
         self.priors = [layers.Dense(2 * self._leaving(level), name=f"prior_{level}",
                                     kernel_initializer="zeros") for level in range(num_levels)]
         self.random = keras.random.SeedGenerator(seed)
@@ -142,7 +144,8 @@ class GlowStyle(keras.Model):
                 norm.build(shape)
                 mixing.build(shape)
                 coupling.build(shape, (None, None, self.content_width), (None, self.style_size))
-            self.priors[level].build((None, None, self.content_width + self.style_size))
+            self.middles[level].build((None, None, self.content_width + self.style_size))
+            self.priors[level].build((None, None, 2 * self.content_width))
         self.built = True
 
     def call(self, inputs, training=False):
@@ -259,8 +262,8 @@ class GlowStyle(keras.Model):
     def _prior(self, level, content, style):
         told = self._told(level, content)
         style = ops.repeat(style[:, None], told.shape[1], axis=1)
-        mean, log_std = ops.split(self.priors[level](ops.concatenate([told, style], axis=-1)), 2,
-                                  axis=-1)
+        middle = self.middles[level](ops.concatenate([told, style], axis=-1))
+        mean, log_std = ops.split(self.priors[level](middle), 2, axis=-1)
         return mean, _MAX_LOG_STD * ops.tanh(log_std / _MAX_LOG_STD)
 
     def _log_density(self, level, latent, content, style):

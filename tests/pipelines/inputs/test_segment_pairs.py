@@ -71,18 +71,6 @@ def test_silent_parts_are_avoided(tmp_path):
     assert silent == 0
 
 
-def test_rolls_tell_the_notes_of_the_content(tmp_path):
-    notes = tiny_pairs.table(SECS)
-    audio = tiny_pairs.sound(notes, SECS, SAMPLE_RATE).samples
-    pairs = SegmentPairs(write(tmp_path / "a.tfrecord", [audio]),
-                         dataclasses.replace(SETTINGS, with_roll=True))
-    x, y = pairs.make(0, 0)
-    assert x["roll"].shape == (len(y) // HOP_SAMPLES, piano_roll.KEYS_DEPTH)
-    sounding = x["roll"][:, 88:].max(axis=1) > 0
-    level = np.abs(y.reshape(-1, HOP_SAMPLES)).mean(axis=1)
-    assert level[sounding].mean() > 5 * level[~sounding].mean()
-
-
 def test_recordings_that_are_too_short_are_an_error(ramps):
     pytest.importorskip("tensorflow")
     with pytest.raises(ValueError, match="None of 2 recordings.*30.0 s. Lower crop_secs"):
