@@ -73,6 +73,8 @@ class Config:
             strategy: give this worker's part of every batch, in batches for one replica, as
             `pipelines.inputs.shares.Share` says, so that all workers together train on the
             batches of one.
+        prepare: Training. Called with hparams, the model and batches of the split `train` before
+            the first step of a new run, to begin better than at random.
         build_example_writer: Probes. From hparams to `(writer, step, tag, target, prediction)`,
             which shows an example of an evaluation in TensorBoard by a `summaries.SummaryWriter`.
         build_metrics: Probes. From hparams to a `Metrics`, for what evaluations report beyond the
@@ -99,6 +101,7 @@ class Config:
     build_loss: Callable | None = None
     build_optimizer: Callable | None = None
     build_dataset: Callable | None = None
+    prepare: Callable | None = None
     build_example_writer: Callable | None = None
     build_metrics: Callable | None = None
     build_probe: Callable | None = None

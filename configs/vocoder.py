@@ -1,6 +1,7 @@
 """`vocoder`: log-mel spectrograms, as all spectrogram models make them, to audio."""
 
 import dataclasses
+import itertools
 
 from style_transfer.configs import Config, built, lazy
 from style_transfer.configs import hparams as hparams_lib
@@ -16,6 +17,8 @@ class VocoderHparams(hparams_lib.Hparams):
         crops_per_example: Crops taken of each performance in a pass.
         eval_crops: Crops taken of each performance in an evaluation.
         sample_rate: Hz; that of `signal.log_mel`.
+        fitted_batches: From how many batches a new run fits the last layer by least squares before
+            its first step, see `style_transfer.models.vocoder.fitting`; 0 leaves it as it is.
         width: From here on to `expansion`, see `style_transfer.models.vocoder.net.Vocoder`.
         fft_sizes: From here on, see `style_transfer.losses.PianoLoss`.
     """
@@ -30,6 +33,7 @@ class VocoderHparams(hparams_lib.Hparams):
     crops_per_example: int = 8
     eval_crops: int = 1
     sample_rate: int = 16_000
+    fitted_batches: int = 0
     width: int = 160
     num_blocks: int = 4
     kernel_size: int = 7
@@ -59,6 +63,14 @@ def build_dataset(examples_path: str, hparams: VocoderHparams, split: str, *, se
     return dataset.map(lambda x, y: (log_mel.of_audio(y["audio"]), y["audio"]))
 
 
+def prepare(hparams: VocoderHparams, model, batches):
+    """Fits the last layer, if that is asked for."""
+    from style_transfer.models.vocoder import fitting
+
+    if hparams.fitted_batches:
+        fitting.fit_head(model, itertools.islice(batches, hparams.fitted_batches))
+
+
 VOCODER = Config(
     name="vocoder",
     description="Log-mel spectrograms to audio: sines and noise, by an inverse Fourier transform.",
@@ -67,6 +79,7 @@ VOCODER = Config(
     build_loss=built("style_transfer.losses:PianoLoss"),
     build_optimizer=hparams_lib.build_optimizer,
     build_dataset=build_dataset,
+    prepare=prepare,
     examples=Pairs(),
     build_example_writer=built("style_transfer.training.summaries:AudioExamples"),
     generator=lazy("style_transfer.models.vocoder.options:GENERATOR"),

@@ -154,6 +154,9 @@ def _train(config, hparams, options, report, send):
     precision.lower(model, options.mixed_precision)
     loss = config.build_loss(hparams)
     _restore(options, found, model, optimizer, report)
+    if found is None and getattr(config, "prepare", None):
+        config.prepare(hparams, model, config.build_dataset(
+            options.examples_path, hparams, "train", seed=state.seed))
     if placement.num_workers > 1:
         strategies.check_same_step(placement, state.step)
     if placement.is_chief:

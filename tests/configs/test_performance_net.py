@@ -101,10 +101,13 @@ def test_the_vocoder_trains_makes_recordings_again_and_exports(folder, tiny_voco
     config = configs.get("vocoder")
     hparams = configs.parse_hparams(
         "batch_size=2,crop_secs=0.256,width=8,num_blocks=1,kernel_size=3,fft_sizes=[512],"
-        "warmup_steps=1", config.hparams)
-    training.train(config, hparams, training.TrainOptions(
+        "warmup_steps=1,fitted_batches=2", config.hparams)
+    trained = training.train(config, hparams, training.TrainOptions(
         str(tmp_path / "run"), folder, 1, eval_interval=0), lambda line: None)
     assert (tmp_path / "run" / "ckpt-000001").is_dir()
+    sine, noise = np.split(np.asarray(trained.head.kernel), 2, axis=1)
+    assert np.abs(sine).max() > 0.1
+    np.testing.assert_allclose(sine, noise, atol=3e-3)  # fitted alike, then moved by one step
     audio_lib.save(tmp_path / "clip.wav", clip())
     (tmp_path / "broken.wav").write_bytes(b"no audio")
     generator = config.generator()

@@ -151,18 +151,25 @@ class Vocoder(keras.Model):
             A dict by the names `CONTROLS` of `[batch, frames, NUM_BINS]`: natural logarithms of
             amplitudes, and how far sines are from their bins, in bins.
         """
-        values = log_mel_lib.scaled(log_mel)
-        x = self.first_normalization(self.embedding(values))
-        for block in self.blocks:
-            x = block(x)
-        found = self.head(ops.concatenate([self.last_normalization(x), values], axis=-1))
-        level = ops.matmul(log_mel, self.to_bins) + self.bin_gain
+        found, level = self.head(self.told(log_mel)), self.level(log_mel)
         sine, noise = (ops.minimum(value + level + offset, _MAX_LOG) for value, offset in zip(
             ops.split(found, len(_OFFSETS), axis=-1), _OFFSETS, strict=True))
         deviation = ops.matmul(log_mel, self.to_deviation)
         sine = ops.where(ops.abs(deviation) < _OWN_BINS, sine, _SILENT_LOG)
         deviation = ops.clip(deviation, -_MAX_DEVIATION_BINS, _MAX_DEVIATION_BINS)
         return dict(zip(CONTROLS, (sine, noise, deviation), strict=True))
+
+    def told(self, log_mel):
+        """What the last layer is told, `[batch, frames, width + NUM_BANDS]`."""
+        values = log_mel_lib.scaled(log_mel)
+        x = self.first_normalization(self.embedding(values))
+        for block in self.blocks:
+            x = block(x)
+        return ops.concatenate([self.last_normalization(x), values], axis=-1)
+
+    def level(self, log_mel):
+        """Log amplitudes `[batch, frames, NUM_BINS]` that the bands alone give the bins."""
+        return ops.matmul(log_mel, self.to_bins) + self.bin_gain
 
     def with_phases(self, controls, before=None):
         """Controls with how far sines have turned away from their bins' frequencies.
@@ -217,6 +224,13 @@ class Vocoder(keras.Model):
         """Constructor arguments."""
         names = ("width", "num_blocks", "kernel_size", "expansion", "seed")
         return {**super().get_config(), **{name: getattr(self, name) for name in names}}
+
+
+def magnitudes(audio):
+    """Magnitudes `[batch, frames, NUM_BINS]` of audio `[batch, samples]` in a vocoder's frames."""
+    missing = -audio.shape[1] % log_mel_lib.HOP_SAMPLES
+    audio = ops.pad(audio, [[0, 0], [_EDGE_SAMPLES, _EDGE_SAMPLES + missing]])
+    return spectral.compute_mag(audio, FRAME_SAMPLES, OVERLAP, pad_end=False)
 
 
 def _lobes(amplitude, deviation_bins, cycles):

@@ -81,6 +81,15 @@ def test_the_layer_is_one_that_keras_can_keep(tmp_path):
         {"num_filters": 5, "kernel_size": 4, "sample_rate": 9000, "seed": 1}, tmp_path)
 
 
+@pytest.mark.parametrize("taps, frames", [(1, 5), (3, 3), (3, 29), (11, 47)])
+def test_filters_give_what_a_convolution_gives(taps, frames):
+    x = np.random.default_rng(0).normal(size=(2, frames, 5)).astype("f")
+    layer = net_lib.FixedFilters(4, taps)
+    made = ops.convert_to_numpy(layer(x))
+    np.testing.assert_allclose(made, ops.conv(x, layer.kernel), atol=1e-5)
+    assert made.std() > 0.1
+
+
 def test_filters_are_scaled_as_their_authors_have_them(net):
     kernel = ops.convert_to_numpy(net.filters.kernel)
     assert kernel.std() == pytest.approx(np.sqrt(2) * np.sqrt(2 / ((1025 + 48) * 3)), rel=0.02)

@@ -1,9 +1,12 @@
+import dataclasses
+
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 from keras import ops
 
+from style_transfer import configs
 from style_transfer.graph.vocoding import Vocoding
 from style_transfer.models.vocoder import net
 from style_transfer.models.vocoder.net import Vocoder
@@ -82,6 +85,31 @@ def test_bands_tell_how_far_a_sine_is_from_the_bins_around_it(model, hz):
         nearest = round(hz / 15.625)
         deviation = np.asarray(controls["deviation_bins"])[0, 15, nearest]
         assert deviation == pytest.approx(hz / 15.625 - nearest, abs=0.12)
+
+
+def test_the_last_layer_is_fitted_to_magnitudes_and_noise_lies_below_them(music):
+    keras.utils.set_random_seed(0)
+    model = Vocoder(**TINY)
+    model.build(None)
+    audio = np.random.default_rng(1).normal(0, 0.1, (2, FRAMES * 256)).astype("f")
+    audio[1, ::2] *= 0.1
+    mel = log_mel.of_audio(audio)
+    wanted = np.log(np.asarray(net.magnitudes(audio)))
+
+    def missed():
+        controls = model.get_controls(mel)
+        heard = np.asarray(controls["sine_log_amplitude"]) > -20
+        off = np.asarray(controls["noise_log_amplitude"]) + 2 - wanted
+        return np.abs(off)[heard].mean(), controls
+
+    before, _ = missed()
+    configs.get("vocoder").prepare(
+        dataclasses.replace(configs.get("vocoder").hparams, fitted_batches=1), model,
+        iter([(mel, audio), ("there is", "no second")]))
+    after, controls = missed()
+    assert after < 0.5 < before - 0.2
+    sine, noise = (np.asarray(controls[name]) for name in net.CONTROLS[:2])
+    np.testing.assert_allclose((sine - noise)[sine > -20], 2, atol=1e-4)
 
 
 def test_noise_is_the_same_again_and_new_in_training(model, music):
