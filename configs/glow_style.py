@@ -23,8 +23,8 @@ class GlowStyleHparams(hparams_lib.Hparams):
     """
 
     batch_size: int = 16
-    learning_rate: float = 1e-3
-    warmup_steps: int = 200
+    learning_rate: float = 5e-4
+    warmup_steps: int = 500
     decay_steps: int = 20_000
     clip_norm: float = 1.0
     ema_momentum: float = 0.998

@@ -11,7 +11,8 @@ from keras import layers, ops
 from style_transfer import replicas
 
 CONVOLUTIONS = ("lu", "plain")
-MAX_LOG_SCALE = 2.0
+MAX_LOG_SCALE = 1.0
+PACE = 0.1  # of matrices that mix channels: one step of Adam moves all entries, the wider the more
 _SMALLEST_STD = 1e-3
 
 
@@ -90,7 +91,7 @@ class InvertibleConvolution(layers.Layer):
         width = input_shape[-1]
         rotation = np.linalg.qr(np.random.default_rng(self.seed).normal(size=(width, width)))[0]
         if self.convolution == "plain":
-            self.kernel = self._weight("kernel", rotation)
+            self.kernel = self._weight("kernel", rotation / PACE)
             return
         import scipy.linalg
 
@@ -100,7 +101,8 @@ class InvertibleConvolution(layers.Layer):
         self.signs = self._weight("signs", np.sign(diagonal), trainable=False)
         self.log_diagonal = self._weight("log_diagonal", np.log(np.abs(diagonal)))
         # Both triangles in one matrix, whose diagonal is not used.
-        self.triangles = self._weight("triangles", np.tril(lower, -1) + np.triu(upper, 1))
+        self.triangles = self._weight(
+            "triangles", (np.tril(lower, -1) + np.triu(upper, 1)) / PACE)
 
     def _weight(self, name, value, trainable=True):
         value = value.astype("float32")
@@ -110,13 +112,14 @@ class InvertibleConvolution(layers.Layer):
     def matrix(self):
         """What vectors of channels are multiplied with, `[width, width]`."""
         if self.convolution == "plain":
-            return ops.convert_to_tensor(self.kernel)
+            return PACE * self.kernel
         below, above = self._factors()
         return ops.matmul(ops.take(below, ops.cast(self.order, "int32"), axis=0), above)
 
     def _factors(self):
-        below = ops.tril(self.triangles, -1) + ops.eye(self.triangles.shape[0])
-        return below, ops.triu(self.triangles, 1) + ops.diag(
+        triangles = PACE * self.triangles
+        below = ops.tril(triangles, -1) + ops.eye(triangles.shape[0])
+        return below, ops.triu(triangles, 1) + ops.diag(
             self.signs * ops.exp(self.log_diagonal))
 
     def call(self, x):

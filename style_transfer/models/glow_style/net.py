@@ -21,7 +21,7 @@ from style_transfer.spectrograms import making
 CONTENTS = ("notes", "codes")
 SQUEEZE = 2
 CHANNELS = SQUEEZE * log_mel.NUM_BANDS  # at every level
-STEP_DB = 1.0  # what bits per dimension count: log-mel spectrograms rounded to this
+STEP_DB = 2.0  # what bits per dimension count: log-mel spectrograms rounded to this
 _STEP = STEP_DB * math.log(10) / 20 / log_mel.SPREAD  # of scaled values
 _LOG_2_PI = math.log(2 * math.pi)
 _MAX_LOG_STD = 3.0

@@ -83,7 +83,7 @@ def test_bits_are_those_of_a_normal_distribution_where_the_flow_does_nothing():
     model.build(None)
     x = inputs()
     values = np.asarray(log_mel.scaled(log_mel.of_audio(x["audio"])))
-    step = math.log(10) / 20 / log_mel.SPREAD  # 1 dB
+    step = net.STEP_DB * math.log(10) / 20 / log_mel.SPREAD
     bits = (0.5 * np.mean(values ** 2, axis=(1, 2)) + 0.5 * math.log(2 * math.pi)
             - math.log(step)) / math.log(2)
     np.testing.assert_allclose(model(x), bits, rtol=5e-3)
