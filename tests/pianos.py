@@ -11,7 +11,7 @@ from style_transfer.audio import Audio
 from style_transfer.models.piano_ddsp import playing as generation
 from style_transfer.models.piano_ddsp.net import PianoDDSP
 from style_transfer.models.piano_ddsp.piano import Piano
-from style_transfer.piano_roll import NoteTable
+from style_transfer.piano_roll import NoteTable, note_table
 
 EQUAL_HZ = (440 * 2 ** ((np.arange(88) - 48) / 12)).astype(np.float32)
 
@@ -63,3 +63,15 @@ def random_notes(count, seconds, seed=0):
     return NoteTable(rng.integers(5, 80, count).astype(np.int32),
                      rng.uniform(0.1, 1, count).astype(np.float32), onset, onset + length,
                      onset + length * 1.3)
+
+
+def sine(content, style, *, sample_rate, seed):
+    """A method for the page: a piece's first key, as long as the piece, as loud as the clip."""
+    del seed
+    table = note_table(content)
+    time = np.arange(round(table.end_secs * sample_rate)) / sample_rate
+    tone = np.sin(2 * np.pi * EQUAL_HZ[table.key[0]] * time)
+    return audio_lib.at_loudness(Audio(tone, sample_rate), audio_lib.load(style).rms_db)
+
+
+METHODS = {"sine": ("A sine for each piece.", lambda: sine)}

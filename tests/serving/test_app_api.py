@@ -42,7 +42,7 @@ def model():
 def service(model):
     limits = AppLimits(body_bytes=1 << 20, clip_secs=20, content_secs=60, notes=500,
                        adapt_steps=200, queue=2, results=30, uploads=30)
-    made = Service(model, limits, tone_transcriber.make())
+    made = Service(model, limits, tone_transcriber.make(), pianos.METHODS)
     yield made
     assert made.close() and not made.folder.exists()
 
@@ -413,6 +413,47 @@ def test_results_and_files_are_bounded_in_number(model, tmp_path):
         assert client.delete(f"/api/jobs/{job}").status_code == 200
     assert len([entry for entry in os.scandir(service.folder) if entry.is_dir()]) == 0
     assert service.close()
+
+
+def test_another_method_plays_and_estimates_no_piano(client, midi, clip):
+    assert client.get("/api/about").json()["methods"] == [
+        {"method": "sine", "about": "A sine for each piece."}]
+    style = upload(client, clip, "style", "clip.wav")
+    job = begin(client, content=upload(client, midi, "content", "piece.mid"), style=style,
+                method="sine", transpose=12)
+    last = wait(client, job)[-1]
+    assert last["state"] == "done" and last["stages"] == ["Playing", "Drawing"]
+    assert last["asked"]["method"] == "sine"
+    heard, clip_heard = audio_of(client, job), Audio(*soundfile.read(io.BytesIO(clip)))
+    table = piano_roll.note_table(piano_roll.load_midi(midi)).transpose(12)
+    expected = pianos.sine(piano_roll.to_sequence(table), clip_heard, sample_rate=24_000, seed=0)
+    assert np.allclose(heard.samples, expected.samples, atol=1e-3)
+    about = client.get(f"/api/jobs/{job}/result").json()
+    assert about["name"] == "piece as clip by sine" and about["has_style"]
+    assert "piano" not in about and len(about["roll"]["pitch"]) == 12
+    assert client.get(f"/api/jobs/{job}/piano").status_code == 404
+    for kind in ("spectrogram", "style_spectrogram", "notes"):
+        assert client.get(f"/api/jobs/{job}/{kind}").status_code == 200
+    for path, body in ((f"{job}/replay", {"voicing": {}}), (f"{job}/preview", {})):
+        response = client.post(f"/api/jobs/{path}", json=body)
+        assert response.status_code == 400 and "estimates no piano" in response.json()["error"]
+
+
+def test_another_method_must_be_there_and_needs_a_recording(client, clip, done, tmp_path):
+    piano = client.get(f"/api/jobs/{done}/piano").content
+    for data, name, method, message in ((clip, "clip.wav", "saw", "one of sine"),
+                                        (piano, "a.piano", "sine", "needs a recording")):
+        response = client.post("/api/jobs", json={
+            "content": EXAMPLE, "style": upload(client, data, "style", name), "method": method})
+        assert response.status_code == 400 and message in response.json()["error"]
+
+
+def test_the_command_offers_what_is_told_a_clip_and_has_weights():
+    from style_transfer.scripts import style_transfer_app
+
+    offered = style_transfer_app._methods()
+    assert {"performance_net", "ss_vq_vae_small", "ulyanov"} <= set(offered)
+    assert not {"piano_ddsp", "midi2wave_small", "pre_spec_unet", "vocoder"} & set(offered)
 
 
 @pytest.mark.parametrize(("body", "message"), [

@@ -31,7 +31,7 @@ TIMEOUT_MS = 30_000
 @pytest.fixture(scope="module")
 def service():
     limits = AppLimits(body_bytes=1 << 20, adapt_steps=200, unwatched_secs=1)
-    made = Service(pianos.tiny_model(), limits)
+    made = Service(pianos.tiny_model(), limits, methods=pianos.METHODS)
     yield made
     assert made.close()
 
@@ -274,6 +274,24 @@ def test_everything_can_be_done_with_the_keyboard(page, files):
         page.keyboard.press("Shift+Tab")
     page.keyboard.press("Enter")
     page.get_by_label("Before the sliders").wait_for()
+
+
+def test_another_method_is_chosen_and_shows_no_piano(page, files):
+    choose(page, files)
+    page.select_option("#method", "sine")
+    page.click("#play")
+    page.wait_for_selector("#result", state="visible")
+    loaded(page)
+    expect(page.locator("#result-title")).to_have_text("piece as clip by sine")
+    assert np.abs(heard(page)).max() > 0.1
+    assert page.locator("#piano").is_hidden() and page.locator("#download-piano").is_hidden()
+    page.reload()
+    page.wait_for_selector("#result", state="visible")
+    assert page.locator("#method").input_value() == "sine"
+    page.locator("summary").click()
+    page.select_option("#method", "")
+    page.click("#play")
+    page.wait_for_selector("#piano", state="visible")
 
 
 def test_files_can_be_dropped(page, files):

@@ -85,7 +85,8 @@ def make_app(service, allowed_hosts=()):
     async def start(request: fastapi.Request):
         given = await read_json(request)
         return {"job": await _called(service.start, given, ("content", "style"),
-                                     (*FIT, "transpose", "tempo", "tracks"))}
+                                     (*FIT, "transpose", "tempo", "tracks",
+                                      "method"))}
 
     @app.post("/api/instruments")
     async def instrument(request: fastapi.Request):

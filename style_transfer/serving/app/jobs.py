@@ -21,7 +21,7 @@ class Result:
 
     Attributes:
         table: The `NoteTable` played.
-        piano: The `Piano` as estimated.
+        piano: The `Piano` as estimated; None if another method played.
         played: The `Piano` as played: after the sliders.
         seconds: Length of the audio.
         style: The style clip as an `Upload`, or None.

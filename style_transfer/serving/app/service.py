@@ -1,5 +1,6 @@
 """The page's server without HTTP: uploads, jobs, results."""
 
+import functools
 import pathlib
 import tempfile
 
@@ -27,14 +28,18 @@ class Service:
         model: A `PianoDDSP`.
         limits: `AppLimits`.
         transcriber: Model, name or folder of weights that transcribes, or None.
+        methods: Other ways to play a piece as a recording sounds: name -> a sentence, and a
+            function that loads it and gives a `models.base.Generator.transfer` of its model.
 
     Attributes:
         light: `Gate` of what takes moments: reading files, drawing charts.
         heavy: `Gate` of jobs.
     """
 
-    def __init__(self, model, limits, transcriber=None):
+    def __init__(self, model, limits, transcriber=None, methods=None):
         self.model, self.limits = model, limits
+        self.methods = {name: (about, functools.cache(load))
+                        for name, (about, load) in (methods or {}).items()}
         self.work = work.Work(model, transcriber, limits)
         self.examples = examples.Examples(model)
         self.uploads = Shelf(limits.uploads, limits.keep_secs, "file")
@@ -64,7 +69,7 @@ class Service:
         return {"upload": key, **self.uploads.get(key).about()}
 
     def start(self, content, style, style_notes=None, steps=None, seed=0, voicing=None,
-              transpose=0, tempo=1.0, tracks=None):
+              transpose=0, tempo=1.0, tracks=None, method=None):
         """Starts a job and gives its key.
 
         Args:
@@ -77,6 +82,7 @@ class Service:
             transpose: Semitones that the piece is moved by.
             tempo: How many times as fast it is played.
             tracks: Numbers of its tracks that are played, None for all.
+            method: One of `methods`, which knows neither fit nor sliders; None for our own.
         """
         piece = self._source(content, "content")
         fit, asked = self._fit(style, style_notes, steps, seed)
@@ -89,12 +95,26 @@ class Service:
             raise InvalidRequestError("tempo must lie between {} and {}.".format(*TEMPO_RANGE))
         voicing = self.voicing(voicing)
         asked |= {"content": {**content, **piece.about()}, "voicing": vars(voicing),
-                  "transpose": transpose, "tempo": tempo, "tracks": tracks}
+                  "transpose": transpose, "tempo": tempo, "tracks": tracks, "method": method}
+        if method is not None:
+            return self._change(piece, fit, changes, method, asked)
         truth = examples.truth(content.get("example"), style.get("example"))
         return self._submit(
             f"{piece.name} on {fit.style.name}", work.stages(piece, fit),
             filter(None, (piece, fit.style, fit.notes)),
             lambda job: self.work.transfer(job, piece, fit, changes, voicing, truth), asked)
+
+    def _change(self, piece, fit, changes, method, asked):
+        if method not in self.methods:
+            raise InvalidRequestError(f"method must be one of {', '.join(self.methods) or 'none'}.")
+        if fit.style.path is None:
+            raise InvalidRequestError(f"{method} needs a recording of the piano, and "
+                                      f"“{fit.style.name}” is none. Choose one, or another method.")
+        load = self.methods[method][1]
+        return self._submit(
+            f"{piece.name} as {fit.style.name} by {method}", work.change_stages(piece),
+            (piece, fit.style),
+            lambda job: self.work.change(job, piece, fit.style, load, changes, fit.seed), asked)
 
     def instrument(self, style, style_notes=None, steps=None, seed=0, voicing=None, full=False):
         """Starts a job that samples a piano for a player, and gives its key.
@@ -118,7 +138,7 @@ class Service:
 
     def replay(self, base, voicing, seed=0):
         """Starts a job that plays a result again with other sliders, and gives its key."""
-        before, voicing = self.finished(base), self.voicing(voicing)
+        before, voicing = self._with_piano(base), self.voicing(voicing)
         _check_seed(seed)
         # Of what is played again and again the first has the piano as it was estimated.
         asked = {**before.asked, "voicing": vars(voicing),
@@ -142,22 +162,30 @@ class Service:
         """What the page draws of a result."""
         job = self.finished(key)
         made = job.result
-        return {"name": job.name, "piano": made.piano.name, "seconds": round(made.seconds, 3),
+        piano = {} if made.piano is None else {
+            "piano": made.piano.name, "fitted": bool(made.piano.corrections),
+            "charts": describe.charts(made.piano, self.model),
+            "played_charts": describe.charts(made.played, self.model)}
+        return {"name": job.name, "seconds": round(made.seconds, 3),
                 "highest_hz": _highest_hz(job.folder / work.AUDIO),
                 "peaks": describe.peaks(job.folder / work.AUDIO),
                 "roll": describe.roll(made.table),
-                "charts": describe.charts(made.piano, self.model),
-                "played_charts": describe.charts(made.played, self.model),
                 "has_style": made.style is not None, "has_truth": made.truth is not None,
                 "has_recording": made.recording is not None,
                 "style_seconds": 0 if made.style is None else round(made.style.seconds, 3),
                 "style_highest_hz": 0 if made.style is None else _highest_hz(made.style.path),
                 "has_style_spectrogram": (job.folder / work.STYLE_SPECTROGRAM).is_file(),
-                "fitted": bool(made.piano.corrections), "warnings": job.warnings}
+                "warnings": job.warnings, **piano}
+
+    def _with_piano(self, key):
+        job = self.finished(key)
+        if job.result.piano is None:
+            raise InvalidRequestError("It was made by another method, which estimates no piano.")
+        return job
 
     def preview(self, key, voicing):
         """The charts of a result's piano, with sliders as given."""
-        piano = self.finished(key).result.piano
+        piano = self._with_piano(key).result.piano
         return describe.charts(voiced(piano, self.model, self.voicing(voicing)), self.model)
 
     def file(self, key, kind):
@@ -183,6 +211,8 @@ class Service:
         """What the page needs to begin."""
         limits = self.limits
         return {"examples": self.examples.about(), "controls": describe.controls(),
+                "methods": [{"method": name, "about": about}
+                            for name, (about, _) in self.methods.items()],
                 "limits": {"body_bytes": limits.body_bytes, "clip_secs": limits.clip_secs,
                            "content_secs": limits.content_secs, "notes": limits.notes},
                 "weights": getattr(self.model, "weights_name", "")}

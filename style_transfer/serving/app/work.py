@@ -19,6 +19,7 @@ AUDIO, NOTES, PIANO = "result.wav", "result.mid", "result.piano"
 SPECTROGRAM, STYLE_SPECTROGRAM = "result.png", "style.png"
 INSTRUMENT, INSTRUMENT_ZIP = "piano", "piano.zip"
 SHORTEST_PICTURE = 2048
+RATE = 24_000  # of what other methods make, Hz
 _TEXTS = {"hear_piece": "Writing down the notes of the recording",
           "hear_style": "Listening to the piano", "measuring": "Measuring its strings",
           "adapting": "Fitting the instrument", "playing": "Playing", "drawing": "Drawing",
@@ -96,17 +97,29 @@ def stages(content, fit):
         content: The piece as an `Upload`; None if the piano is sampled instead.
         fit: A `Fit`.
     """
-    keys = []
-    if content is not None and content.kind == "recording" and content.heard is None:
-        keys += ["hear_piece"]
+    keys = [] if content is None else _hearing(content)
     if fit.style.kind == "recording" and fit.found is None:
         keys += ["hear_style"] if fit.steps and not fit.notes else []
         keys += ["measuring"] + (["adapting"] if fit.steps else [])
     keys += ["sampling"] if content is None else ["playing", "drawing"]
+    return _named(keys)
+
+
+def change_stages(content):
+    """The stages of `Work.change`, likewise."""
+    return _named([*_hearing(content), "playing", "drawing"])
+
+
+def _hearing(content):
+    heard = content.kind != "recording" or content.heard is not None
+    return [] if heard else ["hear_piece"]
+
+
+def _named(keys):
     return [(key, _TEXTS[key]) for key in keys]
 
 
-REPLAY_STAGES = [(key, _TEXTS[key]) for key in ("playing", "drawing")]
+REPLAY_STAGES = _named(["playing", "drawing"])
 
 
 class Work:
@@ -135,6 +148,23 @@ class Work:
             result.recording = content if content.kind == "recording" else None
             result.truth = truth
         return result
+
+    def change(self, job, content, style, method, arrangement, seed):
+        """Plays a piece as a recording sounds by another method than our own: a `Result`."""
+        table = arrangement.of(content, self._table(job, content))
+        uploads.check_table(table, self.limits)
+        job.warnings = content.remarks
+        job.progress("playing")
+        audio = method()(piano_roll.to_sequence(table), str(style.path), sample_rate=RATE,
+                         seed=seed)
+        audio_lib.save(job.folder / AUDIO, audio)
+        job.progress("drawing")
+        piano_roll.save_midi(job.folder / NOTES, piano_roll.to_sequence(table))
+        _draw(job.folder / SPECTROGRAM, audio)
+        _draw(job.folder / STYLE_SPECTROGRAM, audio_lib.load(style.path))
+        is_in_time = content.kind == "recording" and arrangement == Arrangement()
+        return jobs.Result(table, None, None, audio.duration_secs, style,
+                           content if is_in_time else None)
 
     def sample(self, job, fit, voicing, full):
         """Estimates a piano and samples it: an `Instrument`."""

@@ -4,7 +4,7 @@ import * as address from "./address.js";
 import * as api from "./api.js";
 import { Arrangement } from "./arrangement.js";
 import * as charts from "./charts.js";
-import { $, clearError, say, showError } from "./dom.js";
+import { $, clearError, element, say, showError } from "./dom.js";
 import { Live } from "./live.js";
 import { Player } from "./player.js";
 import { follow } from "./progress.js";
@@ -101,6 +101,7 @@ async function styleNotes() {
 
 async function play() {
   const request = { ...(await fit()), content: sources[0].reference, ...arrangement.values };
+  if ($("method").value) request.method = $("method").value;
   const { job } = await api.start(request);
   await take(job);
 }
@@ -134,7 +135,7 @@ async function show(job) {
   if (made === result) base = job; // the first is kept no longer
   shown = job;
   showResult(result);
-  charts.show(made.charts, result.played_charts);
+  if (result.piano) charts.show(made.charts, result.played_charts);
   address.remember(result.name);
 }
 
@@ -163,6 +164,7 @@ async function takeUp(job) {
   sliders.set(asked.voicing);
   arrangement.set(asked);
   $("seed").value = asked.seed;
+  $("method").value = asked.method || "";
   $("steps").value = asked.steps;
   if ($("steps").selectedIndex < 0) $("steps").value = "";
   if (about.state === "done") await show(job);
@@ -206,6 +208,7 @@ function showResult(result) {
   for (const kind of ["audio", "notes", "piano"]) {
     $(`download-${kind}`).href = `${api.file(shown, kind)}?download=1`;
   }
+  $("piano").hidden = $("download-piano").hidden = !result.piano;
   const how = !result.has_style ? "taken from its file" : result.fitted
     ? "measured and fitted to its recording" : "estimated from its recording";
   $("piano-about").textContent = `${result.piano}: ${how}. Dashed: as it was; the sliders change ` +
@@ -228,6 +231,9 @@ function preview() {
 async function begin() {
   const about = await api.about();
   sliders = new Sliders(about.controls, preview);
+  $("methods").hidden = about.methods.length === 0;
+  $("method").append(...about.methods.map(({ method, about: text }) =>
+    element("option", { value: method }, `${method}: ${text}`)));
   const accept = (files, droppedOn) => {
     for (const [source, file] of sort(files, droppedOn, sources)) source.send(file);
   };
