@@ -17,7 +17,11 @@ from style_transfer.layers.lstm import BidirectionalLstm
 from style_transfer.models.music_vae.sequence_decoder import CategoricalDecoder, Conductor
 
 SCHEDULES = ("constant", "exponential", "inverse_sigmoid")
-NARROW = keras.initializers.RandomNormal(stddev=0.001)
+
+
+def narrow_kernel():
+    """Initial weights of what gives latent vectors; one a layer, since its seed is drawn here."""
+    return keras.initializers.RandomNormal(stddev=0.001)
 
 
 def kl_weight(step, max_beta, beta_rate):
@@ -120,9 +124,9 @@ class MusicVae(keras.Model):
             setattr(self, name, value)
         self.encoder = [BidirectionalLstm(units, name=f"encoder_{i}")
                         for i, units in enumerate(enc_rnn_size)]
-        self.mu = layers.Dense(z_size, kernel_initializer=NARROW, name="mu")
-        self.sigma = layers.Dense(z_size, activation="softplus", kernel_initializer=NARROW,
-                                  name="sigma")
+        self.mu = layers.Dense(z_size, kernel_initializer=narrow_kernel(), name="mu")
+        self.sigma = layers.Dense(z_size, activation="softplus",
+                                  kernel_initializer=narrow_kernel(), name="sigma")
         self.conductor = Conductor(dec_rnn_size, level_lengths[0]) if level_lengths else None
         self.decoders = [CategoricalDecoder(dec_rnn_size, depth, name=f"decoder_{i}")
                          for i, depth in enumerate(output_depths)]

@@ -37,6 +37,19 @@ def batch(**arguments):
     return {"inputs": x, **y}, y
 
 
+def test_first_weights_are_those_of_the_seed_and_no_two_kernels_have_the_same():
+    def first():
+        keras.utils.set_random_seed(0)
+        model = MusicVae(**TINY)
+        model.build(None)
+        return model
+
+    one, other = first(), first()
+    for found, expected in zip(other.weights, one.weights, strict=True):
+        np.testing.assert_array_equal(found, expected, err_msg=found.path)
+    assert np.abs(one.mu.kernel - one.sigma.kernel).min() > 0
+
+
 @pytest.mark.parametrize("arguments", [{}, HIERARCHICAL])
 def test_saved_weights_with_config_give_the_same_outputs(tmp_path, arguments):
     model = tiny(**arguments)
