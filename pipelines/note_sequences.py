@@ -13,6 +13,8 @@ import functools
 import hashlib
 import logging
 import os
+import pathlib
+import shutil
 import zipfile
 from collections.abc import Callable, Iterator
 
@@ -301,6 +303,18 @@ def _id_of(record):
     return record[place + 1:place + 1 + length]
 
 
+def check(root_dir: str, output_file: str, overwrite: bool) -> None:
+    """Raises what `convert_directory` would raise before it looks into the directory."""
+    if not os.path.isdir(root_dir):
+        raise FileNotFoundError(f"There is no directory {root_dir!r} to convert.")
+    if os.path.isdir(output_file):
+        raise ValueError(f"The output file {output_file!r} is a directory.")
+    if remote.exists(output_file) and not overwrite:
+        raise ValueError(
+            f"{output_file!r} exists already. Choose another name, or allow overwriting."
+        )
+
+
 def convert_directory(
     root_dir: str,
     output_file: str,
@@ -333,7 +347,8 @@ def convert_directory(
         max_secs_per_file: Longest time for one file, seconds.
         max_worker_bytes: Memory that a process may take beyond what it starts with.
         overwrite: Whether an existing `output_file` may be replaced.
-        shard: Which of the files to convert; `output_file` is named after it.
+        shard: Which of the files to convert; `output_file` is named after it. The outputs of all,
+            joined in order, are the output of one conversion.
         on_file: Called with every music file's name and, if it was skipped, the reason.
 
     Returns:
@@ -343,23 +358,12 @@ def convert_directory(
         FileNotFoundError: There is no directory `root_dir`.
         ValueError: `output_file` exists and `overwrite` is False.
     """
-    if not os.path.isdir(root_dir):
-        raise FileNotFoundError(f"There is no directory {root_dir!r} to convert.")
     output_file = shard.named(os.fspath(output_file))
-    if os.path.isdir(output_file):
-        raise ValueError(f"The output file {output_file!r} is a directory.")
-    if remote.exists(output_file) and not overwrite:
-        raise ValueError(
-            f"{output_file!r} exists already. Choose another name, or allow overwriting."
-        )
-    report, filenames = ConversionReport(), []
-    for filename in find_files(root_dir, recursive):
-        if FORMAT_OF_EXTENSION.get(os.path.splitext(filename)[1].lower()) in formats:
-            filenames.append(filename)
-        else:
-            report.ignored += 1
-    filenames = list(shard.of(filenames))
-    report.read = len(filenames)
+    check(root_dir, output_file, overwrite)
+    found = shard.stretch(list(find_files(root_dir, recursive)))
+    filenames = [name for name in found
+                 if FORMAT_OF_EXTENSION.get(os.path.splitext(name)[1].lower()) in formats]
+    report = ConversionReport(len(filenames), ignored=len(found) - len(filenames))
     convert = functools.partial(
         _convert_to_frames,
         root_dir=root_dir,
@@ -395,6 +399,25 @@ def convert_directory(
         else:
             progress.remove()
     return report
+
+
+def join(part_files: list[str], output_file: str) -> None:
+    """Makes the outputs of all parts of a conversion one file.
+
+    Args:
+        part_files: Paths or URLs, in order; parts without records have none.
+        output_file: What one conversion of all would write, a path or URL.
+    """
+    with remote.written(output_file, [AS_PLAYED_SUFFIX]) as local_file:
+        for suffix in (AS_PLAYED_SUFFIX, ""):  # so that no output stands without the former
+            found = [path + suffix for path in part_files if files.exists(path + suffix)]
+            if not found:
+                pathlib.Path(local_file + suffix).unlink(missing_ok=True)
+                continue
+            with files.create_whole(local_file + suffix) as joined:
+                for path in found:
+                    with files.open_bytes(path) as file:
+                        shutil.copyfileobj(file, joined)
 
 
 def _count(report, filename, records, played, failure):

@@ -19,12 +19,13 @@ import time
 
 from absl import flags
 
-from style_transfer import job_arrays
+from style_transfer import job_arrays, options
 from style_transfer.scripts import _cli, _flags
 
 _FORMATS = ("midi", "musicxml", "abc")
 _MEBIBYTE = 1 << 20
 _PROGRESS_SECS = 5.0
+_FILES_PER_PART = 4096
 
 _flags.group("Files")
 _INPUT_DIR = flags.DEFINE_string(
@@ -39,7 +40,6 @@ _FORMATS_FLAG = flags.DEFINE_multi_enum(
 _AS_PLAYED = flags.DEFINE_bool(
     "as_played", False, "Read files as they are played, where Magenta's reader does otherwise."
 )
-_SHARD = flags.DEFINE_string("shard", "", job_arrays.HELP)
 _flags.group("Limits")
 _NUM_WORKERS = flags.DEFINE_integer(
     "num_workers", 0, "Processes that convert; 0 for one on each CPU core.", lower_bound=0
@@ -58,6 +58,8 @@ _MAX_SECS_PER_FILE = flags.DEFINE_float(
     "max_secs_per_file", 60.0, "Longest time for one file, seconds."
 )
 _MAX_MEMORY_MB = flags.DEFINE_float("max_memory_mb", 2048.0, "Most memory for one file, MiB.")
+
+_flags.define(options.BeamOptions)
 
 _flags.require("input_dir", "output_file")
 
@@ -87,6 +89,9 @@ def main(argv):
     from style_transfer.midi.limits import ConversionLimits
     from style_transfer.pipelines import note_sequences
 
+    beam = _flags.parsed(options.BeamOptions)
+    if beam.runner:
+        return _in_parts(beam)
     limits = ConversionLimits(
         max_file_bytes=_MAX_FILE_BYTES.value,
         max_ticks=_MAX_TICKS.value,
@@ -106,7 +111,7 @@ def main(argv):
         max_secs_per_file=_MAX_SECS_PER_FILE.value,
         max_worker_bytes=int(_MAX_MEMORY_MB.value * _MEBIBYTE),
         overwrite=_OVERWRITE.value,
-        shard=job_arrays.Shard.parse(_SHARD.value),
+        shard=job_arrays.Shard.parse(beam.shard),
         on_file=_Progress(),
     )
     print(report.summary())
@@ -115,6 +120,26 @@ def main(argv):
         raise ValueError(
             f"Nothing in {_INPUT_DIR.value!r} could be converted, so no file was written.{hint}"
         )
+
+
+def _in_parts(beam):
+    """Converts on Apache Beam; gives what one process would."""
+    from style_transfer.pipelines import beam_parts, files, finished, note_sequences
+
+    root, output = (os.path.expanduser(flag.value) for flag in (_INPUT_DIR, _OUTPUT_FILE))
+    note_sequences.check(root, output, _OVERWRITE.value)
+    folder, name = os.path.split(output)
+    scratch = files.join(folder, f".{name}{files.PARTIAL}")
+    found = [os.path.join(root, path) for path in note_sequences.find_files(root, _RECURSIVE.value)]
+    part_file = files.join(scratch, "notes.tfrecord")
+    parts = beam_parts.commands(
+        __spec__.name, [*sys.argv[1:], f"--output_file={part_file}", "--overwrite"], len(found),
+        beam, _FILES_PER_PART)
+    summary = beam_parts.run(parts, scratch, beam, finished.fingerprint_of(sys.argv[1:], found))
+    shards = [job_arrays.Shard(number, len(parts)) for number in range(1, len(parts) + 1)]
+    note_sequences.join([shard.named(part_file) for shard in shards], output)
+    files.remove_tree(scratch)
+    _flags.finish(summary)
 
 
 def run():

@@ -12,10 +12,11 @@ import time
 
 from absl import flags
 
-from style_transfer import job_arrays
+from style_transfer import job_arrays, options
 from style_transfer.scripts import _cli, _flags
 
 _PROGRESS_SECS = 10.0
+_PIECES_PER_PART = 32
 _LOWEST_RATE, _HIGHEST_RATE = 8_000, 96_000
 
 _flags.group("Performances")
@@ -55,10 +56,10 @@ _SEED = flags.DEFINE_integer(
 _DRY = flags.DEFINE_bool(
     "dry", False, "No reverb and chorus in soundfonts, no room in procedural pianos."
 )
-_SHARD = flags.DEFINE_string("shard", "", job_arrays.HELP)
 _LICENCE = flags.DEFINE_string(
     "licence", "", "Remark for the manifest instead of what the soundfonts themselves say."
 )
+_flags.define(options.BeamOptions)
 
 _flags.require("input", "soundfonts", "output_dir")
 
@@ -115,16 +116,30 @@ def main(argv):
     for line in specs.remarks(renderers):
         print(f"warning: {line}", file=sys.stderr)
     print(f"{len(pieces)} performances on {len(renderers)} pianos", file=sys.stderr)
+    beam = _flags.parsed(options.BeamOptions)
+    if beam.runner:
+        return _in_parts(beam, job, len(pieces))
     workers = _NUM_WORKERS.value or os.cpu_count() or 1
-    shard = job_arrays.Shard.parse(_SHARD.value)
+    shard = job_arrays.Shard.parse(beam.shard)
     total = len(shard.of(pieces)) * len(renderers)
     report = job_lib.run_job(job, pieces, workers, _Progress(total), shard)
     print(report.summary())
-    if not report.num_written + report.num_kept:
-        raise ValueError("Nothing could be rendered. The reasons are above.")
     if report.num_lost:
         raise ValueError(f"{report.num_lost} recordings are missing that their performances are "
                          "not to blame for. Mend what is said above, and run again.")
+    if not report.num_written + report.num_kept:
+        raise ValueError("Nothing could be rendered. The reasons are above.")
+
+
+def _in_parts(beam, job, num_pieces):
+    """Renders on Apache Beam; gives what one process would."""
+    from style_transfer.pipelines import beam_parts, files
+    from style_transfer.pipelines.rendering import job as job_lib
+
+    parts = beam_parts.commands(__spec__.name, sys.argv[1:], num_pieces, beam, _PIECES_PER_PART)
+    summary = beam_parts.run(parts, files.join(job.output_dir, files.PARTIAL), beam)
+    job_lib.join_manifests(job.output_dir, len(parts))
+    _flags.finish(summary)
 
 
 def run():

@@ -23,6 +23,7 @@ import sys
 
 from absl import flags
 
+from style_transfer import job_arrays, options
 from style_transfer.scripts import _cli, _flags
 
 _DEBIAN_SOUNDFONTS = "/usr/share/sounds/sf2"
@@ -94,6 +95,8 @@ _NUM_WORKERS = flags.DEFINE_integer(
     lower_bound=1)
 _OVERWRITE = flags.DEFINE_bool("overwrite", False, "Measure again what is there, and replace files "
                                 "of the reports' names that are of nothing here.")
+_flags.define(options.BeamOptions)
+_PAIRS_PER_PART = 8
 
 
 def main(argv):
@@ -110,20 +113,28 @@ def main(argv):
     # Everything that can be missing is looked for before anything is rendered.
     methods = _methods() if _MODEL.value else []
     rivals = _renderers(_BASELINE_PIANOS.value) if _BASELINES.value else []
-    todo = _pairs(folder)
-    run = runner.Runner(folder, _NUM_WORKERS.value, _OVERWRITE.value, _say)
+    every = _pairs(folder)
+    pianos = _baseline_pianos(every, rivals, folder) if rivals else None
+    beam = _flags.parsed(options.BeamOptions)
+    if beam.runner:
+        _run_parts(beam, len(every), folder)  # of what they measured, the rest finds all kept
+    todo = job_arrays.Shard.parse(beam.shard).of(every)
+    run = runner.Runner(folder, _NUM_WORKERS.value, _OVERWRITE.value and not beam.runner, _say)
     parts = []
     for name, method in zip(_CONFIG.value, methods, strict=False):
-        if len(methods) > 1:
+        if len(methods) > 1 and not beam.runner:
             _run_apart(name)
         timings = run.run_method(todo, method, _WITH_STYLE_MIDI.value,
                                  adapt_steps=_ADAPT_STEPS.value, sample_rate=_SAMPLE_RATE.value,
                                  seed=_SEED.value)
         parts.append(run.measure_method(todo, method.name, timings, **measures))
     if _BASELINES.value:
-        pianos = _baseline_pianos(todo, rivals, folder) if rivals else None
         parts.append(run.measure_baselines(todo, pianos, _WITH_STYLE_MIDI.value, _SEED.value,
                                            **measures))
+    if beam.shard:
+        _say(f"part {beam.shard}: {len(todo)} of {len(every)} pairs; without --shard the same "
+             "command reports what all parts have measured")
+        return
     conditions = {"methods": {method.name: method.conditions for method in methods}}
     _report(runner.merged(*parts), conditions, folder)
     if _LISTENING_TEST.value:
@@ -226,6 +237,15 @@ def _run_apart(name):
     subprocess.run([sys.executable, "-m", "style_transfer.scripts.style_transfer_evaluate",
                     *sys.argv[1:], f"--config={name}", *alone], stdout=subprocess.DEVNULL,
                    check=False)  # a pair that failed is tried again here, and its reason kept
+
+
+def _run_parts(beam, num_pairs, folder):
+    """Measures the pairs on Apache Beam; what is made is kept in the output folder."""
+    from style_transfer.pipelines import beam_parts, files
+
+    parts = beam_parts.commands(__spec__.name, [*sys.argv[1:], "--listening_test="], num_pairs,
+                                beam, _PAIRS_PER_PART)
+    beam_parts.run(parts, str(folder / files.PARTIAL), beam, report=_say)
 
 
 def _pairs(folder):

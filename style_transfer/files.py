@@ -43,6 +43,12 @@ class Summary:
                   if self.instruments > 1 else "")
         return f"{self.read} read, {self.written} written, {self.skipped} skipped{kept}{on_one}"
 
+    def add(self, other):
+        """Counts what another batch counted."""
+        for name in ("read", "written", "skipped", "kept"):
+            setattr(self, name, getattr(self, name) + getattr(other, name))
+        self.instruments = max(self.instruments, other.instruments)
+
     def remark(self, report):
         """A `say` for `content.content_notes`: reports and keeps what it is told."""
 

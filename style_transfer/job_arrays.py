@@ -39,6 +39,11 @@ class Shard:
         """The items of this part; those of all parts are all items, each once."""
         return items[self.number - 1::self.count]
 
+    def stretch(self, items: Sequence) -> Sequence:
+        """As `of`, items that follow each other: those of all parts, joined, are all in order."""
+        first, last = (len(items) * n // self.count for n in (self.number - 1, self.number))
+        return items[first:last]
+
     def named(self, path: str) -> str:
         """A file's or folder's name for this part: `notes-00003-of-00016.tfrecord`."""
         if self.count == 1:

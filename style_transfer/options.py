@@ -14,7 +14,8 @@ from style_transfer.midi import tracks as tracks_lib
 REQUIRED = dataclasses.MISSING
 OVERWRITE = ("Make outputs that exist again, and replace whatever has their names; else what was "
              "made of the same is kept, and anything else gets another name.")
-SHARD = (f"{job_arrays.PART} All of them write into one folder what one command would.")
+SHARD = (f"{job_arrays.PART} A file that all parts write is named after its part; others have the "
+         "names that one command would give them.")
 MAGENTA_HPARAMS = ("Hyperparameters that a checkpoint of Magenta's was trained with, where they "
                    "are not the configuration's, such as rnn_layer_sizes=[64,64]. A run_dir knows "
                    "its own.")
@@ -56,13 +57,28 @@ class Options:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class BatchOptions(Options):
-    """What generators that make something of each of many files can be asked."""
+class BeamOptions:
+    """How a command's work is spread by Apache Beam, see `pipelines.beam_parts`."""
 
-    shard: str = option("", SHARD, counts=False)
+    shard: str = option("", SHARD, group="Several machines", counts=False)
+    runner: str = option("", "Do the work in parts on this runner of Apache Beam: DirectRunner, "
+                         "DaskRunner, DataflowRunner, FlinkRunner, SparkRunner, PrismRunner, or "
+                         "module.Class; this command itself does it by default.", counts=False)
+    pipeline_options: str = option("", "Further options of Apache Beam, as one string: "
+                                   "'--project=x --region=y'.", counts=False)
+    parts: int = option(0, "Into how many parts the work is cut for --runner; 0 to choose by the "
+                        "number of files.", low=0, counts=False)
 
     def __post_init__(self):
         job_arrays.Shard.parse(self.shard)
+        if self.shard and self.runner:
+            raise ValueError("--shard is a part of the work and --runner spreads all of it: give "
+                             "one of them.")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class BatchOptions(BeamOptions, Options):
+    """What generators that make something of each of many files can be asked."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

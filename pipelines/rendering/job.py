@@ -334,6 +334,25 @@ def read_manifest(output_dir: str | os.PathLike, name: str = MANIFEST) -> dict:
                          "have it written anew.") from error
 
 
+def join_manifests(output_dir: str, num_shards: int) -> None:
+    """Makes the manifests of all shards one, the folder's.
+
+    Args:
+        output_dir: The folder, a path or URL.
+        num_shards: How many there are.
+    """
+    with remote.folder(output_dir, lambda name: name.endswith(".jsonl")) as (folder, _):
+        names = [Shard(number, num_shards).named(MANIFEST) for number in range(1, num_shards + 1)]
+        rows = {}
+        for name in names:
+            rows |= read_manifest(folder, name)
+        write_manifest(folder, rows)
+        for name in names:
+            if name != MANIFEST:
+                pathlib.Path(folder, name).unlink(missing_ok=True)
+                pathlib.Path(folder, f".{name}.lock").unlink(missing_ok=True)
+
+
 def write_manifest(output_dir: str | os.PathLike, rows: dict, name: str = MANIFEST) -> None:
     """Writes the rows as JSON lines, sorted, whole or not at all.
 

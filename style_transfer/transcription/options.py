@@ -2,7 +2,6 @@
 
 import dataclasses
 
-from style_transfer import job_arrays
 from style_transfer import options as options_lib
 from style_transfer.models import base
 from style_transfer.options import REQUIRED, option
@@ -13,7 +12,7 @@ WINDOW_SECS = 20.0
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Options:
+class Options(options_lib.BeamOptions):
     """What recordings are transcribed with."""
 
     audio: tuple[str, ...] = option(REQUIRED, "Recordings: files, folders or globs.", flag="input",
@@ -23,7 +22,6 @@ class Options:
         ("midi",), "What to write of each recording: midi; notesequence, a serialized "
         "NoteSequence; csv, a line a note; png, a picture.", flag="format", counts=False)
     overwrite: bool = option(False, options_lib.OVERWRITE, counts=False)
-    shard: str = option("", options_lib.SHARD, counts=False)
     weights: str | None = option(
         None, "A name in the package, a run_dir or a checkpoint of a transcriber; by default the "
         "package's.", group="Transcriber")
@@ -34,7 +32,7 @@ class Options:
     config: str = ""  # see `options.Options`
 
     def __post_init__(self):
-        job_arrays.Shard.parse(self.shard)
+        super().__post_init__()
         unknown = [name for name in self.formats if name not in FORMATS]
         if unknown or not self.formats:
             raise ValueError(f"Unknown formats {', '.join(unknown) or '(none)'}: choose from "

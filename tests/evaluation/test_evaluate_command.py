@@ -10,7 +10,7 @@ from absl.testing import flagsaver
 
 import style_transfer.pipelines.rendering
 from style_transfer import piano_roll
-from style_transfer.evaluation import benchmark, pairs, runner
+from style_transfer.evaluation import benchmark, metrics, pairs, runner
 from style_transfer.scripts import style_transfer_evaluate as command
 from tests.evaluation import evaluation_pianos as pianos
 
@@ -84,6 +84,33 @@ def test_a_second_run_measures_nothing_again(contents, model, tmp_path, capsys):
     assert len(model) == 1
     assert "measured baselines" in first.err and "measured" not in second.err
     assert second.out.splitlines()[:9] == first.out.splitlines()[:9]
+
+
+def test_a_run_in_parts_on_beam_measures_each_pair_once(contents, model, tmp_path, monkeypatch,
+                                                         capsys):
+    beam_parts = pytest.importorskip("style_transfer.pipelines.beam_parts")
+    settings = {"content": [str(contents)], "max_contents": 2}
+    run(**settings, output_dir=str(tmp_path / "plain"))
+    capsys.readouterr()
+    in_parts, shards = {**settings, "output_dir": str(tmp_path / "parts")}, []
+
+    def here(parts, folder, options, report):
+        for part in parts:
+            shards.append(part[-1].removeprefix("--shard="))
+            run(**in_parts, runner="", shard=shards[-1])
+
+    monkeypatch.setattr(beam_parts, "run", here)
+    del model[:]
+    run(**in_parts, runner="DirectRunner", parts=2, overwrite=True)
+    assert shards == ["1/2", "2/2"]
+    assert len(model) == 2 and capsys.readouterr().err.count("measured baselines") == 2
+
+    def measured(out):
+        means = json.loads((tmp_path / out / "evaluation.json").read_text())["summary"]["mean"]
+        return {system: {name: value for name, value in values.items()
+                         if name in metrics.AUDIO_METRICS} for system, values in means.items()}
+
+    assert measured("parts") == measured("plain") and METHOD in measured("plain")
 
 
 def test_parts_can_be_left_out(contents, model, tmp_path):

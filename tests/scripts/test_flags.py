@@ -60,7 +60,7 @@ def test_help_lists_groups_those_with_required_flags_first():
     _flags.define(Example, values)
     text = _flags.described(list(values), values)
     titles = [line for line in text.splitlines() if line and not line.startswith(" ")]
-    assert titles == ["Results:", "Piece:", "Model:"]
+    assert titles == ["Results:", "Piece:", "Model:", "Several machines:"]
     assert "  --kind=<bell|gong>\n    Which. (default: bell)" in text
     assert "(required)" in text[text.index("--output_dir"):text.index("--[no]overwrite")]
 
