@@ -81,10 +81,11 @@ def test_an_address_must_be_host_and_port(given):
 @pytest.fixture(params=["rest", "grpc"])
 def busy(request, small_limits):
     stand_in = StandIn()
-    stand_in.delay_secs = 0.5
+    stand_in.delay_secs = 0.2
     limits = type(small_limits)(workers=1, queue=0)
     with Server(Models([stand_in.served(limits)]), limits, rest_port=0, grpc_port=0) as server:
         yield request.param, server, stand_in
+        stand_in.hurry.set()
 
 
 def test_a_busy_server_is_asked_again_until_it_has_time(busy):
@@ -92,7 +93,7 @@ def test_a_busy_server_is_asked_again_until_it_has_time(busy):
     results = []
 
     def ask():
-        with connect(protocol, address(server, protocol), retries=Retries(20, 0.1)) as client:
+        with connect(protocol, address(server, protocol), retries=Retries(20, 0.05)) as client:
             results.append(client.predict("encode_style", {"style_bytes": [wav_file()]}))
 
     threads = [threading.Thread(target=ask) for _ in range(3)]
