@@ -235,23 +235,23 @@ def test_events_tell_what_happens_until_a_job_has_ended(client, midi, clip):
 
 
 def test_what_nobody_watches_is_cancelled(model):
-    service = Service(model, AppLimits(unwatched_secs=0.3))
+    service = Service(model, AppLimits(unwatched_secs=1))
     release = threading.Event()
     service.work.transfer = lambda job, *_: [job.check() or release.wait(0.01)
                                              for _ in range(3000)]
     style = {"upload": service.uploads.add(Upload("piano", "x", piano=pianos.piano()))}
     runs, waits = (service.jobs.get(service.start(EXAMPLE, style)) for _ in range(2))
     with runs.watched():
-        time.sleep(0.4)
+        time.sleep(1.1)
         service.sweep()
         assert runs.state == jobs.RUNNING and waits.state == jobs.CANCELLED
     service.sweep()
     assert runs.state == jobs.RUNNING  # it may only be a reload
-    time.sleep(0.4)
+    time.sleep(1.1)
     runs.seen()
     service.sweep()
     assert runs.in_use
-    time.sleep(0.4)
+    time.sleep(1.1)
     service.sweep()
     runs.future.result(5)
     assert runs.state == jobs.CANCELLED and service.close()
