@@ -3,7 +3,6 @@
 It works without a network. Only this machine reaches it, unless --host says otherwise.
 """
 
-import functools
 import os
 import signal
 import threading
@@ -57,6 +56,7 @@ def main(argv):
     _flags.report(f"loading {FLAGS.weights or 'piano_ddsp'} and the transcriber")
     logging.set_verbosity(logging.ERROR)
     from style_transfer.models.piano_ddsp import one_shot
+    from style_transfer.scripts import _methods
     from style_transfer.serving.app import api, service, settings
     from style_transfer.transcription import transcriber
 
@@ -67,7 +67,8 @@ def main(argv):
         adapt_steps=FLAGS.max_adapt_steps, queue=FLAGS.queue, results=FLAGS.max_results,
         keep_secs=60 * FLAGS.keep_mins)
     model = one_shot.load(FLAGS.weights)
-    served = service.Service(model, limits, transcriber.load(FLAGS.transcriber), _methods())
+    served = service.Service(model, limits, transcriber.load(FLAGS.transcriber),
+                             _methods.offered())
     try:
         _serve(http.HttpThread(api.make_app(served, FLAGS.allowed_hosts), FLAGS.host, FLAGS.port,
                                "page"), served, begun)
@@ -76,31 +77,6 @@ def main(argv):
     if not ended:
         os._exit(1)  # threads cannot be stopped
     print("stopped", flush=True)
-
-
-def _methods():
-    """What else plays pieces as clips sound, see `Service`; each is loaded when it is asked for."""
-    import dataclasses
-
-    from style_transfer import configs, weights
-
-    found = {}
-    for name in configs.having("generator"):
-        config = configs.get(name)
-        generator = config.generator()
-        needed = {field.name for field in dataclasses.fields(generator.options)
-                  if field.default is dataclasses.MISSING}
-        there = config.weights in weights.names() or not config.can("training")
-        if generator.transfers and "style" in needed and there and name != "piano_ddsp":
-            found[name] = config.description, functools.partial(_loaded, config, generator)
-    return found
-
-
-def _loaded(config, generator):
-    from style_transfer.models import base
-
-    return functools.partial(generator.transfer,
-                             base.load_weights(config, None, generator.check_model))
 
 
 def _serve(http, served, begun):

@@ -20,6 +20,7 @@ from style_transfer.audio import Audio
 from style_transfer.models.piano_ddsp import estimate as estimate_lib
 from style_transfer.models.piano_ddsp import one_shot
 from style_transfer.models.piano_ddsp.piano import Piano
+from style_transfer.scripts import _methods
 from style_transfer.serving.app import examples as examples_lib
 from style_transfer.serving.app import jobs
 from style_transfer.serving.app.api import WEB, make_app
@@ -449,9 +450,7 @@ def test_another_method_must_be_there_and_needs_a_recording(client, clip, done, 
 
 
 def test_the_command_offers_what_is_told_a_clip_and_has_weights():
-    from style_transfer.scripts import style_transfer_app
-
-    offered = style_transfer_app._methods()
+    offered = _methods.offered()
     assert {"performance_net", "ss_vq_vae_small", "ulyanov"} <= set(offered)
     assert not {"piano_ddsp", "midi2wave_small", "pre_spec_unet", "vocoder"} & set(offered)
 

@@ -79,6 +79,10 @@ def test_the_layer_is_one_that_keras_can_keep(tmp_path):
         net_lib.RandomFeatures, {"num_filters": 4, "kernel_size": 3, "sample_rate": 8000},
         np.ones((1, 5, spectrogram.NUM_BINS), np.float32), (1, 3, 4),
         {"num_filters": 5, "kernel_size": 4, "sample_rate": 9000, "seed": 1}, tmp_path)
+    model_case.check_layer(
+        net_lib.FixedFilters, {"num_filters": 4, "kernel_size": 3},
+        (np.ones((1, 5, 6), np.float32),), (1, 3, 4),
+        {"num_filters": 5, "kernel_size": 4, "seed": 1}, tmp_path)
 
 
 @pytest.mark.parametrize("taps, frames", [(1, 5), (3, 3), (3, 29), (11, 47)])
