@@ -46,6 +46,7 @@ MAGENTA_COMMANDS = (
 # What the library imports at run time, to generate and to train.
 LIBRARY = [
     "absl-py",
+    "audioop-lts ; python_version >= '3.13'",  # for pydub, which note-seq imports
     "av>=15",
     "h5py",
     "keras>=3.10",

@@ -1,13 +1,14 @@
 """Steps of training beside the same models in PyTorch, on one thread of one CPU.
 
-    python -m benchmarks.training_speed                  # ours in float32 and with XLA
+    python -m benchmarks.training_speed      # ours: float32, XLA, 16 bits, accumulated gradients
     TORCH_PYTHON=/path/to/python python -m benchmarks.training_speed
 
 Two models are trained by Adam: the net of the timbre metric, four convolutions of width 64 over
 2 x 32 clips of 256 frames of MFCC with batch norm, ReLU and pooling, with a triplet loss within the
 batch; and `performance_net` as it is by default, but told style vectors, on rolls of 4 x 4.1 s.
 `TORCH_PYTHON` is an interpreter with PyTorch. Both get the same random data; what is compared is
-processor time of a step, the least of several rounds, so that other work counts less.
+processor time of a step, the least of several rounds, so that other work counts less. A step is an
+update, for which `in two parts` makes two steps of half the batch.
 """
 
 import argparse
@@ -50,8 +51,8 @@ def timed(step):
             "losses": [losses[0], losses[-1]]}
 
 
-def ours(name, jit_compile):
-    """Our loop, as `style_transfer_train` runs it on one device."""
+def ours(name, jit_compile=False, mixed_precision="float32", accumulate_steps=1):
+    """Our loop, as `style_transfer_train` runs it on one device; arguments are its flags'."""
     import tensorflow as tf
 
     tf.config.threading.set_intra_op_parallelism_threads(1)
@@ -59,20 +60,25 @@ def ours(name, jit_compile):
     import keras
 
     from style_transfer import training
+    from style_transfer.training import precision
     from style_transfer.training.trainer import FittedModel
 
     keras.utils.set_random_seed(0)
-    x, y = tf.nest.map_structure(tf.constant, data(name))
+    x, y = tf.nest.map_structure(
+        lambda values: tf.constant(values[:len(values) // accumulate_steps]), data(name))
     model, loss = our_model(name)
     model.build(None)
+    precision.lower(model, mixed_precision)
     optimizer = training.build_optimizer(1e-3, schedule="constant")
+    optimizer.accumulate_steps = accumulate_steps
+    optimizer.scales_loss = mixed_precision == "float16"
     optimizer.build(model.trainable_variables)
     fitted = FittedModel(model, loss)
     fitted.compile(optimizer=optimizer, jit_compile=jit_compile, auto_scale_loss=False)
     fitted.train_on_batch(x, y)
     batches = iter(tf.data.Dataset.from_tensors((x, y)).repeat())
     function = fitted.make_train_function() or fitted.train_function
-    return {**timed(lambda: function(batches)["loss"]),
+    return {**timed(lambda: [function(batches)["loss"] for _ in range(accumulate_steps)][-1]),
             "parameters": sum(int(tf.size(value)) for value in model.trainable_variables)}
 
 
@@ -216,8 +222,10 @@ def performance_net(torch, x, target):
     return net, loss
 
 
-SIDES = {"ours": lambda name: ours(name, False), "ours, XLA": lambda name: ours(name, True),
-         "PyTorch": pytorch}
+SIDES = {"ours": ours, "ours, XLA": lambda name: ours(name, jit_compile=True),
+         "ours, bfloat16": lambda name: ours(name, mixed_precision="bfloat16"),
+         "ours, float16": lambda name: ours(name, mixed_precision="float16"),
+         "ours, in two parts": lambda name: ours(name, accumulate_steps=2), "PyTorch": pytorch}
 
 
 def measured(side, model):

@@ -7,6 +7,7 @@ skipped is the same as without Beam, and no file that a library cannot bear ends
 import collections
 import logging
 import re
+import secrets
 import subprocess
 import sys
 
@@ -23,11 +24,11 @@ _LOGGER = logging.getLogger(__name__)
 
 
 class _RunPart(beam.DoFn):
-    """Runs a part and gives its exit status and what it said.
+    """Runs a part and gives its exit status and what it said; once, if Beam asks again.
 
     Args:
         folder: Of all workers. Gets the rows of finished parts, see `finished.rows`.
-        fingerprint: See `run`.
+        fingerprint: Of all that decides what the parts are.
     """
 
     def __init__(self, folder, fingerprint):
@@ -35,11 +36,8 @@ class _RunPart(beam.DoFn):
 
     def process(self, part):
         number, command = part
-        if self._fingerprint is None:
-            yield self._run(number, command)
-        else:
-            yield from finished.rows(files.join(self._folder, f"part-{number}"), self._fingerprint,
-                                     lambda: [self._run(number, command)])
+        yield from finished.rows(files.join(self._folder, f"part-{number}"), self._fingerprint,
+                                 lambda: [self._run(number, command)])
 
     def _run(self, number, command):
         lines = []
@@ -88,9 +86,9 @@ def run(parts: list[list[str]], folder: str, options: BeamOptions, fingerprint: 
         ValueError: A part failed, other than by skipping all that it read; and what `beam_jobs.run`
             raises.
     """
-    rows = beam_jobs.run(list(enumerate(parts, 1)), _RunPart(folder, fingerprint),
-                         files.join(folder, "report"), runner=options.runner,
-                         pipeline_options=options.pipeline_options)
+    work = _RunPart(folder, fingerprint or secrets.token_hex(16))
+    rows = beam_jobs.run(list(enumerate(parts, 1)), work, files.join(folder, "report"),
+                         runner=options.runner, pipeline_options=options.pipeline_options)
     summary, details, faults = Summary(), collections.Counter(), []
     for row in sorted(rows, key=lambda row: row["part"]):
         for line in row["lines"]:

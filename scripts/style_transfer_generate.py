@@ -120,7 +120,9 @@ def _in_parts(tasks):
     from style_transfer.pipelines.files import PARTIAL, join
 
     first = tasks[0]
-    pieces = files.find(first.content, (*content.SUFFIXES, *recordings.SUFFIXES), "a piece",
+    given = next(getattr(first, name) for name in ("content", "recordings", "audio")
+                 if hasattr(first, name))
+    pieces = files.find(given, (*content.SUFFIXES, *recordings.SUFFIXES), "a piece",
                         first.output_dir)
     each = [[f"--style={task.style}", f"--output_dir={task.output_dir}"]
             for task in tasks] if len(tasks) > 1 else [[]]

@@ -118,7 +118,7 @@ class Recording:
             raise ValueError(f"{self._name} takes PyAV to be read: `pip install av`, or convert it "
                              "to WAV.") from error
         try:
-            container = av.open(self._handle(), metadata_errors="ignore")
+            container = av.open(self._handle(), **_tags(av))
         except (av.error.FFmpegError, ValueError) as error:
             raise NotAudioError(f"{self._name} is not audio that can be read "
                                 f"({_reason(error)}). {EXPECTED}.") from error
@@ -156,6 +156,11 @@ class Recording:
         if what not in self._said:
             self._said.add(what)
             warnings.warn(f"{self._name} {what}.", stacklevel=4)
+
+
+def _tags(av):
+    """How PyAV takes tags that are no text; from its version 19 on it always takes them."""
+    return {"metadata_errors": "ignore"} if int(av.__version__.split(".")[0]) < 19 else {}
 
 
 def _decoded(container, stream, faults):
