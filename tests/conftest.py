@@ -67,6 +67,16 @@ def _keep_kernels():
     context.Context._set_global_seed = set_global_seed
 
 
+@pytest.fixture(scope="module", autouse=True)
+def forgotten_kernels():
+    """What a file's tests compiled is no other's, and would take memory to the end."""
+    yield
+    if "tensorflow" in sys.modules:
+        from tensorflow.python.eager import context
+
+        context.context().clear_kernel_cache()
+
+
 @pytest.fixture(autouse=True)
 def seeded():
     """The same random numbers for a test whether it runs alone or after others."""
