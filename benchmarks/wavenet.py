@@ -120,6 +120,7 @@ class TorchStep:
         chosen = (cumulative <= uniforms[:, :1]).sum(dim=1, keepdim=True)
         u = 1e-6 + (1 - 2e-6) * uniforms[:, 1:]
         scale = log_scales.gather(1, chosen).clamp(-9, 10).exp()
+        scale = (scale ** 2 - math.exp(-18)).clamp(min=0).sqrt()
         value = means.gather(1, chosen) + scale * (u.log() - torch.log1p(-u))
         return (((value[:, 0].clamp(-1, 1) + 1) * 32767.5).round() / 32767.5) - 1
 

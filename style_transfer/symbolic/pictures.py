@@ -22,7 +22,7 @@ def save_rolls(path, rows, layout, titles=()):
     from matplotlib.figure import Figure
 
     columns = max(len(row) for row in rows)
-    width = max(1.5, layout.bars * 0.6)
+    width = max(1.5, layout.bars * 0.3)
     figure = Figure(figsize=(min(width * columns, 60) + 0.6, 1.8 * len(rows)),
                     layout="constrained")
     FigureCanvasAgg(figure)

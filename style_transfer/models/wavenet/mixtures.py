@@ -103,9 +103,18 @@ def logistic_sample(parameters, uniforms, temperature=1.0, num_levels=NUM_LEVELS
     logits, means, log_scales = split(parameters)
     chosen = choose(logits, uniforms[..., 0], temperature)
     mean = ops.sum(chosen * means, axis=-1)
-    scale = temperature * ops.exp(ops.sum(chosen * log_scales, axis=-1))
+    scale = temperature * drawn_scale(ops.sum(chosen * log_scales, axis=-1))
     u = UNIFORM_MARGIN + (1.0 - 2.0 * UNIFORM_MARGIN) * uniforms[..., 1]
     return quantize(mean + scale * (ops.log(u) - ops.log1p(-u)), num_levels)
+
+
+def drawn_scale(log_scales):
+    """Scales that samples are drawn with: what is left of them without the width of the narrowest.
+
+    No logistic may be as narrow as what it describes where audio is certain, as silence is. Drawn
+    as they are, the narrowest would make noise there that the net has never heard.
+    """
+    return ops.sqrt(ops.maximum(ops.exp(2 * log_scales) - math.exp(2 * MIN_LOG_SCALE), 0.0))
 
 
 def choose(logits, uniforms, temperature=1.0):

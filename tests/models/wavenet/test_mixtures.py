@@ -106,6 +106,19 @@ def test_temperature_narrows_and_zero_takes_the_likeliest_mean():
     assert np.allclose(mixtures.logistic_sample(parameters, uniforms, 0.0), -0.25, atol=2e-5)
 
 
+def test_the_narrowest_logistic_is_drawn_without_noise():
+    rng = np.random.default_rng(0)
+    uniforms = rng.uniform(size=(5000, 2)).astype(np.float32)
+
+    def spread(log_scale):
+        one = np.array([[0.0, 0.25, log_scale]], np.float32)
+        return np.std(mixtures.logistic_sample(np.repeat(one, 5000, axis=0), uniforms))
+
+    assert spread(mixtures.MIN_LOG_SCALE - 1) == 0
+    wide = mixtures.MIN_LOG_SCALE + 2
+    assert spread(wide) == pytest.approx(np.pi / np.sqrt(3) * np.exp(wide), rel=0.03)
+
+
 def test_expected_audio_is_the_mean_of_samples():
     rng = np.random.default_rng(0)
     parameters = np.repeat(MIXTURES["narrow"][None], 100_000, axis=0)

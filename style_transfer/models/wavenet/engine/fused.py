@@ -16,6 +16,7 @@ from style_transfer.models.wavenet.engine.vectors import compiled
 
 _MIN_LOG_SCALE = mixtures.MIN_LOG_SCALE
 _MAX_LOG_SCALE = mixtures.MAX_LOG_SCALE
+_MIN_VARIANCE = math.exp(2 * _MIN_LOG_SCALE)
 _MARGIN = mixtures.UNIFORM_MARGIN
 _STEPS = (mixtures.NUM_LEVELS - 1) / 2
 _MU = mixtures.MU
@@ -63,7 +64,8 @@ def draw_mixture(logits, at, count, first, second, temperature, shares):
     log_scale = min(max(logits[at + 2 * count + k], _MIN_LOG_SCALE), _MAX_LOG_SCALE)
     u = _MARGIN + (1.0 - 2.0 * _MARGIN) * second
     noise = math.log(u) - math.log1p(-u)
-    value = logits[at + count + k] + temperature * math.exp(log_scale) * noise
+    scale = math.sqrt(max(math.exp(2 * log_scale) - _MIN_VARIANCE, 0.0))
+    value = logits[at + count + k] + temperature * scale * noise
     value = min(max(value, -1.0), 1.0)
     return np.rint((value + 1.0) * _STEPS) / _STEPS - 1.0
 
