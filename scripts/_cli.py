@@ -3,6 +3,7 @@
 Nothing heavy is imported here, so that `--help` answers at once.
 """
 
+import atexit
 import io
 import os
 import sys
@@ -139,6 +140,14 @@ def _call(main, argv, debug=False):
             raise
         _report(fault or _one_line(error))
         return 1
+
+
+@atexit.register
+def _leave_functions():
+    """Keeps TensorFlow 2.16 from a traceback for each function that Python takes down with it."""
+    functions = sys.modules.get("tensorflow.python.eager.polymorphic_function.atomic_function")
+    if functions is not None:
+        functions.AtomicFunction.__del__ = lambda self: None
 
 
 def _report(message):

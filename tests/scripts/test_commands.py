@@ -1,16 +1,19 @@
 """What holds for every command, and what scripts/_cli.py does for them."""
 
 import ast
+import importlib.util
 import pathlib
 import re
 import runpy
 import subprocess
 import sys
+import types
 
 import pytest
 import setuptools
 
 import style_transfer
+from style_transfer.scripts import _cli
 
 ROOT = pathlib.Path(__file__).parents[2]
 SLOW_TO_IMPORT = {
@@ -167,3 +170,16 @@ def test_help_is_for_flags_only_before_the_double_dash(command):
 
 def test_the_version_is_the_packages(command):
     assert command("--version").stdout == f"style-transfer {style_transfer.__version__}\n"
+
+
+def test_functions_that_tensorflow_takes_down_say_nothing(monkeypatch):
+    name = "tensorflow.python.eager.polymorphic_function.atomic_function"
+    assert importlib.util.find_spec(name), "there is nothing to keep quiet any more"
+
+    class Counted:
+        def __del__(self):
+            raise TypeError("what it counted in is gone")
+
+    monkeypatch.setitem(sys.modules, name, types.SimpleNamespace(AtomicFunction=Counted))
+    _cli._leave_functions()
+    Counted().__del__()
