@@ -32,7 +32,8 @@ def piano():
 def test_help_shows_the_api_with_its_types():
     text = pydoc.plain(pydoc.render_doc(style_transfer))
     assert all(name in text for name in NAMES)
-    assert "transfer(content: Any, style: " in text and "-> style_transfer.audio.Audio" in text
+    text = "".join(text.split())  # from Python 3.13 on long signatures take several lines
+    assert "transfer(content:Any,style:" in text and "->style_transfer.audio.Audio" in text
     assert sorted(style_transfer.__all__) == sorted(NAMES)
 
 
