@@ -93,7 +93,8 @@ def run(parts: list[list[str]], folder: str, options: BeamOptions, fingerprint: 
     for row in sorted(rows, key=lambda row: row["part"]):
         for line in row["lines"]:
             if match := _CLOSING.match(line):
-                summary.add(Summary(*(int(number or 0) for number in match.groups())))
+                read, written, skipped, kept = (int(number or 0) for number in match.groups())
+                summary.add(Summary(read, written, skipped, kept))
             elif match := _DETAIL.fullmatch(line):
                 details[match[2]] += int(match[1])
             elif line.startswith(("skipped ", "warning: ")):
