@@ -84,4 +84,5 @@ CONFIG = Config(
         "style_transfer.models.glow_style.probe:SamplesProbe")()(model, loss),
     generator=lazy("style_transfer.models.glow_style.options:GENERATOR"),
     serving=lazy("style_transfer.spectrograms.serve:SpectrogramServing"),
+    weights="glow_style",
 )

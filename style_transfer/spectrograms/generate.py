@@ -10,6 +10,7 @@ from style_transfer import files, outputs, piano_roll, recordings
 from style_transfer.measure.clip import MIN_CLIP_SECS, SILENCE_PEAK_DB
 from style_transfer.signal import log_mel
 from style_transfer.spectrograms import making, vocoding
+from style_transfer.spectrograms.options import TEMPERATURE
 from style_transfer.synthesis import neutral_piano
 
 
@@ -50,7 +51,7 @@ def generate(load, options, report):
 def _generate_one(model, path, style, options, say, target):
     begun = time.monotonic()
     made = played(model, path, style, seed=options.seed, sample_rate=options.sample_rate,
-                  tracks=options.tracks, temperature=getattr(options, "temperature", 1.0),
+                  tracks=options.tracks, temperature=getattr(options, "temperature", TEMPERATURE),
                   say=say)
     took = time.monotonic() - begun
     audio_lib.save(target, made)
@@ -62,7 +63,7 @@ def _generate_one(model, path, style, options, say, target):
             f"{took / made.duration_secs:.3f})")
 
 
-def played(model, content, style, *, sample_rate, seed=0, temperature=1.0, **content_options):
+def played(model, content, style, *, sample_rate, seed=0, temperature=TEMPERATURE, **content_options):
     """One content played as a style clip sounds.
 
     Args:

@@ -9,6 +9,8 @@ from style_transfer import options as options_lib
 from style_transfer.models import base
 from style_transfer.options import REQUIRED, option
 
+TEMPERATURE = 0.35  # of models that sample; higher ones have noise that hides notes
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Options(options_lib.ContentOptions):
@@ -24,7 +26,7 @@ class Options(options_lib.ContentOptions):
 class SamplingOptions(Options):
     """What is asked of models that sample."""
 
-    temperature: float = option(0.7, "How far samples lie from the middle of what is likely; 0 "
+    temperature: float = option(TEMPERATURE, "How far samples lie from the middle of what is likely; 0 "
                                 "gives the middle.", low=0.0)
 
 

@@ -10,10 +10,10 @@ from style_transfer.graph.checks import require
 from style_transfer.graph.vocoding import Vocoding
 from style_transfer.signal import log_mel
 from style_transfer.spectrograms import making, vocoding
+from style_transfer.spectrograms.options import TEMPERATURE
 
 MAX_SECS = 300.0
 MAX_NOTES = 30_000
-TEMPERATURE = 0.7
 STRING = tf.TensorSpec([None], tf.string)
 
 

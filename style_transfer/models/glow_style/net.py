@@ -17,6 +17,7 @@ from style_transfer.models.glow_style.flow import (
 )
 from style_transfer.signal import log_mel
 from style_transfer.spectrograms import making
+from style_transfer.spectrograms.options import TEMPERATURE
 
 CONTENTS = ("notes", "codes")
 SQUEEZE = 2
@@ -231,7 +232,7 @@ class GlowStyle(keras.Model):
             x = unsqueeze(x, SQUEEZE)
         return x
 
-    def spectrogram(self, content, style, noise, temperature=0.7):
+    def spectrogram(self, content, style, noise, temperature=TEMPERATURE):
         """Samples log-mel spectrograms; see `style_transfer.spectrograms`.
 
         Args:
