@@ -63,7 +63,8 @@ def _generate_one(model, path, style, options, say, target):
             f"{took / made.duration_secs:.3f})")
 
 
-def played(model, content, style, *, sample_rate, seed=0, temperature=TEMPERATURE, **content_options):
+def played(model, content, style, *, sample_rate, seed=0, temperature=TEMPERATURE,
+           **content_options):
     """One content played as a style clip sounds.
 
     Args:

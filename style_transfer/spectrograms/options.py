@@ -26,8 +26,8 @@ class Options(options_lib.ContentOptions):
 class SamplingOptions(Options):
     """What is asked of models that sample."""
 
-    temperature: float = option(TEMPERATURE, "How far samples lie from the middle of what is likely; 0 "
-                                "gives the middle.", low=0.0)
+    temperature: float = option(TEMPERATURE, "How far samples lie from the middle of what is "
+                                "likely; 0 gives the middle.", low=0.0)
 
 
 class SpectrogramGenerator(base.Generator):
