@@ -154,7 +154,7 @@ def _train(config, hparams, options, report, send):
     precision.lower(model, options.mixed_precision)
     loss = config.build_loss(hparams)
     _restore(options, found, model, optimizer, report)
-    if found is None and getattr(config, "prepare", None):
+    if found is None and config.prepare:
         config.prepare(hparams, model, config.build_dataset(
             options.examples_path, hparams, "train", seed=state.seed))
     if placement.num_workers > 1:
