@@ -3,12 +3,14 @@
     python -m benchmarks.generation [--content=piece.mid] [--style=clip.wav --style_midi=clip.mid]
         [--secs=60] [--hour] [--soundfont=some.sf2]
 
-Without files it plays random dense music on the piano of `examples/`. The peers are FluidSynth
-(a sampler, the limit that no net reaches) where it and a soundfont are at hand, and real time.
+Without files it plays random dense music on the piano of `examples/`, at 24 kHz in mono, as the
+nets are trained, and at 44.1 kHz in stereo up to 20 kHz. The peers are FluidSynth (a sampler) where
+it and a soundfont are at hand, at the same rate, and real time.
 """
 
 import argparse
 import contextlib
+import dataclasses
 import os
 import pathlib
 import platform
@@ -23,6 +25,7 @@ import numpy as np
 EXAMPLES = pathlib.Path(__file__).parents[1] / "examples"
 NOTES_PER_SECOND = 18
 # In this order: each finds compiled what those before it needed.
+FORMATS = ((24_000, 1), (44_100, 2))
 HEARD = "transcribing, fit"
 ESTIMATES: dict[str, dict] = {"measuring, encoding": {"adapt_steps": 0},
                               "compiling the fit": {"adapt_steps": 1},
@@ -33,7 +36,7 @@ def watched():
     """What is put under the clock: (part, owner, name of the function in it)."""
     from style_transfer.models.piano_ddsp import generate, playing
 
-    return [("nets", playing._Player, "_decode_window"), ("synthesis", playing._Player, "_sound"),
+    return [("nets", playing._Player, "_decode_window"), ("synthesis", playing.Sound, "dry"),
             ("room", playing, "_in_room"), ("writing", generate, "_write_scaled")]
 
 
@@ -82,8 +85,8 @@ def peak_memory_gb():
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e9
 
 
-def fluidsynth_secs(table, soundfont):
-    """How long FluidSynth takes for the same notes at 24 kHz, None without it."""
+def fluidsynth_secs(table, soundfont, sample_rate):
+    """How long FluidSynth takes for the same notes, in stereo as always; None without it."""
     if not shutil.which("fluidsynth") or not soundfont or not os.path.exists(soundfont):
         return None
     from style_transfer import piano_roll
@@ -92,7 +95,7 @@ def fluidsynth_secs(table, soundfont):
         midi = os.path.join(folder, "notes.mid")
         piano_roll.save_midi(midi, piano_roll.to_sequence(table))
         begun = time.perf_counter()
-        subprocess.run(["fluidsynth", "-ni", "-q", "-r", "24000", "-T", "wav", "-F",
+        subprocess.run(["fluidsynth", "-ni", "-q", "-r", str(sample_rate), "-T", "wav", "-F",
                         os.path.join(folder, "out.wav"), soundfont, midi], check=True,
                        stdout=subprocess.DEVNULL)
         return time.perf_counter() - begun
@@ -111,6 +114,7 @@ def main():
 
     begun = time.perf_counter()
     from style_transfer import content as content_lib
+    from style_transfer.measure import high_band
     from style_transfer.models.piano_ddsp import generate as batch
     from style_transfer.models.piano_ddsp import one_shot
     from style_transfer.models.piano_ddsp.options import Options
@@ -128,20 +132,25 @@ def main():
         table = content_lib.content_notes(options.content)
     else:
         table = dense_music(3600.0 if options.hour else options.secs)
-    settings = Options(content=(), style=options.style, output_dir="")
-    with tempfile.TemporaryDirectory() as folder:
-        begun = time.perf_counter()
-        seconds, _ = batch.play_to_file(pathlib.Path(folder) / "out.wav", piano, table, model,
-                                        settings, report=lambda *args, **kwargs: None)
-        took = time.perf_counter() - begun
-    print(f"{len(table)} notes, {len(table) / table.end_secs:.1f} a second, {seconds:.0f} s of "
-          f"audio in {took:.1f} s: real-time factor {took / seconds:.4f}, peak memory "
-          f"{peak_memory_gb():.2f} GB")
-    peer = fluidsynth_secs(table, options.soundfont)
-    if peer is not None:
-        print(f"FluidSynth, same notes: real-time factor {peer / seconds:.4f} "
-              f"(ours takes {took / peer:.1f} times as long)")
-    whole = took + sum(clock.spent[part] for part in ESTIMATES)
+    whole = sum(clock.spent[part] for part in ESTIMATES)
+    print(f"{len(table)} notes, {len(table) / table.end_secs:.1f} a second")
+    # As of a clip that tells of all bands, whatever this one does.
+    piano = dataclasses.replace(piano, high_band_db=np.zeros(high_band.NUM_BANDS, np.float32))
+    for rate, channels in FORMATS:
+        settings = Options(content=(), style=options.style, output_dir="", sample_rate=rate,
+                           channels=channels)
+        with tempfile.TemporaryDirectory() as folder:
+            begun = time.perf_counter()
+            seconds, _ = batch.play_to_file(pathlib.Path(folder) / "out.wav", piano, table, model,
+                                            settings, report=lambda *args, **kwargs: None)
+            took = time.perf_counter() - begun
+        whole += took
+        peer = fluidsynth_secs(table, options.soundfont, rate)
+        print(f"{rate} Hz, {channels} channel{'s' * (channels - 1)}: {seconds:.0f} s of audio in "
+              f"{took:.1f} s, real-time factor {took / seconds:.4f}"
+              + ("" if peer is None else f" (FluidSynth {peer / seconds:.4f}, ours takes "
+                 f"{took / peer:.1f} times as long)")
+              + f", peak memory {peak_memory_gb():.2f} GB", flush=True)
     print(f"\n{'part':<24}{'seconds':>9}{'share':>8}")
     named = 0.0
     for name, spent in sorted(clock.spent.items(), key=lambda item: -item[1]):

@@ -1,4 +1,4 @@
-"""Reading, writing, resampling and measuring audio. One type, mono float32."""
+"""Reading, writing, resampling and measuring audio. One type, float32, mono but for results."""
 
 import base64
 import dataclasses
@@ -26,15 +26,16 @@ _OFFSET = 0.1  # of the samples' spread: an offset of this size is no sound
 
 @dataclasses.dataclass(frozen=True)
 class Audio:
-    """Mono audio with its sample rate, so that the two can never be separated.
+    """Audio with its sample rate, so that the two can never be separated.
 
     Attributes:
-        samples: float32, shape `[num_samples]`, nominally in [-1, 1].
+        samples: float32, mono, shape `[num_samples]`, or left and right, `[num_samples, 2]`;
+            nominally in [-1, 1].
         sample_rate: Samples per second.
 
     Raises:
         TypeError: The samples are no numbers, or the rate is none.
-        ValueError: The samples are not mono, or the rate is not positive.
+        ValueError: The samples are of another shape, or the rate is not positive.
     """
 
     samples: np.ndarray
@@ -49,14 +50,19 @@ class Audio:
         if not hasattr(self.sample_rate, "__float__"):
             raise TypeError("Audio takes the sample rate as a number of Hz, got "
                             f"{type(self.sample_rate).__name__}.")
-        if samples.ndim != 1:
+        if samples.ndim != 1 and samples.shape[1:] != (2,):
             raise ValueError(
-                f"Audio holds mono samples of shape [num_samples], got shape {samples.shape}. "
-                "Average the channels first."
+                "Audio holds samples of shape [num_samples] or [num_samples, 2], got shape "
+                f"{samples.shape}. Average the channels first."
             )
         if self.sample_rate <= 0:
             raise ValueError(f"The sample rate must be positive, got {self.sample_rate}.")
         object.__setattr__(self, "samples", samples)
+
+    @property
+    def channels(self) -> int:
+        """1 or 2."""
+        return self.samples.ndim
 
     @property
     def duration_secs(self) -> float:
@@ -176,8 +182,8 @@ def sounding_part(samples, sample_rate, xp=np):
     return begin, end
 
 
-def load(source, sample_rate=None, max_secs=None, name=None):
-    """Reads a recording of any kind, rate, depth and number of channels as mono float32.
+def load(source, sample_rate=None, max_secs=None, name=None, stereo=False):
+    """Reads a recording of any kind, rate, depth and number of channels as float32, mono.
 
     Channels are averaged, unless they cancel each other (one inverted, or late by half a wave):
     then the loudest stands for all. A constant offset is taken away. Only the mono samples at the
@@ -190,6 +196,7 @@ def load(source, sample_rate=None, max_secs=None, name=None):
         sample_rate: Rate to resample to; None keeps the file's own.
         max_secs: Longest recording that is read; None for any.
         name: What messages call it; None for its path.
+        stereo: Whether two channels stay two.
 
     Returns:
         An `Audio`.
@@ -200,12 +207,12 @@ def load(source, sample_rate=None, max_secs=None, name=None):
         ValueError: The file is no audio, is empty or too long, or holds values that are not finite.
     """
     if isinstance(source, Audio):
-        audio = source
+        audio = source if stereo else mono(source)
     elif is_pair(source):
-        audio = _from_arrays(*source)
+        audio = _from_arrays(*source, stereo)
     elif isinstance(source, (str, os.PathLike, bytes)):
         name = name or ("the given bytes" if isinstance(source, bytes) else str(source))
-        audio = Audio(*_read(source, name, sample_rate, max_secs))
+        audio = Audio(*_read(source, name, sample_rate, max_secs, stereo))
         if not len(audio.samples):
             raise ValueError(f"{name} holds no samples. Give a recording of at least some seconds.")
     else:
@@ -219,8 +226,21 @@ def is_pair(source):
     return isinstance(source, tuple) and len(source) == 2 and isinstance(source[0], np.ndarray)
 
 
-def _from_arrays(samples, sample_rate):
-    """Mono `Audio` of samples `[frames]` or `[frames, channels]`."""
+def mono(audio):
+    """One channel of an `Audio`, as `load` mixes two."""
+    if audio.channels == 1:
+        return audio
+    mixed = audio.samples @ mixing_weights([audio.samples])
+    return Audio(without_offset(mixed) if len(mixed) else mixed, audio.sample_rate)
+
+
+def middle(samples):
+    """The mean of the channels of what is played, `[num_samples]`, which never cancel."""
+    return samples if samples.ndim == 1 else samples.mean(axis=1, dtype=np.float32)
+
+
+def _from_arrays(samples, sample_rate, stereo):
+    """`Audio` of samples `[frames]` or `[frames, channels]`."""
     if samples.dtype.kind not in "fi" or samples.ndim not in (1, 2) or not samples.size:
         raise ValueError(f"Samples are {samples.dtype}, shape {list(samples.shape)}, expected "
                          "floats or signed integers, [num_samples] or [num_samples, channels].")
@@ -228,14 +248,19 @@ def _from_arrays(samples, sample_rate):
     samples = samples.astype(np.float32) / np.float32(scale)
     if not np.all(np.isfinite(samples)):
         raise ValueError("The samples hold NaN or infinite values; give finite ones.")
+    if stereo and samples.shape[1:] == (2,):
+        return Audio(samples, sample_rate)
     if samples.ndim == 2:
         samples = samples @ mixing_weights([samples])
     return Audio(without_offset(samples), sample_rate)
 
 
-def _read(source, name, sample_rate, max_secs):
+def _read(source, name, sample_rate, max_secs, stereo):
     recording = recordings.Recording(source, name)
     rate = sample_rate or recording.rate
+    if stereo and recording.channels == 2:
+        blocks = resampled(_limited(recording, name, max_secs), recording.rate, rate, 2)
+        return np.concatenate([np.zeros((0, 2), np.float32), *blocks]), rate
     weights = np.ones(1, np.float32)
     if recording.channels > 1:
         weights = mixing_weights(_limited(recording, name, max_secs))
@@ -329,17 +354,18 @@ def resample(audio, sample_rate):
     return Audio(soxr.resample(audio.samples, audio.sample_rate, sample_rate), sample_rate)
 
 
-def resampled(chunks, from_rate, to_rate):
+def resampled(chunks, from_rate, to_rate, channels=1):
     """Chunks of samples at another rate, without seams: together what `resample` gives."""
     if from_rate == to_rate:
         yield from chunks
         return
     import soxr
 
-    stream = soxr.ResampleStream(from_rate, to_rate, 1, dtype="float32")
+    stream = soxr.ResampleStream(from_rate, to_rate, channels, dtype="float32")
     for chunk in chunks:
-        yield stream.resample_chunk(chunk)
-    yield stream.resample_chunk(np.zeros(0, np.float32), last=True)
+        yield stream.resample_chunk(np.ascontiguousarray(chunk))
+    silence = np.zeros(0 if channels == 1 else (0, channels), np.float32)
+    yield stream.resample_chunk(silence, last=True)
 
 
 def at_loudness(audio, rms_db):

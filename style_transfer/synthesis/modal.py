@@ -218,7 +218,7 @@ def filtered_noise(noise, band_power, low_hz, high_hz, sample_rate):
     size = noise.shape[-1]
     hop = size // 2
     bands = band_power.shape[-1]
-    weights = _bin_weights(size, bands, low_hz, high_hz, sample_rate)
+    weights = bin_weights(size, bands, low_hz, high_hz, sample_rate)
     magnitude = ops.sqrt(ops.matmul(band_power, weights) + 1e-14)
     real, imaginary = ops.rfft(noise)
     frames = ops.irfft((real * magnitude, imaginary * magnitude), fft_length=size)
@@ -251,7 +251,7 @@ def room_response(level, decay, noise, sample_rate):
 def room_noise(num_bands, num_samples, low_hz, high_hz, sample_rate, seed=0):
     """Fixed noise in mel-spaced bands for `room_response`, numpy float32 `[bands, samples]`."""
     spectrum = np.fft.rfft(np.random.default_rng(seed).standard_normal(num_samples))
-    weights = _bin_weights(num_samples, num_bands, low_hz, high_hz, sample_rate)
+    weights = bin_weights(num_samples, num_bands, low_hz, high_hz, sample_rate)
     return np.fft.irfft(spectrum * np.sqrt(weights), num_samples).astype(np.float32)
 
 
@@ -266,7 +266,7 @@ def convolve(audio, response):
         `[batch, samples]`.
     """
     samples = audio.shape[-1]
-    size = _fast_size(samples + response.shape[-1] - 1)
+    size = fast_size(samples + response.shape[-1] - 1)
     real, imaginary = ops.rfft(audio, fft_length=size)
     response_real, response_imaginary = ops.rfft(response, fft_length=size)
     product = (real * response_real - imaginary * response_imaginary,
@@ -274,7 +274,7 @@ def convolve(audio, response):
     return ops.irfft(product, fft_length=size)[:, :samples]
 
 
-def _fast_size(minimum):
+def fast_size(minimum):
     """The smallest 2^a 3^b 5^c that is at least `minimum` and even."""
     best = 1 << (minimum - 1).bit_length()
     for three in (1, 3, 9):
@@ -287,7 +287,7 @@ def _fast_size(minimum):
 
 
 @functools.lru_cache(maxsize=16)
-def _bin_weights(fft_size, num_bands, low_hz, high_hz, sample_rate):
+def bin_weights(fft_size, num_bands, low_hz, high_hz, sample_rate):
     """Interpolation from bands to FFT bins, numpy float32 `[bands, fft_size // 2 + 1]`."""
     bins_hz = np.arange(fft_size // 2 + 1) * sample_rate / fft_size
     low, high = mel.from_hz(low_hz), mel.from_hz(high_hz)

@@ -70,15 +70,17 @@ def estimate_piano(style: Recorded | Piano, *, style_midi: Any = None,
     from style_transfer.models.piano_ddsp import adaptation
 
     steps = adaptation.DEFAULT_STEPS if adapt_steps is None else adapt_steps
-    clip = audio_lib.resample(given.audio, model.sample_rate)
+    clip = audio_lib.resample(audio_lib.mono(given.audio), model.sample_rate)
     loudness_db = audio_lib.sounding_rms_db(clip)
+    wide = _cut(given.audio, *_part(clip))
     clip, notes = excerpt(clip, given.notes)
     heard_velocity = 0.0
     if notes is None and transcribe_style and steps:
         notes = _heard_notes(clip, transcriber, progress)
         heard_velocity = 0.0 if notes is None else float(np.mean(notes.velocity))
-    return _estimated(model, clip, notes, steps, seed, progress, heard_velocity=heard_velocity,
-                      name=given.name if name is None else name, loudness_db=loudness_db)
+    piano = _estimated(model, clip, notes, steps, seed, progress, heard_velocity=heard_velocity,
+                       name=given.name if name is None else name, loudness_db=loudness_db)
+    return _widened(model, piano, wide, notes, clip, seed)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -86,7 +88,7 @@ class UsableClip:
     """A recording of a piano and perhaps its notes, measured and found usable.
 
     Attributes:
-        audio: `Audio` at its own rate.
+        audio: `Audio` at its own rate, in stereo if it is.
         notes: Its `NoteTable`, or None.
         name: What it is called.
     """
@@ -124,7 +126,8 @@ def usable(style, style_midi=None):
     from style_transfer.measure import agreement, analysis
 
     notes = None if style_midi is None else content_lib.given_notes(style_midi)
-    clip = audio_lib.load(style)
+    audio = audio_lib.load(style, stereo=True)
+    clip = audio_lib.mono(audio)
     remarks = analysis.check_style_clip(clip)
     if notes is not None:
         part, inside = excerpt(clip, notes)
@@ -135,7 +138,7 @@ def usable(style, style_midi=None):
     for message in remarks:
         warnings.warn(message, stacklevel=3)
     name = pathlib.Path(style).stem if isinstance(style, (str, os.PathLike)) else "piano"
-    return UsableClip(clip, notes, name)
+    return UsableClip(audio, notes, name)
 
 
 def check_model(model):
@@ -170,6 +173,38 @@ def _estimated(model, clip, notes, steps, seed, progress, **about):
                  weights=_weights_name(model), **about)
 
 
+def _widened(model, piano, wide, notes, clip, seed):
+    """The piano with what only the clip at its own rate and in stereo tells.
+
+    Args:
+        model: A `PianoDDSP`.
+        piano: The `Piano` estimated from the clip at the model's rate, in mono.
+        wide: The clip as it was given.
+        notes: Its `NoteTable`, or None.
+        clip: The clip at the model's rate.
+        seed: Seed of what is played.
+    """
+    from style_transfer.measure import high_band, stereo
+    from style_transfer.models.piano_ddsp import playing
+
+    if wide.channels == 2:
+        image = stereo.measure(wide.samples, wide.sample_rate, notes, piano.f0_hz,
+                               piano.inharmonicity)
+        piano = dataclasses.replace(piano, image=image)
+    if notes is None or not len(notes) or wide.sample_rate <= model.sample_rate:
+        return piano
+    # As loud as what the nets were fitted to.
+    level = audio_lib.at_loudness(clip, TRAINING_RMS_DB).rms_db - clip.rms_db
+    wide = audio_lib.resample(audio_lib.mono(wide), min(wide.sample_rate,
+                                                        audio_lib.MAX_SAMPLE_RATE))
+    wide = Audio(wide.samples * np.float32(10 ** (level / 20)), wide.sample_rate)
+    plain = dataclasses.replace(piano, high_band_db=np.zeros(high_band.NUM_BANDS, np.float32))
+    played = np.concatenate(list(playing.play(model, plain, notes, seed, soft_pedal_db=0.0,
+                                              sample_rate=wide.sample_rate)))
+    return dataclasses.replace(piano, high_band_db=high_band.measure(
+        wide, Audio(played, wide.sample_rate)))
+
+
 def _heard_notes(clip, transcriber, progress):
     """What was heard in the style clip; None if that is too little to fit a piano to."""
     notes = content_lib.heard_notes(clip, transcriber, progress=progress)
@@ -185,17 +220,26 @@ def excerpt(clip, notes):
 
     Long silence at its ends is left out.
     """
-    begin, last = audio_lib.sounding_part(clip.samples, clip.sample_rate)
-    samples = clip.samples[begin:last]
-    start = int(audio_lib.loudest_start(samples, clip.sample_rate, MAX_STYLE_SECS))
-    end = start + MAX_STYLE_SECS * clip.sample_rate
-    clip = dataclasses.replace(clip, samples=samples[start:end])
-    start += int(begin)
+    start, end = _part(clip)
+    clip = _cut(clip, start, end)
     if notes is not None:
-        notes = notes.shift(-start / clip.sample_rate)
+        notes = notes.shift(-start)
         inside = (notes.onset_secs >= -2.0) & (notes.onset_secs < clip.duration_secs)
         notes = notes.select(inside)
     return clip, notes
+
+
+def _part(clip):
+    """Where the part of a clip that is used begins and ends, seconds."""
+    rate = clip.sample_rate
+    begin, last = audio_lib.sounding_part(clip.samples, rate)
+    start = begin + audio_lib.loudest_start(clip.samples[begin:last], rate, MAX_STYLE_SECS)
+    return start / rate, min(start + MAX_STYLE_SECS * rate, last) / rate
+
+
+def _cut(clip, start_secs, end_secs):
+    start, end = (round(secs * clip.sample_rate) for secs in (start_secs, end_secs))
+    return dataclasses.replace(clip, samples=clip.samples[start:end])
 
 
 def checked(piano, model):

@@ -179,13 +179,13 @@ def play_to_file(target, piano, table, model, options, report=files.say, progres
         piano: A `Piano`.
         table: A `NoteTable`.
         model: Its `PianoDDSP`.
-        options: `Options`, of which sample rate, loudness and seed are used.
+        options: `Options`, of which sample rate, channels, loudness and seed are used.
         report: As in `generate`.
         progress: Called with (what, done, total) seconds instead of `report`; what it raises ends
             the work.
 
     Returns:
-        Seconds written, and the beginning as `Audio`.
+        Seconds written, and the beginning as mono `Audio`.
     """
     from style_transfer.models.piano_ddsp import playing
 
@@ -201,15 +201,17 @@ def play_to_file(target, piano, table, model, options, report=files.say, progres
                    f"{files.pace(begun, done, total)}", again=True)
 
     loudness = audio_lib.loudness_db(options.loudness, piano.loudness_db)
+    channels = options.channels or piano.channels
     level = audio_lib.SoundingLevel(options.sample_rate)
     # The gain is known only at the end, so the samples wait in a file.
     with tempfile.TemporaryFile(dir=target.parent) as raw:
         peak, count = 0.0, 0
         chunks = playing.played(model, piano, table, options.seed,
-                                progress or say, options.soft_pedal_db)
-        for chunk in audio_lib.resampled(chunks, model.sample_rate, options.sample_rate):
+                                progress or say, options.soft_pedal_db, options.sample_rate,
+                                channels)
+        for chunk in chunks:
             raw.write(np.ascontiguousarray(chunk, np.float32).tobytes())
-            level.add(chunk)
+            level.add(audio_lib.middle(chunk))
             peak = max(peak, float(np.max(np.abs(chunk), initial=0)))
             count += len(chunk)
         gain = 10 ** ((loudness - level.result()) / 20) if peak else 1.0
@@ -217,18 +219,22 @@ def play_to_file(target, piano, table, model, options, report=files.say, progres
             report(f"{target.name}: {loudness:.1f} dB would clip, lowered by "
                    f"{20 * np.log10(peak * gain):.1f} dB")
             gain = 1 / peak
-        beginning = _write_scaled(target, raw, gain, options.sample_rate)
+        beginning = _write_scaled(target, raw, gain, options.sample_rate, channels)
     return count / options.sample_rate, beginning
 
 
-def _write_scaled(target, raw, gain, sample_rate):
+def _write_scaled(target, raw, gain, sample_rate, channels):
     import soundfile
+
+    def read(count):
+        block = np.fromfile(raw, np.float32, count * channels) * np.float32(gain)
+        return block.reshape(-1, 2) if channels == 2 else block
 
     raw.seek(0)
     with files.written_whole(target) as partial, soundfile.SoundFile(
-            partial, "w", sample_rate, 1, "PCM_24", format=target.suffix[1:].upper()) as file:
-        while len(block := np.fromfile(raw, np.float32, WRITE_SAMPLES)):
-            file.write(block * np.float32(gain))
+            partial, "w", sample_rate, channels, "PCM_24",
+            format=target.suffix[1:].upper()) as file:
+        while len(block := read(WRITE_SAMPLES)):
+            file.write(block)
     raw.seek(0)
-    beginning = np.fromfile(raw, np.float32, int(PICTURE_SECS * sample_rate))
-    return Audio(beginning * np.float32(gain), sample_rate)
+    return Audio(audio_lib.middle(read(int(PICTURE_SECS * sample_rate))), sample_rate)

@@ -1,15 +1,18 @@
-"""Playing notes inside a graph, chunk by chunk: `playing.play` without Python."""
+"""Playing notes inside a graph, chunk by chunk: `playing.play` without Python, in mono."""
 
+import numpy as np
 import tensorflow as tf
 
 from style_transfer import audio as audio_lib
 from style_transfer import piano_roll
 from style_transfer.graph import arrays
+from style_transfer.models.piano_ddsp import net as piano_ddsp
 from style_transfer.models.piano_ddsp import playing
 from style_transfer.synthesis import modal, white_noise
 
 SEED = 0
 _PER_NOTE = ("attack_secs", "noise", "damper_noise")
+_PACKED = (*playing.PER_PARTIAL, "attack_secs", "onset", "damped", "phase")
 
 
 class Player:
@@ -22,7 +25,6 @@ class Player:
 
     def __init__(self, model, chunk_nodes=playing.CHUNK_NODES):
         self.model, self.chunk_nodes = model, chunk_nodes
-        self._chunk = playing.Chunk(model.hop, model.sample_rate)
         self._node_secs = model.hop / model.sample_rate
 
     def __call__(self, piano, table):
@@ -117,9 +119,26 @@ class Player:
                   "background": tf.exp(tf.gather(background, self._frames(nodes))),
                   "noise": self._white_noise(first_node), **bursts}
         return tf.ensure_shape(
-            self._chunk.call({name: value if name == "node_secs" else value[None]
-                              for name, value in inputs.items()}),
+            self._sound({name: value if name == "node_secs" else value[None]
+                         for name, value in inputs.items()}),
             [1, self.chunk_nodes * self.model.hop])
+
+    def _sound(self, inputs):
+        """Dry audio `[1, samples]` of packed oscillators, noise bursts and steady noise."""
+        node_secs, model = inputs["node_secs"], self.model
+        packed = tf.unstack(inputs["oscillators"], len(_PACKED), axis=1)
+        osc = dict(zip(_PACKED, packed, strict=True))
+        real, imaginary = modal.partial_envelopes(
+            node_secs, osc["onset"], osc["damped"], osc["amplitude"], osc["decay"],
+            osc["aftersound_decay"], osc["aftersound"], osc["beat_hz"], osc["attack_secs"],
+            osc["damping"])
+        tone = modal.oscillator_sum(osc["frequency_hz"], real, imaginary, osc["phase"], model.hop,
+                                    model.sample_rate)
+        power = (inputs["background"]
+                 + modal.noise_powers(node_secs, inputs["hammer_secs"], inputs["hammer"])
+                 + modal.noise_powers(node_secs, inputs["damper_secs"], inputs["damper"]))
+        return tone + modal.filtered_noise(inputs["noise"], power, piano_ddsp.LOW_HZ,
+                                           piano_ddsp.HIGH_HZ, model.sample_rate)
 
     def _sounding(self, notes, first_node, start, end):
         """What sounds in a chunk, packed."""
@@ -129,7 +148,12 @@ class Player:
         row = tf.where(heard)[:, 0]
         osc = {name: tf.gather(notes[name], row) for name in ("onset", "damped", "attack_secs")}
         osc |= {name: notes[name][heard] for name in (*playing.PER_PARTIAL, "phase")}
-        return playing.packed(osc, start, osc["phase"], first_node, self._node_secs, arrays)
+        # The phase at the chunk's start, from the very float32 increment that runs inside it.
+        turns = tf.cast(osc["frequency_hz"] * np.float32(self._node_secs), tf.float64)
+        turns = tf.math.floormod(turns * tf.cast(first_node, tf.float64), 1.0)
+        phase = tf.math.floormod(tf.cast(osc["phase"], tf.float64) + 2 * np.pi * turns, 2 * np.pi)
+        osc |= {"onset": osc["onset"] - start, "damped": osc["damped"] - start, "phase": phase}
+        return tf.stack([tf.cast(osc[name], tf.float32) for name in _PACKED])
 
     def _white_noise(self, first_node):
         """Noise frames of the chunk's nodes, `[chunk_nodes + 1, 2 * hop]`."""

@@ -11,7 +11,8 @@ released, as FLAC files with an SFZ map.
   difference for a note held `HELD_SECS`, and weaker for longer ones by the key's own decay.
 * The sustain pedal is the sampler's; it lifts the dampers of samples that are sounding.
 
-The piano's steady background noise is left out.
+The piano's steady background noise is left out. Samples are in stereo, and at 44.1 kHz, if the
+clip that the piano was estimated from told so much.
 """
 
 import dataclasses
@@ -19,12 +20,10 @@ import math
 import pathlib
 
 import numpy as np
-import scipy.signal
 
 from style_transfer import audio as audio_lib
 from style_transfer import files, piano_roll
 from style_transfer.models.piano_ddsp import estimate, net, playing
-from style_transfer.synthesis import modal
 
 PITCHES = tuple(range(piano_roll.LOWEST_PITCH, piano_roll.LOWEST_PITCH + piano_roll.NUM_KEYS))
 FULL = {"velocities": (8, 24, 40, 56, 72, 88, 104, 127), "pitches": PITCHES}
@@ -38,6 +37,7 @@ SILENT_DB = -66.0  # below the sample's loudest 10 ms
 PEAK_DB = -3.0  # of the loudest sample
 SAMPLES = "samples"
 _BLOCK_SECS = 0.01
+_KEY_SEED = 1 << 41  # added to the seed of the noise, so that no two keys have the same
 # A sampler's release falls by e^-10.36, 90 dB, over its nominal time (ARIA).
 _RELEASE_NEPERS = 10.3616
 _RELEASE_RANGE_SECS = (0.02, 60.0)
@@ -53,7 +53,7 @@ class Sample:
     Attributes:
         pitch: MIDI pitch.
         velocity: Of the strike, 1 to 127.
-        samples: float32 `[samples]`, at the instrument's common level.
+        samples: float32 `[samples]` or `[samples, 2]`, at the instrument's common level.
     """
 
     pitch: int
@@ -81,7 +81,7 @@ class Key:
 
 
 def save(model, piano, folder, *, velocities=FULL["velocities"], pitches=PITCHES, seed=0,
-         progress=None):
+         progress=None, channels=None):
     """Writes a piano as an SFZ instrument, whole or not at all.
 
     Args:
@@ -93,6 +93,7 @@ def save(model, piano, folder, *, velocities=FULL["velocities"], pitches=PITCHES
             shifted.
         seed: Of phases and noise.
         progress: Called with (what, done, total); what it raises ends the work.
+        channels: 1 or 2; None is as many as the piano's clip had.
 
     Returns:
         Path of the `.sfz` file.
@@ -109,13 +110,13 @@ def save(model, piano, folder, *, velocities=FULL["velocities"], pitches=PITCHES
     with files.folder_written_whole(folder) as partial:
         (partial / SAMPLES).mkdir()
         regions, levels = [], []
-        for done, key in enumerate(render(model, piano, velocities, pitches, seed)):
+        for done, key in enumerate(render(model, piano, velocities, pitches, seed, channels)):
             if progress is not None:
                 progress("sampling", done, len(pitches))
             for sample in (*key.strikes, key.release):
                 # Each at full scale, so that 16 bits are enough for the softest.
                 levels.append(float(np.max(np.abs(sample.samples), initial=1e-9)))
-                full = audio_lib.Audio(sample.samples / levels[-1], model.sample_rate)
+                full = audio_lib.Audio(sample.samples / levels[-1], _rate(model, piano))
                 path = partial / SAMPLES / _file_name(sample, sample is key.release)
                 path.write_bytes(audio_lib.encode_flac(full))
             regions += _regions(key, velocities, pitches)
@@ -128,30 +129,29 @@ def save(model, piano, folder, *, velocities=FULL["velocities"], pitches=PITCHES
     return folder / f"{folder.name}.sfz"
 
 
-def render(model, piano, velocities, pitches, seed=0):
+def render(model, piano, velocities, pitches, seed=0, channels=None):
     """Samples a piano, see `save`; yields a `Key` for each pitch."""
-    sampler = _Sampler(model, piano, velocities, seed)
+    sampler = _Sampler(model, piano, velocities, seed, channels or piano.channels)
     for pitch in pitches:
         yield sampler.key(int(pitch))
 
 
-class _Sampler:
-    """Strikes keys of a piano, each at all velocities at once."""
+def _rate(model, piano):
+    return playing.native_rate(model, piano.sample_rate)
 
-    def __init__(self, model, piano, velocities, seed):
+
+class _Sampler:
+    """Strikes keys of a piano, each at all velocities."""
+
+    def __init__(self, model, piano, velocities, seed, channels):
         self.model, self.velocities, self.seed = model, velocities, seed
-        arrays = {"style": piano.style, "f0_hz": piano.f0_hz,
-                  "inharmonicity": piano.inharmonicity, **(piano.corrections or {})}
-        self.piano = {name: np.asarray(value, np.float32) for name, value in arrays.items()}
-        self.chunk = playing.Chunk(model.hop, model.sample_rate)
-        self.phases = playing.initial_phases(model, seed)
-        level, decay = model.room_controls(self.piano["style"][None], self.piano.get("room", 0.0))
-        self.room = np.asarray(modal.room_response(level, decay, model.room_noise,
-                                                   model.sample_rate))
+        self.channels = channels
+        self.sound = playing.Sound(model, piano, seed, _rate(model, piano), channels)
+        self.responses = self.sound.room_responses()
 
     def key(self, pitch):
         """A `Key`."""
-        rate, velocities = self.model.sample_rate, self.velocities
+        rate, velocities = self.sound.sample_rate, self.velocities
         key = pitch - piano_roll.LOWEST_PITCH
         controls = self._controls(key, np.array([*velocities, RELEASE_VELOCITY]) / 127)
         damping = _mean_damping(controls)[-1]
@@ -167,47 +167,38 @@ class _Sampler:
                    _decay_db(held[-1], rate))
 
     def _controls(self, key, velocity):
-        """Controls of lone notes of a key, `[notes, 1, ...]`, without partials never heard."""
+        """Controls of lone notes of a key, `[notes, 1, ...]`."""
         model, count = self.model, len(velocity)
         velocity = velocity.astype(np.float32)
         # As the nets see it after silence; before a piece there would be padding.
         roll = np.zeros((count, model.receptive_field_frames + 1, piano_roll.ROLL_DEPTH),
                         np.float32)
         roll[:, -1, key] = roll[:, -1, piano_roll.NUM_KEYS + key] = velocity
-        frames, _ = model.decode_frames(roll, np.repeat(self.piano["style"][None], count, axis=0))
+        piano = self.sound.arrays
+        frames, _ = model.decode_frames(roll, np.repeat(piano["style"][None], count, axis=0))
         controls = playing.note_controls(
-            model, self.piano, np.full((1, count), key, np.int32), velocity[None],
-            np.asarray(frames)[None, :, -1], np.zeros((1, count), np.float32), 0.0)
-        controls = {name: np.asarray(value)[0][:, None] for name, value in controls.items()}
-        heard = np.any(controls["amplitude"][:, 0] > playing.INAUDIBLE, axis=0)
-        heard[0] = True  # so that there is something to compute
-        return controls | {name: controls[name][..., heard] for name in playing.PER_PARTIAL} | {
-            "phase": np.broadcast_to(self.phases[key][heard], (count, 1, np.sum(heard)))}
+            model, piano, np.full((1, count), key, np.int32), velocity[None],
+            np.asarray(frames)[None, :, -1], np.zeros((1, count), np.float32), 0.0,
+            self.sound.high_hz)
+        return {name: np.asarray(value)[0][:, None] for name, value in controls.items()}
 
     def _wet(self, key, controls, damped_secs, seconds):
-        """Notes struck at time 0 and damped in the room, `[notes, samples]`."""
-        step = self.model.hop / self.model.sample_rate
-        nodes, count = math.ceil(seconds / step), len(controls["amplitude"])
-        shape = controls["amplitude"].shape
-
-        def wide(value):
-            return np.broadcast_to(np.asarray(value, np.float32), shape)
-
-        attack = wide(controls["attack_secs"][..., None])
-        packed = [controls[name] for name in playing.PER_PARTIAL]
-        packed += [attack, wide(0.0), wide(damped_secs), controls["phase"]]
-        noise = np.random.default_rng([self.seed, 2, key]).standard_normal(
-            (1, nodes + 1, 2 * self.model.hop), np.float32)
-        dry = np.asarray(self.chunk({
-            "node_secs": np.arange(nodes + 1, dtype=np.float32) * np.float32(step),
-            "oscillators": np.concatenate(packed, axis=1),
-            "hammer": controls["noise"], "damper": controls["damper_noise"],
+        """Notes struck at time 0 and damped in the room, `[notes, samples]` or with channels."""
+        sound = self.sound
+        nodes, count = math.ceil(seconds / sound.step_secs), len(controls["amplitude"])
+        damped = np.array([damped_secs])
+        made = []
+        for note in range(count):
+            mine = {name: value[note] for name, value in controls.items()}
+            osc = sound.oscillators(np.array([key]), mine, np.zeros(1), damped)
             # Nodes lie half a step after a strike, on average.
-            "hammer_secs": np.full((count, 1), step / 2, np.float32),
-            "damper_secs": np.full((count, 1), damped_secs, np.float32),
-            "background": np.zeros((count, nodes + 1, self.model.num_bands), np.float32),
-            "noise": np.repeat(noise, count, axis=0)}))
-        return scipy.signal.oaconvolve(dry, self.room, axes=1)[:, :dry.shape[1]]
+            bursts = {"hammer": mine["noise"], "hammer_secs": np.array([sound.step_secs / 2]),
+                      "damper": mine["damper_noise"], "damper_secs": damped}
+            dry = sound.dry(osc, bursts, np.zeros((1, self.model.num_bands), np.float32), 0, nodes,
+                            self.seed + (1 + key) * _KEY_SEED)
+            made.append(playing.to_channels(playing.in_room(dry, self.responses)
+                                            [:, :dry.shape[1]]))
+        return np.stack(made)
 
 
 def _rest(held, released, release_secs, rate):
@@ -218,7 +209,7 @@ def _rest(held, released, release_secs, rate):
     floor = math.exp(-_RELEASE_NEPERS)
     fade = np.maximum(np.exp(-_RELEASE_NEPERS * time) - floor, 0) / (1 - floor)
     count = min(len(rest), len(held))
-    rest[:count] -= held[:count] * fade[:count]
+    rest[:count] -= (held[:count].T * fade[:count]).T
     return rest
 
 
@@ -235,10 +226,11 @@ def _decay_db(held, rate):
 def _trimmed(samples, rate):
     """`samples` up to where nothing is heard any more, faded out."""
     block, fade = int(_BLOCK_SECS * rate), int(FADE_SECS * rate)
-    power = np.mean(np.square(samples[:len(samples) // block * block].reshape(-1, block)), axis=1)
+    power = np.square(samples[:len(samples) // block * block])
+    power = np.mean(power.reshape(len(samples) // block, -1), axis=1)
     loud = np.flatnonzero(power > power.max() * 10 ** (SILENT_DB / 10))
     kept = samples[:(loud[-1] + 1) * block + fade].astype(np.float32)
-    kept[-fade:] *= np.linspace(1, 0, fade, dtype=np.float32)
+    kept[-fade:] = (kept[-fade:].T * np.linspace(1, 0, fade, dtype=np.float32)).T
     return kept
 
 

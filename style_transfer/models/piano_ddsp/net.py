@@ -163,7 +163,7 @@ class PianoDDSP(keras.Model):
             x = x + dense(ops.concatenate([x, styles], axis=-1))
         return self.note_head(x)
 
-    def note_controls(self, outputs, key, velocity, f0_hz, inharmonicity):
+    def note_controls(self, outputs, key, velocity, f0_hz, inharmonicity, high_hz=HIGH_HZ):
         """Raw outputs -> physical controls of each note.
 
         Args:
@@ -172,6 +172,8 @@ class PianoDDSP(keras.Model):
             velocity: `[batch, notes]`; a note of velocity 0 is silent.
             f0_hz: Fundamentals of the piano's keys, `[batch, 88]`.
             inharmonicity: Their stiffness, `[batch, 88]`.
+            high_hz: Partials from here on are silent. Above `HIGH_HZ` the highest band's
+                deviations from a plain piano go on.
 
         Returns:
             Dict of `frequency_hz`, `amplitude`, `decay`, `aftersound_decay`, `aftersound`,
@@ -196,7 +198,7 @@ class PianoDDSP(keras.Model):
                          + AMPLITUDE_NEPERS * by_index("amplitude")
                          + AMPLITUDE_NEPERS * in_bands("amplitude_bands", fine)
                          + AMPLITUDE_NEPERS * raw["level"])
-        audible = ops.cast((frequency < HIGH_HZ) & (velocity[..., None] > 0), "float32")
+        audible = ops.cast((frequency < high_hz) & (velocity[..., None] > 0), "float32")
         decay = _exp(DECAY_SLOPE * ops.log(frequency / DECAY_HZ) + LOG_DECAY + by_index("decay")
                      + in_bands("decay_bands", coarse), *LOG_DECAY_RANGE)
         slower = ops.sigmoid(in_bands("aftersound_decay_bands", coarse) + AFTERSOUND_DECAY_LOGIT)
@@ -263,8 +265,14 @@ class PianoDDSP(keras.Model):
     @property
     def room_noise(self):
         """Fixed diffuse noise of the room, `[bands, samples]`."""
-        return modal.room_noise(NUM_ROOM_BANDS, int(self.room_secs * self.sample_rate), LOW_HZ,
-                                HIGH_HZ, self.sample_rate, self.seed)
+        return self.room_noise_at(self.sample_rate)
+
+    def room_noise_at(self, sample_rate, stream=0):
+        """`room_noise` at a rate from the model's on; other streams are independent."""
+        noise = modal.room_noise(NUM_ROOM_BANDS, int(self.room_secs * sample_rate), LOW_HZ, HIGH_HZ,
+                                 sample_rate, (self.seed, stream) if stream else self.seed)
+        # As dense in frequency, whatever the rate.
+        return noise * np.float32(math.sqrt(self.sample_rate / sample_rate))
 
     def play(self, style, notes, corrections=None, num_oscillators=None):
         """Audio of a crop from a style vector.

@@ -51,7 +51,7 @@ def transfer(content: Any, style: estimate.Recorded | Piano, *, style_midi: Any 
              loudness: float | str | None = None, seed: int = 0, model: "keras.Model | None" = None,
              progress: Progress | bool | None = None, transcriber: Any = None,
              transcribe_style: bool = True, soft_pedal_db: float = una_corda.DEFAULT_DB,
-             tracks: str | Sequence[int] = "all") -> Audio:
+             tracks: str | Sequence[int] = "all", channels: int | None = None) -> Audio:
     """Plays `content` on the piano heard in `style`.
 
     Args:
@@ -66,7 +66,8 @@ def transfer(content: Any, style: estimate.Recorded | Piano, *, style_midi: Any 
             they are known: the piano is fitted to the clip with them. Otherwise they are
             transcribed.
         adapt_steps: Gradient steps of that fit; None is a good number, 0 is none.
-        sample_rate: Of the result, 8000 to 48000 Hz. Above 24000 Hz nothing is added.
+        sample_rate: Of the result, 8000 to 48000 Hz. At 44100 or 48000 Hz it goes up to 20 kHz,
+            as far as the recording of the piano does.
         loudness: RMS of what sounds of the result, pauses aside, in dB full scale; None is -20 dB,
             `clip` that of the clip. It is lowered where it would clip.
         seed: Seed of everything random; one seed gives one waveform.
@@ -79,6 +80,8 @@ def transfer(content: Any, style: estimate.Recorded | Piano, *, style_midi: Any 
             12 dB, in level and, more so, in its higher partials; 0 turns it off.
         tracks: Which instruments of MIDI or a score are played: `all` pitched ones, `piano`, or
             numbers, as text (`1,3`) or in a list; see `style_transfer.midi.tracks.select`.
+        channels: 1 for mono, 2 for stereo (a plain image where the recording is mono); None is as
+            many as the recording has. The mean of two channels is what one gives.
 
     Returns:
         An `Audio` of the piece with the last notes' dying away.
@@ -92,6 +95,8 @@ def transfer(content: Any, style: estimate.Recorded | Piano, *, style_midi: Any 
     audio_lib.check_sample_rate(sample_rate)
     una_corda.check(soft_pedal_db)
     audio_lib.loudness_db(loudness, 0.0)
+    if channels not in (None, 1, 2):
+        raise ValueError(f"channels must be 1, 2 or None, got {channels!r}.")
     if isinstance(progress, bool):
         progress = _Printed() if progress else None
     clip = estimate.usable(style, style_midi)  # its faults show before a model is loaded
@@ -102,11 +107,13 @@ def transfer(content: Any, style: estimate.Recorded | Piano, *, style_midi: Any 
                            transcribe_style=transcribe_style)
     from style_transfer.models.piano_ddsp import playing
 
-    played = playing.played(model, piano, table, seed, progress, soft_pedal_db)
-    chunks = list(audio_lib.resampled(played, model.sample_rate, sample_rate))
-    result = Audio(np.concatenate(chunks), sample_rate)
+    played = playing.played(model, piano, table, seed, progress, soft_pedal_db, sample_rate,
+                            channels or piano.channels)
+    samples = np.concatenate(list(played))
     level = audio_lib.loudness_db(loudness, piano.loudness_db)
-    return Audio(audio_lib.at_sounding_level(result.samples, sample_rate, level), sample_rate)
+    return Audio(audio_lib.at_level(
+        samples, level, level=audio_lib.sounding_level_db(audio_lib.middle(samples), sample_rate)),
+        sample_rate)
 
 
 class _Printed:

@@ -29,8 +29,11 @@ class Options(options_lib.ContentOptions):
         una_corda.DEFAULT_DB, "How much weaker the soft pedal makes what is struck while it is "
         "down, in level and, more so, in its higher partials; 0 turns it off.", low=0.0,
         high=una_corda.MAX_DB)
-    sample_rate: int = option(24_000, "Rate of the audio written, 8000 to 48000 Hz. Above 24000 "
-                              "nothing is added.", group="Audio")
+    sample_rate: int = option(24_000, "Rate of the audio written, 8000 to 48000 Hz. At 44100 or "
+                              "48000 it goes up to 20 kHz, as far as the style clip does.",
+                              group="Audio")
+    channels: int | None = option(None, "1 for mono, 2 for stereo; by default as the style clip. "
+                                  "A mono clip's 2 are a plain image.", low=1, high=2)
     format: str = option("wav", "Format of the audio written.", choices=AUDIO_FORMATS,
                          counts=False)
     loudness: str | None = option(None, "Level of the audio written, pauses aside: RMS in dB full "
@@ -69,7 +72,7 @@ class PianoGenerator(base.Generator):
         from style_transfer.models.piano_ddsp import one_shot
 
         return one_shot.transfer(content, style, model=model, soft_pedal_db=0.0,
-                                 **{"loudness": audio_lib.CLIP_LOUDNESS, **options})
+                                 **{"loudness": audio_lib.CLIP_LOUDNESS, "channels": 1, **options})
 
 
 GENERATOR = PianoGenerator()

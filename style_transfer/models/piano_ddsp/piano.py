@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from style_transfer import files
+from style_transfer.measure import high_band, stereo
 from style_transfer.piano_roll import NUM_KEYS
 
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ _ARRAYS = ("style", "f0_hz", "inharmonicity", "noise_floor_db")
 CORRECTIONS = ("by_key", "by_velocity", "room")
 _CONTENT_BYTES = 1 << 24  # a real one holds some 50 kB
 _LOUDNESS_DB = (-200.0, 20.0)
+BASE_RATE, FULL_RATE = 24_000, 44_100
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,6 +40,9 @@ class Piano:
             velocities apart but hardly how hard a key was struck at all. 0 where the clip's notes
             were given, or none were needed.
         noise_floor_db: Level of the clip's noise in mel bands, dB, float32 `[bands]`.
+        high_band_db: Levels of what is extrapolated above 11.5 kHz, dB, float32 `[17]`, see
+            `measure.high_band`; empty where the clip did not tell, and nothing is played there.
+        image: Its `measure.stereo.Image`, or None where the clip is mono.
         corrections: What adaptation adds to the note net's outputs (`by_key`, `by_velocity`) and
             to the room (`room`), or None.
         name: For people.
@@ -50,9 +55,21 @@ class Piano:
     loudness_db: float
     heard_velocity: float = 0.0
     noise_floor_db: np.ndarray = dataclasses.field(default_factory=lambda: np.zeros(0, np.float32))
+    high_band_db: np.ndarray = dataclasses.field(default_factory=lambda: np.zeros(0, np.float32))
+    image: stereo.Image | None = None
     corrections: dict | None = None
     name: str = "piano"
     weights: str = ""
+
+    @property
+    def channels(self) -> int:
+        """As many as its clip has: 1 or 2."""
+        return 1 if self.image is None else 2
+
+    @property
+    def sample_rate(self) -> int:
+        """The least usual rate, Hz, that holds all that is known of it."""
+        return FULL_RATE if np.any(self.high_band_db > high_band.NOTHING_DB) else BASE_RATE
 
     def plot(self) -> "figure.Figure":
         """Tuning and stiffness of each key, a matplotlib `Figure`."""
@@ -74,6 +91,8 @@ class Piano:
         path.parent.mkdir(parents=True, exist_ok=True)
         arrays = {name: getattr(self, name) for name in _ARRAYS}
         arrays |= {f"corrections.{k}": v for k, v in (self.corrections or {}).items()}
+        arrays |= {"high_band_db": self.high_band_db} if len(self.high_band_db) else {}
+        arrays |= {f"image.{k}": v for k, v in vars(self.image).items()} if self.image else {}
         about = {"format": FORMAT, "name": self.name, "weights": self.weights,
                  "loudness_db": float(self.loudness_db),
                  "heard_velocity": float(self.heard_velocity)}
@@ -110,7 +129,10 @@ class Piano:
                 raise KeyError(f"format {about.get('format')!r}")
             corrections = {k: arrays[f"corrections.{k}"] for k in CORRECTIONS
                            if f"corrections.{k}" in arrays}
+            image = {k: arrays[f"image.{k}"] for k in stereo.SHAPES if f"image.{k}" in arrays}
             piano = cls(**{name: arrays[name] for name in _ARRAYS}, corrections=corrections or None,
+                        image=stereo.Image(**image) if image else None,
+                        high_band_db=arrays.get("high_band_db", np.zeros(0, np.float32)),
                         loudness_db=float(about["loudness_db"]), name=str(about["name"]),
                         weights=str(about["weights"]),
                         heard_velocity=float(about.get("heard_velocity", 0.0)))
@@ -127,10 +149,14 @@ class Piano:
 
     def _check_values(self, name):
         arrays = [getattr(self, array) for array in _ARRAYS]
-        arrays += (self.corrections or {}).values()
+        arrays += [*(self.corrections or {}).values(), self.high_band_db]
+        arrays += vars(self.image).values() if self.image else ()
         finite = all(a.dtype == np.float32 and np.all(np.isfinite(a)) for a in arrays)
         low, high = _LOUDNESS_DB
-        if not (finite and np.all(self.f0_hz > 0) and np.all(self.inharmonicity >= 0)
+        imaged = self.image is None or self.image.is_sound()
+        banded = self.high_band_db.shape in ((0,), (high_band.NUM_BANDS,))
+        if not (finite and imaged and banded and np.all(self.f0_hz > 0)
+                and np.all(self.inharmonicity >= 0)
                 and low <= self.loudness_db <= high and 0 <= self.heard_velocity <= 1):
             raise ValueError(f"{name!r} holds numbers that no piano has. Estimate it again from "
                              "its clip.")

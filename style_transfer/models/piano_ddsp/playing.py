@@ -2,82 +2,65 @@
 
 A chunk is computed from closed forms at absolute times, so nothing but the room's tail passes from
 one chunk to the next and the result does not depend on where the cuts are.
+
+In stereo a side is added to what is played in mono, see `measure.stereo`. Above the rate of the
+nets all is synthesized at the rate asked for, with what the clip has beyond them, see
+`measure.high_band`.
 """
 
 import dataclasses
 import functools
 
-import keras
 import numpy as np
 import scipy.signal
 from keras import ops
 
+from style_transfer import audio as audio_lib
 from style_transfer import piano_roll
+from style_transfer.measure import high_band, stereo
 from style_transfer.models.piano_ddsp import net as piano_ddsp
-from style_transfer.synthesis import modal, una_corda, white_noise
+from style_transfer.signal import mel
+from style_transfer.synthesis import fast_modal, modal, una_corda, white_noise
 
 CHUNK_NODES = 192
 WINDOW_FRAMES = 1000
 NOTE_BATCH = 256
-OSCILLATOR_STEP, NOTE_STEP = 1024, 64
+NOTE_STEP = 64
 NOISE_BLOCK_NODES = 64
 NOISE_SECS = 6.0
+# Above the nets, noise dies away within 0.1 s: what they give longer is the clip's steady noise.
+HIGH_CONSTANTS = 4
 INAUDIBLE = 4e-6
 _SOFTEST = 1 / 127
 # How far a piece is moved towards what was heard: all the way is better where the transcriber heard
 # too much and the piece is struck as the clip is, not at all where it is struck harder or softer.
 HEARD_SHARE = 0.5
 TAIL_SECS = 1.5
+_SIDE_SEED = 1 << 40  # added to the seed of the noise of the side
 PER_PARTIAL = ("frequency_hz", "amplitude", "decay", "aftersound_decay", "aftersound", "beat_hz",
                 "damping")
-_PACKED = (*PER_PARTIAL, "attack_secs", "onset", "damped", "phase")
 
 
-class Chunk(keras.Model):
-    """What sounds in a chunk, compiled.
-
-    Eager TensorFlow on Python 3.11 and later leaks some hundred bytes each time that a number or an
-    array goes in (tensorflow issues 62551 and 68196), hence few inputs, and of few shapes, since
-    each new shape costs memory too.
-    """
-
-    def __init__(self, hop, sample_rate):
-        super().__init__(name="chunk")
-        self.hop, self.sample_rate = hop, sample_rate
-
-    def call(self, inputs):
-        """Dry audio `[1, samples]` of packed oscillators, noise bursts and steady noise."""
-        node_secs = inputs["node_secs"]
-        packed = ops.unstack(inputs["oscillators"], len(_PACKED), axis=1)
-        osc = dict(zip(_PACKED, packed, strict=True))
-        real, imaginary = modal.partial_envelopes(
-            node_secs, osc["onset"], osc["damped"], osc["amplitude"], osc["decay"],
-            osc["aftersound_decay"], osc["aftersound"], osc["beat_hz"], osc["attack_secs"],
-            osc["damping"])
-        tone = modal.oscillator_sum(osc["frequency_hz"], real, imaginary, osc["phase"], self.hop,
-                                    self.sample_rate)
-        power = (inputs["background"]
-                 + modal.noise_powers(node_secs, inputs["hammer_secs"], inputs["hammer"])
-                 + modal.noise_powers(node_secs, inputs["damper_secs"], inputs["damper"]))
-        return tone + modal.filtered_noise(inputs["noise"], power, piano_ddsp.LOW_HZ,
-                                           piano_ddsp.HIGH_HZ, self.sample_rate)
-
-
-@functools.lru_cache(maxsize=2)
-def _chunk(hop, sample_rate):
-    """A `Chunk`; kept, since compiling it takes longer than many chunks."""
-    return Chunk(hop, sample_rate)
-
-
-def num_chunks(model, table, chunk_nodes=CHUNK_NODES):
+def num_chunks(model, table, chunk_nodes=CHUNK_NODES, sample_rate=None):
     """How many chunks `play` yields for a note table."""
-    return int(chunks_until(model, table.end_secs, chunk_nodes))
+    return int(chunks_until(model, table.end_secs, chunk_nodes, sample_rate=sample_rate))
 
 
-def chunks_until(model, end_secs, chunk_nodes, xp=np):
+def chunks_until(model, end_secs, chunk_nodes, xp=np, sample_rate=None):
     """How many chunks it takes until all has rung out, if the last damper falls at `end_secs`."""
     seconds = end_secs + TAIL_SECS + model.room_secs
-    return xp.maximum(xp.ceil(seconds * model.sample_rate / model.hop / chunk_nodes), 1.0)
+    nodes = seconds * native_rate(model, sample_rate) / native_hop(model, sample_rate)
+    return xp.maximum(xp.ceil(nodes / chunk_nodes), 1.0)
+
+
+def native_rate(model, sample_rate):
+    """The rate at which a piece is synthesized that is asked for at a rate, Hz."""
+    return max(model.sample_rate, sample_rate or 0)
+
+
+def native_hop(model, sample_rate):
+    """Samples between nodes at that rate: as long as at the model's, to half a sample."""
+    return round(model.hop * native_rate(model, sample_rate) / model.sample_rate)
 
 
 def initial_phases(model, seed):
@@ -87,7 +70,8 @@ def initial_phases(model, seed):
     return rng.uniform(0, 2 * np.pi, shape).astype(np.float32)
 
 
-def note_controls(model, piano, key, velocity, context, soft, soft_pedal_db=una_corda.DEFAULT_DB):
+def note_controls(model, piano, key, velocity, context, soft, soft_pedal_db=una_corda.DEFAULT_DB,
+                  high_hz=piano_ddsp.HIGH_HZ):
     """Controls of notes on a piano, its corrections and the soft pedal applied.
 
     Args:
@@ -99,6 +83,7 @@ def note_controls(model, piano, key, velocity, context, soft, soft_pedal_db=una_
         context: From `model.decode_frames`, at the notes' onsets.
         soft: Position of the soft pedal at the notes' onsets, `[batch, notes]`.
         soft_pedal_db: See `una_corda.soften`.
+        high_hz: See `model.note_controls`.
 
     Returns:
         Dict as `model.note_controls`.
@@ -107,27 +92,8 @@ def note_controls(model, piano, key, velocity, context, soft, soft_pedal_db=una_
     if "by_key" in piano:
         outputs = outputs + piano_ddsp.correct(piano, key, velocity)
     controls = model.note_controls(outputs, key, ops.convert_to_tensor(velocity),
-                                   piano["f0_hz"][None], piano["inharmonicity"][None])
+                                   piano["f0_hz"][None], piano["inharmonicity"][None], high_hz)
     return una_corda.soften(controls, soft, soft_pedal_db) if soft_pedal_db else controls
-
-
-def packed(osc, start, phase_at_zero, first_node, step_secs, xp=np):
-    """Oscillators of a chunk as `Chunk` takes them, float32 `[len(_PACKED), oscillators]`.
-
-    Args:
-        osc: Dict of `PER_PARTIAL`, `attack_secs`, `onset` and `damped`, `[oscillators]`.
-        start: When the chunk begins, seconds.
-        phase_at_zero: Phases at time 0, `[oscillators]`.
-        first_node: Its first node.
-        step_secs: From node to node.
-        xp: See `arrays`.
-    """
-    # The phase at the chunk's start, from the very float32 increment that runs inside it.
-    turns = xp.asarray(osc["frequency_hz"] * np.float32(step_secs), float)
-    turns = xp.mod(turns * xp.asarray(first_node, float), 1.0)
-    phase = xp.mod(xp.asarray(phase_at_zero, float) + 2 * np.pi * turns, 2 * np.pi)
-    osc = {**osc, "onset": osc["onset"] - start, "damped": osc["damped"] - start, "phase": phase}
-    return xp.stack([xp.asarray(osc[name], np.float32) for name in _PACKED])
 
 
 def bursting(bursts, start, end, xp=np):
@@ -156,7 +122,8 @@ def as_heard(velocity, heard_velocity, xp=np):
     return xp.asarray(xp.where(heard_velocity > 0, moved, velocity), np.float32)
 
 
-def play(model, piano, table, seed=0, chunk_nodes=CHUNK_NODES, soft_pedal_db=una_corda.DEFAULT_DB):
+def play(model, piano, table, seed=0, chunk_nodes=CHUNK_NODES, soft_pedal_db=una_corda.DEFAULT_DB,
+         sample_rate=None, channels=1):
     """Plays a note table on a piano.
 
     Args:
@@ -164,103 +131,216 @@ def play(model, piano, table, seed=0, chunk_nodes=CHUNK_NODES, soft_pedal_db=una
         piano: A `Piano` estimated with it.
         table: A `NoteTable` of any length.
         seed: Seed of phases and noise; one seed gives one waveform.
-        chunk_nodes: Nodes (of `model.hop` samples) in a chunk, at most 4095.
+        chunk_nodes: Nodes (of `model.hop` samples at the model's rate) in a chunk, at most 4095.
         soft_pedal_db: See `una_corda.soften`; 0 leaves the soft pedal to the nets.
+        sample_rate: Hz, the model's rate or above; None is the model's.
+        channels: 1 or 2; 2 is left and right, whose mean is what 1 gives.
 
     Yields:
-        float32 arrays of `chunk_nodes * model.hop` samples at the model's rate, the last one
-        included; their concatenation does not depend on `chunk_nodes`.
+        float32 arrays of `chunk_nodes` hops of samples, the last one included; `[samples]`, or
+        `[samples, 2]`. Their concatenation does not depend on `chunk_nodes`.
     """
-    player = _Player(model, piano, table, seed, soft_pedal_db)
-    response = player.room_response()
-    tail = np.zeros(len(response) - 1, np.float32)
-    for chunk in range(num_chunks(model, table, chunk_nodes)):
-        dry = player.dry(chunk * chunk_nodes, chunk_nodes)
-        wet, tail = _in_room(dry, response, tail)
-        yield wet
+    player = _Player(model, piano, table, seed, soft_pedal_db, sample_rate, channels)
+    responses = player.sound.room_responses()
+    tails = np.zeros((len(responses), responses.shape[1] - 1), np.float32)
+    for chunk in range(num_chunks(model, table, chunk_nodes, sample_rate)):
+        wet, tails = _in_room(player.dry(chunk * chunk_nodes, chunk_nodes), responses, tails)
+        yield to_channels(wet)
 
 
-def _in_room(dry, response, tail):
-    """A chunk in the room, the chunks before it ringing on in `tail`: the sound, the new tail."""
-    wet = scipy.signal.oaconvolve(dry, response).astype(np.float32)
-    wet[: len(tail)] += tail
-    return wet[: len(dry)], wet[len(dry):]
+def to_channels(sums):
+    """Samples `[samples]` of the middle alone, `[samples, 2]` of middle and side."""
+    if len(sums) == 1:
+        return sums[0]
+    return np.stack([sums[0] + sums[1], sums[0] - sums[1]], axis=-1)
+
+
+def _in_room(dry, responses, tails):
+    """A chunk in the room, the chunks before it ringing on in `tails`: the sound, the new tails."""
+    wet = in_room(dry, responses)
+    wet[:, : tails.shape[1]] += tails
+    return wet[:, : dry.shape[1]], wet[:, dry.shape[1]:]
+
+
+def in_room(dry, responses):
+    """The middle in the room, and to the side, if there is one, what the room adds to it.
+
+    Args:
+        dry: `[sums, samples]`.
+        responses: From `Sound.room_responses`, `[sums, taps]`.
+
+    Returns:
+        float32 `[sums, samples + taps - 1]`.
+    """
+    wet = scipy.signal.oaconvolve(dry[:1], responses, axes=1).astype(np.float32)
+    wet[1:, : dry.shape[1]] += dry[1:]
+    return wet
+
+
+class Sound:
+    """Turns controls of a piano's notes into samples: the middle, and the side in stereo.
+
+    Args:
+        model: A `PianoDDSP`.
+        piano: A `Piano` estimated with it.
+        seed: Seed of phases and noise.
+        sample_rate: Hz, the model's rate or above; None is the model's.
+        channels: 1 or 2.
+
+    Attributes:
+        arrays: The piano's arrays as `note_controls` takes them.
+        step_secs: From node to node.
+        high_hz: Where what is played ends.
+    """
+
+    def __init__(self, model, piano, seed=0, sample_rate=None, channels=1):
+        self.model, self.seed = model, seed
+        self.sample_rate = native_rate(model, sample_rate)
+        self.hop = native_hop(model, sample_rate)
+        self.bank = fast_modal.OscillatorBank(self.hop, self.sample_rate)
+        self.step_secs = self.bank.step_secs
+        arrays = {"style": piano.style, "f0_hz": piano.f0_hz,
+                  "inharmonicity": piano.inharmonicity, **(piano.corrections or {})}
+        self.arrays = {name: np.asarray(value, np.float32) for name, value in arrays.items()}
+        self.image = (piano.image or stereo.default_image()) if channels == 2 else None
+        self.high_band_db, self.high_hz = piano.high_band_db, piano_ddsp.HIGH_HZ
+        if self.sample_rate > model.sample_rate and len(piano.high_band_db):
+            self.high_hz = high_band.TOP_HZ
+        self.phase = initial_phases(model, seed)
+        self.sign = np.random.default_rng([seed, 3]).choice(
+            np.array([-1, 1], np.float32), self.phase.shape)
+        self._prepare_noise()
+
+    def oscillators(self, key, controls, onset, damped):
+        """What can be heard of notes, as `fast_modal.OscillatorBank` takes it.
+
+        Args:
+            key: `[notes]`.
+            controls: From `note_controls`, without batch, NumPy arrays.
+            onset: Seconds, `[notes]`.
+            damped: Seconds, `[notes]`.
+        """
+        amplitude = controls["amplitude"]
+        if self.high_hz > piano_ddsp.HIGH_HZ:
+            amplitude = amplitude * np.sqrt(high_band.gains(
+                self.high_band_db, controls["frequency_hz"]))
+        heard = amplitude > INAUDIBLE
+        flat = {name: controls[name][heard] for name in PER_PARTIAL}
+        flat["amplitude"] = amplitude[heard]
+        row = np.nonzero(heard)[0]
+        flat |= {"attack_secs": controls["attack_secs"][row], "onset": onset[row],
+                 "damped": damped[row], "phase": self.phase[key][heard]}
+        flat["end"] = end_secs(flat)
+        flat["bins"], flat["weights"] = self.bank.bins(flat["frequency_hz"])
+        if self.image is not None:
+            flat["side"] = self.image.partials(key[row], flat["frequency_hz"],
+                                               self.sign[key][heard])
+        return flat
+
+    def dry(self, oscillators, bursts, background, first_node, num_nodes, noise_seed=None):
+        """Samples without the room, float32 `[sums, num_nodes * hop]`.
+
+        Args:
+            oscillators: From `oscillators`.
+            bursts: Dict of `hammer` and `damper`, powers `[notes, bands, constants]`, and
+                `hammer_secs` and `damper_secs`, `[notes]`.
+            background: Power of steady noise at the nodes, `[num_nodes + 1, bands]`.
+            first_node: The first node.
+            num_nodes: How many hops.
+            noise_seed: Seed of the noise; None is the piano's.
+        """
+        node_secs = (first_node + np.arange(num_nodes + 1)) * self.step_secs
+        near = bursting(bursts, node_secs[0], node_secs[-1])
+
+        def blows(some):
+            return sum(fast_modal.burst_powers(node_secs - node_secs[0], near[f"{kind}_secs"],
+                                               near[kind][some]) for kind in ("hammer", "damper"))
+
+        power = (background + blows(slice(None))) @ self._bins
+        if self._high_bins is not None:
+            power += blows((slice(None), slice(-1, None), slice(HIGH_CONSTANTS))) @ self._high_bins
+        power = power * self._sums_of_noise
+        seed = self.seed if noise_seed is None else noise_seed
+        noise = np.stack([self._white_noise(seed + i * _SIDE_SEED, first_node, num_nodes + 1)
+                          for i in range(len(power))])
+        return (self.bank.sum(oscillators, first_node, num_nodes)
+                + fast_modal.shaped_noise(noise, power))
+
+    def room_responses(self):
+        """Impulse responses from the middle to the middle and to the side, `[sums, taps]`."""
+        model, rate = self.model, self.sample_rate
+        level, decay = model.room_controls(self.arrays["style"][None],
+                                           self.arrays.get("room", 0.0))
+        noises = [model.room_noise_at(rate)]
+        if self.image is not None:
+            noises.append(model.room_noise_at(rate, 1) * self._room_ambience())
+        found = [ops.convert_to_numpy(modal.room_response(level, decay, noise, rate))[0]
+                 for noise in noises]
+        for side in found[1:]:
+            side[0] = 0  # the direct sound
+        return np.stack(found)
+
+    def _room_ambience(self):
+        hz = mel.spaced_hz(piano_ddsp.LOW_HZ, piano_ddsp.HIGH_HZ, piano_ddsp.NUM_ROOM_BANDS)
+        return np.sqrt(self.image.ambience_at(hz))[:, None]
+
+    def _prepare_noise(self):
+        """What a band's power is at bins, and of that in the middle and to the side."""
+        rate, model = self.sample_rate, self.model
+        hz = np.arange(self.hop + 1) * (rate / (2 * self.hop))
+        bins = modal.bin_weights(2 * self.hop, model.num_bands, piano_ddsp.LOW_HZ,
+                                 piano_ddsp.HIGH_HZ, rate)
+        self._bins, self._high_bins = bins, None
+        if rate > model.sample_rate:
+            bins = bins * np.float32(rate / model.sample_rate)  # densities are of the model's rate
+            self._bins = bins * (hz <= piano_ddsp.HIGH_HZ)
+            if self.high_hz > piano_ddsp.HIGH_HZ:
+                self._high_bins = (bins * high_band.gains(self.high_band_db, hz)
+                                   * (hz > piano_ddsp.HIGH_HZ))[-1:]
+        sums = [np.ones_like(bins[0])]
+        sums += [self.image.ambience_at(hz)] if self.image else []
+        self._sums_of_noise = np.stack(sums)[:, None]
+
+    def _white_noise(self, seed, first_node, count):
+        """Noise frames that depend on the node only, `[count, 2 * hop]`."""
+        first = first_node // NOISE_BLOCK_NODES
+        last = (first_node + count - 1) // NOISE_BLOCK_NODES
+        blocks = np.concatenate([_noise_block(seed, b, 2 * self.hop)
+                                 for b in range(first, last + 1)])
+        skip = first_node - first * NOISE_BLOCK_NODES
+        return blocks[skip: skip + count]
 
 
 class _Player:
     """The state of one performance: controls of the notes that may still sound."""
 
-    def __init__(self, model, piano, table, seed, soft_pedal_db=0.0):
+    def __init__(self, model, piano, table, seed, soft_pedal_db=0.0, sample_rate=None, channels=1):
         una_corda.check(soft_pedal_db)
         self.soft_pedal_db = soft_pedal_db
-        self.model, self.seed = model, seed
+        self.model = model
+        self.sound = Sound(model, piano, seed, sample_rate, channels)
         self.table = dataclasses.replace(
             table, velocity=as_heard(table.velocity, piano.heard_velocity)) if len(table) else table
-        arrays = {"style": piano.style, "f0_hz": piano.f0_hz,
-                  "inharmonicity": piano.inharmonicity, **(piano.corrections or {})}
-        self.piano = {name: np.asarray(value, np.float32) for name, value in arrays.items()}
-        self.style = self.piano["style"][None]
-        self.phase = initial_phases(model, seed)
+        self.style = self.sound.arrays["style"][None]
         self.frames_per_second = piano_roll.FRAMES_PER_SECOND
         self.next_window = 0
         self.backgrounds = {}
         self.oscillators, self.bursts = None, None
 
-    def room_response(self):
-        level, decay = self.model.room_controls(self.style, self.piano.get("room", 0.0))
-        response = modal.room_response(level, decay, self.model.room_noise, self.model.sample_rate)
-        return ops.convert_to_numpy(response)[0]
-
     def dry(self, first_node, num_nodes):
-        """Dry samples of the nodes from `first_node` on."""
-        model = self.model
-        node_secs64 = (first_node + np.arange(num_nodes + 1)) * (model.hop / model.sample_rate)
-        start = node_secs64[0]
-        frame = piano_roll.frame_of(node_secs64, self.frames_per_second).astype(int)
+        """Dry samples of the nodes from `first_node` on, `[sums, samples]`."""
+        node_secs = (first_node + np.arange(num_nodes + 1)) * self.sound.step_secs
+        frame = piano_roll.frame_of(node_secs, self.frames_per_second).astype(int)
         while self.next_window * WINDOW_FRAMES <= frame[-1]:
             self._decode_window()
-        self._forget(start, frame[0] // WINDOW_FRAMES)
-        return self._sound({
-            "node_secs": (node_secs64 - start).astype(np.float32),
-            "oscillators": self._sounding(first_node, start, node_secs64[-1]),
-            **self._bursting(start, node_secs64[-1]),
-            "background": self._background(frame),
-            "noise": self._white_noise(first_node, num_nodes + 1)})
-
-    def _sound(self, inputs):
-        chunk = _chunk(self.model.hop, self.model.sample_rate)
-        return np.asarray(chunk.predict_on_batch(inputs))[0]
-
-    def _sounding(self, first_node, start, end):
-        """Controls and phases of what sounds in a chunk, `[1, len(_PACKED), oscillators]`."""
-        begun = self.oscillators["onset"] < end
-        osc = {name: value[begun] for name, value in self.oscillators.items()}
-        found = packed(osc, start, osc["phase"], first_node,
-                       self.model.hop / self.model.sample_rate)
-        # What fills up is silent; its attack takes a second, since one of 0 s divides by 0.
-        silent = np.array([[name == "attack_secs"] for name in _PACKED], np.float32)
-        return _filled(found, OSCILLATOR_STEP, silent)[None]
-
-    def _bursting(self, start, end):
-        """As `bursting`, filled up."""
-        found = bursting(self.bursts, start, end)
-        return {name: _filled(value, NOTE_STEP, piano_ddsp.NEVER_SECS)[None] if value.ndim == 1
-                else np.moveaxis(_filled(np.moveaxis(value, 0, -1), NOTE_STEP, 0.0), -1, 0)[None]
-                for name, value in found.items()}
+        self._forget(node_secs[0], frame[0] // WINDOW_FRAMES)
+        return self.sound.dry(self.oscillators, self.bursts, self._background(frame), first_node,
+                              num_nodes)
 
     def _background(self, frame):
         window, inside = np.divmod(frame, WINDOW_FRAMES)
         return np.exp(np.stack([self.backgrounds[w][i] for w, i in zip(window, inside, strict=True)
-                                ]))[None]
-
-    def _white_noise(self, first_node, count):
-        """Noise frames that depend on the node only, `[1, count, 2 * hop]`."""
-        first = first_node // NOISE_BLOCK_NODES
-        last = (first_node + count - 1) // NOISE_BLOCK_NODES
-        blocks = np.concatenate([_noise_block(self.seed, b, 2 * self.model.hop)
-                                 for b in range(first, last + 1)])
-        skip = first_node - first * NOISE_BLOCK_NODES
-        return blocks[skip: skip + count][None]
+                                ]))
 
     def _decode_window(self):
         """Runs the nets over the next window of frames and the notes struck in it."""
@@ -286,22 +366,16 @@ class _Player:
         velocity = _filled(table.velocity[rows], NOTE_STEP, 0.0)[None]
         context = np.moveaxis(_filled(np.moveaxis(context, 0, -1), NOTE_STEP, 0.0), -1, 0)[None]
         soft = table.pedals.at(table.onset_secs[rows])[:, piano_roll.SOFT]
-        controls = note_controls(self.model, self.piano, key, velocity, context,
-                                 _filled(soft, NOTE_STEP, 0.0)[None], self.soft_pedal_db)
+        controls = note_controls(self.model, self.sound.arrays, key, velocity, context,
+                                 _filled(soft, NOTE_STEP, 0.0)[None], self.soft_pedal_db,
+                                 self.sound.high_hz)
         controls = {name: ops.convert_to_numpy(value)[0, :len(rows)]
                     for name, value in controls.items()}
         onset, damped = table.onset_secs[rows], table.damped_secs[rows]
-        shape = controls["amplitude"].shape
-        heard = controls["amplitude"] > INAUDIBLE
-        flat = {name: controls[name][heard] for name in PER_PARTIAL}
-        per_note = {"attack_secs": controls["attack_secs"], "onset": onset, "damped": damped}
-        flat |= {name: np.broadcast_to(value[:, None], shape)[heard]
-                 for name, value in per_note.items()}
-        flat["phase"] = self.phase[table.key[rows]][heard]
-        flat["end"] = end_secs(flat)
+        found = self.sound.oscillators(table.key[rows], controls, onset, damped)
         bursts = {"hammer": controls["noise"], "hammer_secs": onset,
                   "damper": controls["damper_noise"], "damper_secs": damped}
-        self.oscillators = _joined(self.oscillators, flat)
+        self.oscillators = _joined(self.oscillators, found)
         self.bursts = _joined(self.bursts, bursts)
 
     def _forget(self, start, window):
@@ -337,16 +411,24 @@ def _joined(old, new):
     return {name: np.concatenate([old[name], new[name]]) for name in new}
 
 
-@functools.lru_cache(maxsize=16)
+@functools.lru_cache(maxsize=128)
 def _noise_block(seed, block, size):
     return white_noise.block(seed, block, (NOISE_BLOCK_NODES, size))
 
 
-def played(model, piano, table, seed=0, progress=None, soft_pedal_db=una_corda.DEFAULT_DB):
-    """Chunks of the piece at the model's rate; `progress` is told the seconds."""
-    total = num_chunks(model, table)
-    for i, chunk in enumerate(play(model, piano, table, seed, soft_pedal_db=soft_pedal_db)):
+def played(model, piano, table, seed=0, progress=None, soft_pedal_db=una_corda.DEFAULT_DB,
+           sample_rate=None, channels=1):
+    """Chunks of the piece at any rate; `progress` is told the seconds."""
+    rate = native_rate(model, sample_rate)
+    chunks = play(model, piano, table, seed, soft_pedal_db=soft_pedal_db, sample_rate=rate,
+                  channels=channels)
+    if progress is not None:
+        chunks = _told(chunks, num_chunks(model, table, sample_rate=rate), rate, progress)
+    return audio_lib.resampled(chunks, rate, sample_rate or rate, channels)
+
+
+def _told(chunks, total, rate, progress):
+    for i, chunk in enumerate(chunks):
         yield chunk
-        if progress is not None:
-            seconds = len(chunk) / model.sample_rate
-            progress("playing", (i + 1) * seconds, total * seconds)
+        seconds = len(chunk) / rate
+        progress("playing", (i + 1) * seconds, total * seconds)

@@ -19,7 +19,7 @@ from style_transfer.models.piano_ddsp.piano import SUFFIX, Piano
 from style_transfer.serving.errors import InvalidRequestError, TooLargeError
 
 ROLES = {"content": ("notes", "recording"), "style": ("recording", "piano"), "notes": ("notes",)}
-KEPT_RATE = 24_000
+KEPT_RATES = {"content": 24_000, "style": audio_lib.MAX_SAMPLE_RATE}
 NAME_LENGTH = 80
 _EXPECTED = {
     "content": "a MIDI file, a score (MusicXML, ABC) or a recording (WAV, FLAC, MP3, OGG, M4A)",
@@ -174,14 +174,14 @@ def _piano(data, name, role, limits, folder):
 def _recording(data, name, role, limits, folder):
     max_secs = limits.clip_secs if role == "style" else limits.content_secs
     try:
-        audio = audio_lib.load(data, max_secs=max_secs, name="It")
+        audio = audio_lib.load(data, max_secs=max_secs, name="It", stereo=role == "style")
     except recordings.NotAudioError as error:
         raise ValueError("It is neither MIDI nor audio that can be read.") from error
     if audio.rms_db <= audio_lib.LOUDNESS_FLOOR_DB:
         raise ValueError("It is silent.")
-    remarks = clip.check_style_clip(audio) if role == "style" else []
+    remarks = clip.check_style_clip(audio_lib.mono(audio)) if role == "style" else []
     peak = float(np.max(np.abs(audio.samples)))
-    audio = audio_lib.resample(audio, min(audio.sample_rate, KEPT_RATE))
+    audio = audio_lib.resample(audio, min(audio.sample_rate, KEPT_RATES[role]))
     path = pathlib.Path(folder) / f"{secrets.token_hex(8)}.wav"
     audio_lib.save(path, Audio(audio.samples / max(1.0, peak), audio.sample_rate))
     return Upload("recording", name, audio.duration_secs, path=path, remarks=remarks)

@@ -198,7 +198,8 @@ class Work:
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always", UserWarning)
             piano = estimate.estimate_piano(
-                audio_lib.load(style.path) if style.piano is None else style.piano,
+                (audio_lib.load(style.path, stereo=True) if style.piano is None
+                 else style.piano),
                 adapt_steps=fit.steps, seed=fit.seed, style_midi=fit.notes and fit.notes.sequence,
                 model=self.model, name=style.name, transcriber=self.transcriber,
                 transcribe_style=fit.steps > 0,
@@ -221,7 +222,8 @@ class Work:
     def play(self, job, table, piano, voicing, seed, style):
         """Plays notes on a piano and writes all that can be fetched: a `Result`."""
         played = voiced(piano, self.model, voicing)
-        options = Options(content=(), style="", output_dir="", seed=seed)
+        options = Options(content=(), style="", output_dir="", seed=seed,
+                          sample_rate=played.sample_rate)
         job.progress("playing")
         seconds, _ = batch.play_to_file(job.folder / AUDIO, played, table, self.model, options,
                                         report=_quietly, progress=job.progress)

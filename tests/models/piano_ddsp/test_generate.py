@@ -1,13 +1,19 @@
+import dataclasses
+import zipfile
+
 import numpy as np
 import pytest
+import scipy.signal
 
 from style_transfer import audio as audio_lib
 from style_transfer import content as content_lib
 from style_transfer import piano_roll
 from style_transfer.audio import Audio
+from style_transfer.measure import high_band, stereo
+from style_transfer.models.piano_ddsp import estimate, one_shot, playing
 from style_transfer.models.piano_ddsp import generate as batch
-from style_transfer.models.piano_ddsp import one_shot, playing
 from style_transfer.models.piano_ddsp.options import Options
+from style_transfer.models.piano_ddsp.piano import Piano
 from style_transfer.transcription import transcriber
 from tests import pianos
 from tests.transcription import tone_transcriber
@@ -134,6 +140,83 @@ def test_piano_is_saved_and_used_again(files, tmp_path):
     assert summary.written == 2
     np.testing.assert_allclose(audio_lib.load(tmp_path / "out" / "piece0.wav").samples, first,
                                atol=1e-4)
+
+
+def stereo_style(files):
+    """The style clip with its second half's channels apart, as a file of two channels."""
+    mono = audio_lib.load(files[1])
+    side = 0.3 * np.roll(mono.samples, 40)
+    path = files[1].with_name("stereo.wav")
+    audio_lib.save(path, Audio(np.stack([mono.samples + side, mono.samples - side], axis=1),
+                               mono.sample_rate))
+    return path
+
+
+def test_results_have_the_channels_of_the_clip_or_as_many_as_asked(files, tmp_path):
+    for name, style, asked, expected in (
+            ("as_mono", files[1], None, 1), ("as_stereo", stereo_style(files), None, 2),
+            ("to_mono", stereo_style(files), 1, 1), ("to_stereo", files[1], 2, 2)):
+        generated(files[0] / "piece0.mid", tmp_path / name, style, channels=asked, picture=False)
+        found = audio_lib.load(tmp_path / name / "piece0.wav", stereo=True)
+        assert found.channels == expected, name
+    for one, two in (("as_mono", "to_stereo"), ("to_mono", "as_stereo")):
+        mono, stereo = (audio_lib.load(tmp_path / name / "piece0.wav", stereo=True).samples
+                        for name in (one, two))
+        np.testing.assert_allclose(stereo.mean(axis=1), mono, atol=2e-6)
+        assert np.std(stereo[:, 0] - stereo[:, 1]) > 0.05 * np.std(mono)
+
+
+def test_a_loud_stereo_result_does_not_clip_in_either_channel(files, tmp_path):
+    generated(files[0] / "piece0.mid", tmp_path / "out", files[1], channels=2, picture=False,
+              loudness="-1")
+    found = audio_lib.load(tmp_path / "out" / "piece0.wav", stereo=True).samples
+    assert 0.99 < np.max(np.abs(found)) <= 1.0
+    assert np.max(np.abs(found), axis=0).min() > 0.2
+
+
+def test_a_saved_piano_keeps_its_image_and_band_and_older_files_have_none(tmp_path):
+    image = stereo.default_image()
+    bands = np.linspace(-20, 0, high_band.NUM_BANDS).astype(np.float32)
+    full = pianos.piano(image=image, high_band_db=bands)
+    full.save(tmp_path / "full.piano")
+    found = Piano.load(tmp_path / "full.piano")
+    assert found.channels == 2 and found.sample_rate == 44_100
+    np.testing.assert_array_equal(found.high_band_db, bands)
+    for name in stereo.SHAPES:
+        np.testing.assert_array_equal(getattr(found.image, name), getattr(image, name))
+    pianos.piano().save(tmp_path / "old.piano")  # the same bytes as before there were images
+    with zipfile.ZipFile(tmp_path / "old.piano") as archive:
+        assert not [name for name in archive.namelist() if "image" in name or "band" in name]
+    old = Piano.load(tmp_path / "old.piano")
+    assert old.image is None and old.channels == 1 and old.sample_rate == 24_000
+    wrong = dataclasses.replace(image, width=image.width - 1)
+    dataclasses.replace(full, image=wrong).save(tmp_path / "wrong.piano")
+    with pytest.raises(ValueError, match="numbers that no piano has"):
+        Piano.load(tmp_path / "wrong.piano")
+
+
+def test_a_clip_of_a_high_rate_tells_what_is_above_the_nets_and_a_low_pass_tells_nothing(model):
+    table = pianos.random_notes(30, 4)
+    true = pianos.piano(high_band_db=np.full(high_band.NUM_BANDS, 6.0, np.float32))
+    samples = np.concatenate(list(playing.play(model, true, table, seed=7, soft_pedal_db=0.0,
+                                               sample_rate=44_100)))
+    taps = scipy.signal.firwin(801, 16_000, fs=44_100, window=("kaiser", 12))
+    cut = scipy.signal.oaconvolve(samples, taps, mode="same")
+    for clip, highest_hz in ((samples, 20_000), (cut, 16_000)):
+        clip = Audio(clip[:4 * 44_100], 44_100)
+        at_24k = audio_lib.resample(clip, 24_000)
+        wide = dataclasses.replace(clip, samples=clip.samples * np.float32(
+            10 ** ((estimate.TRAINING_RMS_DB - at_24k.rms_db) / 20)))
+        at_24k = audio_lib.resample(wide, 24_000)
+        gain = 10 ** ((at_24k.rms_db - clip.rms_db) / 20)
+        found = estimate._widened(model, pianos.piano(), wide, table, at_24k, 0).high_band_db
+        centre = high_band.LOW_HZ + high_band.BAND_HZ * (np.arange(high_band.NUM_BANDS) + 0.5)
+        expected = 6 + 20 * np.log10(gain)
+        heard = centre < highest_hz - 600
+        assert np.median(found[heard]) == pytest.approx(expected, abs=1.5)
+        assert np.all(found[centre > highest_hz + 400] == high_band.NOTHING_DB)
+    low = audio_lib.resample(Audio(samples, 44_100), 22_050)
+    assert not len(estimate._widened(model, pianos.piano(), low, table, low, 0).high_band_db)
 
 
 def test_contents_of_one_name_do_not_overwrite_each_other(files, tmp_path):

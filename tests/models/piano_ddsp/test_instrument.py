@@ -9,6 +9,7 @@ import soundfile
 from style_transfer import piano_roll
 from style_transfer.audio import Audio
 from style_transfer.evaluation import metrics
+from style_transfer.measure import high_band, stereo
 from style_transfer.models.piano_ddsp import instrument, playing
 from style_transfer.pipelines.rendering.sfz import SfzRenderer
 from tests import pianos
@@ -112,3 +113,22 @@ def test_a_cancelled_export_leaves_nothing(model, tmp_path):
         instrument.save(model, pianos.piano(), tmp_path / "x", velocities=(64,), pitches=(60,),
                         progress=stop)
     assert not list(tmp_path.iterdir())
+
+
+def test_samples_of_a_stereo_piano_stand_where_it_does_at_its_rate(model, tmp_path):
+    pan = np.repeat(np.linspace(0.4, -0.4, 8)[:, None], 8, axis=1)
+    piano = pianos.piano(image=stereo.Image(pan, np.square(pan), np.full(8, 0.3)),
+                         high_band_db=np.zeros(high_band.NUM_BANDS, np.float32))
+    written = instrument.save(model, piano, tmp_path / "x", velocities=(64,), pitches=(25, 100))
+    for pitch, expected in ((25, 0.363), (100, -0.326)):
+        samples, rate = soundfile.read(written.parent / "samples" / f"{pitch:03d}_v064.flac")
+        assert rate == 44_100 and samples.shape[1] == 2
+        # The first partial: hammer and room are in the middle.
+        spectra = np.abs(np.fft.rfft(samples[:22_050].T * np.hanning(22_050)))
+        place = round(pianos.EQUAL_HZ[pitch - 21] / 2)
+        levels = np.max(spectra[:, place - 3:place + 4], axis=1)
+        assert 20 * np.log10(levels[0] / levels[1]) == pytest.approx(
+            20 * np.log10((1 + expected) / (1 - expected)), abs=1.0)
+    mono = instrument.save(model, piano, tmp_path / "y", velocities=(64,), pitches=(60,),
+                           channels=1)
+    assert soundfile.info(mono.parent / "samples" / "060_v064.flac").channels == 1

@@ -3,6 +3,7 @@ import dataclasses
 import numpy as np
 import pytest
 
+from style_transfer.measure import high_band, stereo
 from style_transfer.models.piano_ddsp import playing as generation
 from tests import pianos
 
@@ -138,3 +139,97 @@ def test_adapted_piano_differs(model):
     plain = played(model, table)
     adapted = played(model, table, dataclasses.replace(pianos.piano(), corrections=corrections))
     assert level(plain - adapted, 0, 1) > 0.1 * level(plain, 0, 1)
+
+
+LEVEL_BANDS = np.zeros(high_band.NUM_BANDS, np.float32)
+
+
+def band_level(samples, rate, low_hz, high_hz):
+    """RMS between two frequencies."""
+    spectrum = np.fft.rfft(samples * np.hanning(len(samples)))
+    hz = np.fft.rfftfreq(len(samples), 1 / rate)
+    return np.sqrt(np.mean(np.square(np.abs(spectrum[(hz >= low_hz) & (hz < high_hz)]))))
+
+
+@pytest.mark.parametrize("chunk_nodes", [50, 333])
+def test_chunks_give_the_same_stereo_at_44_kHz(model, chunk_nodes, monkeypatch):
+    monkeypatch.setattr(generation, "WINDOW_FRAMES", 60)
+    table = pianos.random_notes(40, 4)
+    piano = pianos.piano(high_band_db=LEVEL_BANDS)
+    whole, parts = (played(model, table, piano, chunk_nodes=nodes, channels=2, sample_rate=44_100)
+                    for nodes in (1500, chunk_nodes))
+    length = min(len(whole), len(parts))
+    assert length / 44_100 > table.end_secs
+    difference = whole[:length] - parts[:length]
+    assert np.sqrt(np.mean(np.square(difference))) < 1e-3 * np.sqrt(np.mean(np.square(whole)))
+
+
+@pytest.mark.parametrize("rate", [24_000, 44_100])
+def test_the_mean_of_two_channels_is_what_one_gives(model, rate):
+    table = pianos.random_notes(10, 1)
+    one, two = (played(model, table, channels=channels, sample_rate=rate) for channels in (1, 2))
+    np.testing.assert_allclose(two.mean(axis=1), one, atol=1e-6)
+    assert np.std(two[:, 0] - two[:, 1]) > 0.1 * np.std(one)
+
+
+def test_notes_stand_where_the_image_says(model):
+    pan = np.repeat(np.linspace(0.5, -0.5, 8)[:, None], 8, axis=1)
+    image = stereo.Image(pan, np.square(pan), np.zeros(8))
+    for key in (8, 43, 70):
+        audio = played(model, pianos.notes((key, 0.8, 0.0, 1.0)), pianos.piano(image=image),
+                       channels=2)
+        expected = 0.5 - key / 87
+        # Hammer and room are in the middle, so its first partial alone is listened to.
+        first = pianos.EQUAL_HZ[key] * np.array([0.97, 1.03])
+        levels = [band_level(channel[:RATE], RATE, *first) for channel in audio.T]
+        assert 20 * np.log10(levels[0] / levels[1]) == pytest.approx(
+            20 * np.log10((1 + expected) / (1 - expected)), abs=1.0)
+
+
+def test_what_is_out_of_phase_makes_the_channels_less_alike(model):
+    width = np.full((8, 8), 1.0)
+    image = stereo.Image(np.zeros((8, 8)), width, np.ones(8))
+    audio = played(model, pianos.random_notes(40, 3), pianos.piano(image=image), channels=2)
+    assert abs(np.corrcoef(audio.T)[0, 1]) < 0.15
+    narrow = stereo.Image(np.zeros((8, 8)), 0.04 * width, np.full(8, 0.04))
+    audio = played(model, pianos.random_notes(40, 3), pianos.piano(image=narrow), channels=2)
+    assert np.corrcoef(audio.T)[0, 1] == pytest.approx((1 - 0.04) / (1 + 0.04), abs=0.03)
+
+
+def test_the_rooms_channels_are_as_unlike_as_the_ambience(model):
+    for share in (0.0, 0.25, 1.0):
+        image = stereo.Image(np.zeros((8, 8)), np.zeros((8, 8)), np.full(8, share))
+        middle, side = generation.Sound(model, pianos.piano(image=image),
+                                        channels=2).room_responses()
+        assert side[0] == 0
+        power = np.sum(np.square(side)) / np.sum(np.square(middle[1:]))
+        assert power == pytest.approx(share, rel=0.15)
+
+
+def test_other_rates_sound_alike_up_to_the_nets_limit(model):
+    table = pianos.random_notes(20, 2)
+    low = played(model, table)
+    for rate in (44_100, 48_000):
+        full = played(model, table, pianos.piano(high_band_db=LEVEL_BANDS), sample_rate=rate)
+        assert len(full) / rate == pytest.approx(len(low) / RATE, abs=1.1)
+        for band in ((50, 500), (500, 2000), (2000, 5000), (5000, 11_000)):
+            levels = [20 * np.log10(band_level(samples[:2 * hz], hz, *band) / hz)
+                      for samples, hz in ((low, RATE), (full, rate))]
+            assert levels[0] == pytest.approx(levels[1], abs=1.0), (rate, band)
+
+
+def test_above_the_nets_limit_there_is_what_the_clip_had_and_no_more(model):
+    table = pianos.notes((70, 0.9, 0.0, 1.0), (75, 0.9, 0.2, 1.0))
+
+    def above(high_band_db, low_hz, high_hz):
+        audio = played(model, table, pianos.piano(high_band_db=high_band_db), sample_rate=44_100)
+        return 20 * np.log10(band_level(audio[:44_100], 44_100, low_hz, high_hz))
+
+    cut = np.where(np.arange(high_band.NUM_BANDS) < 9, LEVEL_BANDS, high_band.NOTHING_DB)
+    cut = cut.astype(np.float32)  # as of a clip that ends at 16 kHz
+    nothing = np.zeros(0, np.float32)
+    full = above(LEVEL_BANDS, 12_000, 15_800)
+    assert above(LEVEL_BANDS - 10, 12_000, 15_800) == pytest.approx(full - 10, abs=0.5)
+    assert above(cut, 12_000, 15_800) == pytest.approx(full, abs=0.5)
+    assert above(cut, 16_500, 20_000) < above(LEVEL_BANDS, 16_500, 20_000) - 40
+    assert above(nothing, 12_000, 15_800) < full - 40

@@ -1,0 +1,211 @@
+"""`modal`'s sums for playing long pieces, in NumPy.
+
+`modal.oscillator_sum` costs an oscillator a product with each sample. Here it adds to six bins of
+the spectrum of each node, whatever the sample rate, and one inverse transform makes the samples of
+all: a non-uniform Fourier transform, to 100 dB. Envelopes between onset and damper are powers of
+complex numbers, so that most nodes take a multiplication instead of seven transcendental functions.
+
+Source: Barnett, Magland and af Klinteberg, 2019, "A parallel nonuniform fast Fourier transform
+library based on an 'exponential of semicircle' kernel" (the kernel).
+"""
+
+import numpy as np
+import scipy.fft
+import scipy.sparse
+
+from style_transfer.synthesis import modal
+
+KERNEL_BINS = 6
+SPAN_NODES = 48  # evaluated at once: what has died away, or not begun, is left out of the next
+_INNER = 16  # powers that are made first; the others are these times every 16th
+_HALF = KERNEL_BINS // 2
+_SHARPNESS = 2.3 * KERNEL_BINS
+_RISEN = 16.0  # time constants after which an attack is over
+
+
+class OscillatorBank:
+    """Sums of damped partials at nodes of one spacing.
+
+    Args:
+        hop: Samples between nodes.
+        sample_rate: Hz.
+    """
+
+    def __init__(self, hop, sample_rate):
+        self.hop, self.sample_rate = hop, sample_rate
+        self.step_secs = hop / sample_rate
+        self.size = modal.fast_size(4 * hop)
+        self.num_bins = self.size // 2 + 1 + 2 * _HALF
+        self._falling, self._rising = self._windows()
+
+    def bins(self, frequency_hz):
+        """Where oscillators add to a spectrum: int32 bins and float32 weights, `[n, 6]` each.
+
+        Those within three bins of half the sample rate, or above, add nothing.
+        """
+        place = np.asarray(frequency_hz, np.float64) * (self.size / self.sample_rate)
+        first = np.floor(place).astype(np.int32) - _HALF + 1
+        bins = first[:, None] + np.arange(KERNEL_BINS, dtype=np.int32)
+        weights = _kernel((bins - place[:, None]).astype(np.float32))
+        heard = (place < self.size // 2 - _HALF)[:, None]
+        return np.where(heard, bins + _HALF, 0), (weights * heard).astype(np.float32)
+
+    def sum(self, osc, first_node, num_nodes):
+        """Sums oscillators.
+
+        Args:
+            osc: Dict of arrays `[oscillators]`: as `modal.partial_envelopes` takes them, at
+                absolute times, and `frequency_hz`, `phase` at time 0 in radians, `end` in seconds,
+                `bins` and `weights` from `bins`; perhaps `side`, complex64, the gains of a second
+                sum.
+            first_node: The first node.
+            num_nodes: How many hops of samples are made.
+
+        Returns:
+            float32 `[sums, num_nodes * hop]`: the oscillators, and them by `side`.
+        """
+        sums = 2 if "side" in osc else 1
+        spectra = np.empty((sums, num_nodes + 1, self.num_bins), np.complex64)
+        for first in range(0, num_nodes + 1, SPAN_NODES):
+            count = min(SPAN_NODES, num_nodes + 1 - first)
+            spectra[:, first:first + count] = self._spectra(osc, first_node + first, count, sums)
+        return self._samples(spectra)
+
+    def _spectra(self, osc, first_node, count, sums):
+        """Spectra of some nodes, `[sums, count, bins]`."""
+        start = first_node * self.step_secs
+        stop = start + (count - 1) * self.step_secs
+        rows = np.flatnonzero((osc["onset"] < stop) & (osc["end"] > start))
+        osc = {name: value[rows] for name, value in osc.items()}
+        if not len(rows):
+            return np.zeros((sums, count, self.num_bins), np.complex64)
+        states = self._states(osc, first_node, start, count)
+        out = np.empty((sums, count, self.num_bins), np.complex64)
+        out[0] = self._spread(osc, osc["weights"], states)
+        if sums == 2:
+            out[1] = self._spread(osc, osc["weights"] * osc["side"].real[:, None], states)
+            across = self._spread(osc, osc["weights"] * osc["side"].imag[:, None], states)
+            out[1].real -= across.imag
+            out[1].imag += across.real
+        return out
+
+    def _spread(self, osc, weights, states):
+        starts = np.arange(len(states) + 1, dtype=np.int32) * KERNEL_BINS
+        matrix = scipy.sparse.csc_array((weights.ravel(), osc["bins"].ravel(), starts),
+                                        shape=(self.num_bins, len(states)))
+        return (matrix @ states.view(np.float32)).view(np.complex64).T
+
+    def _states(self, osc, first_node, start, count):
+        """Envelopes times carriers, complex64 `[oscillators, count]`."""
+        step, begun = self.step_secs, start - osc["onset"]
+        # The cycles from node to node as float32, as `modal.node_phases` has them.
+        cycles = (osc["frequency_hz"] * np.float32(step)).astype(np.float64)
+        angle = osc["phase"] + 2 * np.pi * np.mod(cycles * first_node, 1.0)
+        turn = 2 * np.pi * np.mod(cycles, 1.0)
+        after_damper = np.maximum(start - osc["damped"], 0.0)
+        damping = np.where(osc["damped"] <= start, osc["damping"], 0.0)
+
+        def part(share, decay, beat):
+            level = osc["amplitude"] * share * np.exp(-decay * begun
+                                                      - osc["damping"] * after_damper)
+            return _powers(_polar(level, angle + beat * begun),
+                           _polar(np.exp(-(decay + damping) * step), turn + beat * step), count)
+
+        states = part(1 - osc["aftersound"], osc["decay"], 0.0)
+        states += part(osc["aftersound"], osc["aftersound_decay"], 2 * np.pi * osc["beat_hz"])
+        time = (np.arange(count) * step).astype(np.float32)
+        rows = np.flatnonzero(begun < _RISEN * osc["attack_secs"])
+        since = np.maximum(time + begun[rows, None].astype(np.float32), 0)
+        states[rows] *= -np.expm1(-since / osc["attack_secs"][rows, None])
+        since = start - osc["damped"]
+        rows = np.flatnonzero((since < 0) & (since > -time[-1]))
+        late = np.maximum(time + since[rows, None].astype(np.float32), 0)
+        states[rows] *= np.exp(-osc["damping"][rows, None] * late)
+        return states
+
+    def _samples(self, spectra):
+        """Samples between nodes, `[sums, (nodes - 1) * hop]`, of spectra `[sums, nodes, bins]`."""
+        # What lies below 0 Hz is the mirror image of what lies above.
+        mirrored = np.conj(spectra[..., _HALF - 1::-1])
+        spectra = spectra[..., _HALF:_HALF + self.size // 2 + 1]
+        spectra[..., 1:_HALF + 1] += mirrored
+        spectra[..., 0] *= 2
+        frames = scipy.fft.irfft(spectra, self.size)
+        blocks = (frames[:, :-1, :self.hop] * self._falling
+                  + frames[:, 1:, -self.hop:] * self._rising)
+        return blocks.reshape(len(blocks), -1)
+
+    def _windows(self):
+        """What undoes the kernel, times a node's triangle: after it, and before it."""
+        offset = np.linspace(-_HALF, _HALF, 4001)
+        kernel = _kernel(offset) * (offset[1] - offset[0])
+        after = np.arange(self.hop)
+        fades = np.cos(2 * np.pi / self.size * np.outer(np.arange(self.hop + 1), offset)) @ kernel
+        scale = self.size / 2  # an inverse transform halves and divides
+        falling = scale * (1 - after / self.hop) / fades[:-1]
+        rising = scale * (after / self.hop) / fades[:0:-1]
+        return falling.astype(np.float32), rising.astype(np.float32)
+
+
+def _kernel(offset):
+    """The exponential of a semicircle at distances in bins, 0 beyond half of `KERNEL_BINS`."""
+    inside = np.maximum(1 - np.square(offset / _HALF), 0)
+    return np.exp(_SHARPNESS * (np.sqrt(inside) - 1))
+
+
+def _polar(level, angle):
+    out = np.empty(np.shape(angle), np.complex64)
+    out.real, out.imag = level * np.cos(angle), level * np.sin(angle)
+    return out
+
+
+def _powers(first, ratio, count):
+    """`first * ratio ** n`, complex64 `[len(first), count]`."""
+    inner = np.empty((len(first), _INNER), np.complex64)
+    inner[:, 0] = 1
+    filled, power = 1, ratio
+    while filled < _INNER:
+        np.multiply(inner[:, :filled], power[:, None], out=inner[:, filled:2 * filled])
+        filled, power = 2 * filled, power * power
+    outer = np.empty((len(first), -(-count // _INNER)), np.complex64)
+    outer[:, 0] = first
+    for i in range(1, outer.shape[1]):
+        outer[:, i] = outer[:, i - 1] * power
+    made = outer[:, :, None] * inner[:, None, :]
+    return made.reshape(len(first), -1)[:, :count]
+
+
+def burst_powers(node_secs, onset_secs, weights):
+    """`modal.noise_powers` of one piece: `[nodes]`, `[notes]`, `[notes, bands, constants]`.
+
+    There may be fewer constants: the shortest ones.
+
+    Returns:
+        float32 `[nodes, bands]`.
+    """
+    time = (node_secs[:, None] - onset_secs).astype(np.float32)
+    started = time > 0
+    total = np.zeros((len(node_secs), weights.shape[1]), np.float32)
+    constants = modal.NOISE_TIME_CONSTANTS_SECS[:weights.shape[2]]
+    for i, constant in enumerate(constants):
+        fading = np.exp(np.float32(-2 / constant) * np.maximum(time, 0)) * started
+        total += fading @ np.ascontiguousarray(weights[..., i])
+    return total
+
+
+def shaped_noise(noise, power):
+    """`modal.filtered_noise`, of several kinds of noise.
+
+    Args:
+        noise: White noise of variance 1, float32 `[sums, nodes, 2 * hop]`.
+        power: Power spectral density at each node and bin, `[sums, nodes, hop + 1]`.
+
+    Returns:
+        float32 `[sums, (nodes - 1) * hop]`.
+    """
+    size = noise.shape[-1]
+    hop = size // 2
+    frames = scipy.fft.irfft(scipy.fft.rfft(noise) * np.sqrt(power), size)
+    frames *= np.sin(np.pi * (np.arange(size) + 0.5) / size).astype(np.float32)
+    blocks = frames[:, :-1, hop:] + frames[:, 1:, :hop]
+    return blocks.reshape(len(blocks), -1)
