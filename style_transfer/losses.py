@@ -264,9 +264,30 @@ class PianoLoss(keras.losses.Loss):
         self.logmel_loss = LogMelLoss(sample_rate, mel_scales, floor_db, soft_floor)
 
     def call(self, y_true, y_pred):
-        """Loss of each clip, `[batch]`; both arguments are audio `[batch, samples]`."""
+        """Loss of each clip, `[batch]`, of audio `[batch, samples]` or expected magnitudes."""
+        if isinstance(y_pred, dict):
+            return self.expected(y_true, y_pred)
         terms = self.terms(y_true, y_pred)
         return terms["spectral"] + self.logmel_weight / DB_PER_NEPER * terms["logmel_db"]
+
+    def expected(self, y_true, magnitudes):
+        """Loss of each clip, `[batch]`, from the magnitudes that a model expects.
+
+        Args:
+            y_true: Audio `[batch, samples]`.
+            magnitudes: From `PianoDDSP.expected_magnitudes`, in place of audio and of `fft_sizes`.
+        """
+        scales = [size for size, _ in self.mel_scales]
+        share = len(scales) / max(1, sum(size in magnitudes for size in scales))
+        gain = 1.0 if self.reference_rms_db is None else self._gain(y_true)[..., None]
+        total = 0.0
+        for size, value in magnitudes.items():
+            target, value = gain * spectral.sparse_mag(y_true, size), gain * value
+            total += self.spectral_loss.magnitude_loss(target, value)
+            if self.logmel_weight:
+                logmel_db = self.logmel_loss.magnitude_loss(size, target, value)
+                total += self.logmel_weight / DB_PER_NEPER * share * logmel_db
+        return total
 
     def terms(self, y_true, y_pred):
         """The unweighted metrics of each clip: `spectral` and `logmel_db`, `[batch]` each."""

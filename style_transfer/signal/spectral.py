@@ -14,6 +14,7 @@ SAFE_LOG_EPSILON = 1e-5
 LOG_THRESHOLD = 1e-20
 # Below this the square root turns into a straight line, so that its slope stays finite.
 MIN_POWER = 1e-24
+MIN_HOP = 256
 PADDINGS = ("valid", "same", "center")
 
 
@@ -253,6 +254,16 @@ def compute_mag(audio, size: int = 2048, overlap: float = 0.75, pad_end: bool = 
     Source: held to ddsp 3.7 `spectral_ops.compute_mag`.
     """
     return magnitude(*stft(audio, size, overlap, pad_end, center))
+
+
+def sparse_hop(size: int) -> int:
+    """Samples between the frames of `sparse_mag`: a quarter of a window, and `MIN_HOP` at least."""
+    return max(size // 4, MIN_HOP)
+
+
+def sparse_mag(audio, size: int):
+    """Linear magnitudes `[batch, frames, size // 2 + 1]` of whole windows, `sparse_hop` apart."""
+    return compute_mag(audio, size, overlap=1 - sparse_hop(size) / size, pad_end=False)
 
 
 def compute_logmag(audio, size: int = 2048, overlap: float = 0.75, pad_end: bool = True):

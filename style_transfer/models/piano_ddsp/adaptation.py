@@ -9,13 +9,13 @@ from keras import ops
 from style_transfer import losses, piano_roll
 from style_transfer.models.piano_ddsp import net as piano_ddsp
 
-DEFAULT_STEPS = 40
+DEFAULT_STEPS = 60
 LEARNING_RATE = 0.03
 NUM_OSCILLATORS = 1000  # at once; what the quieter partials add takes as long and teaches nothing
 CROP_SECS = 2.5
 BATCH_SIZE = 3
 MAX_NOTES = 96
-FFT_SIZES = (2048, 1024, 512, 256)
+PENALTY = 12.0  # of the corrections' mean squares
 
 
 class Adapter(keras.Model):
@@ -27,11 +27,12 @@ class Adapter(keras.Model):
         penalty: Weight of the squared corrections in the loss.
     """
 
-    def __init__(self, model, style, penalty=0.02, **kwargs):
+    def __init__(self, model, style, penalty, **kwargs):
         super().__init__(**kwargs)
         self.piano = model
         self.piano.trainable = False
         self.penalty = penalty
+        self.spectral_loss = losses.PianoLoss(model.sample_rate, soft_floor=True, logmel_weight=4.0)
         shapes = {"by_key": (piano_ddsp.NUM_ANCHORS, model.num_outputs),
                   "by_velocity": (model.num_outputs,),
                   "room": (2 * piano_ddsp.NUM_ROOM_BANDS,)}
@@ -41,34 +42,32 @@ class Adapter(keras.Model):
                             for name, shape in shapes.items()}
 
     def call(self, inputs, training=False):
-        """Audio of a batch of crops, as `PianoDDSP.play`."""
+        """Magnitudes expected of a batch of crops, as `PianoDDSP.expected_magnitudes`."""
         for correction in self.corrections.values():
             self.add_loss(self.penalty * ops.mean(ops.square(correction)))
         style = ops.broadcast_to(self.style, (ops.shape(inputs["note_key"])[0], *self.style.shape))
-        return self.piano.play(style, inputs, self.corrections,
-                               min(NUM_OSCILLATORS, self.piano.num_oscillators))
+        return self.piano.expected_magnitudes(style, inputs, self.corrections,
+                                              min(NUM_OSCILLATORS, self.piano.num_oscillators))
 
+    def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
+        """Loss of all magnitudes together and the penalties; `compile` would take them apart."""
+        return sum(self.losses, self.spectral_loss(y, y_pred, sample_weight))
 
-    def restart(self, style, seed):
-        """Forgets what was learned and starts at `style`; one seed gives one fit."""
+    def restart(self, style):
+        """Forgets what was learned and starts at `style`."""
         self.style.assign(style)
         for correction in self.corrections.values():
             correction.assign(ops.zeros_like(correction))
         for variable in self.optimizer.variables:
             if variable is not self.optimizer.learning_rate:
                 variable.assign(ops.zeros_like(variable))
-        state = self.piano.random.state
-        state.assign(ops.cast(ops.convert_to_tensor([seed, 0]), state.dtype))
 
 
 @functools.lru_cache(maxsize=1)
-def _adapter(model, penalty, loss):
+def _adapter(model, penalty):
     """An `Adapter` ready to train; kept, since compiling it takes longer than many steps."""
-    if loss is None:
-        loss = losses.PianoLoss(model.sample_rate, fft_sizes=FFT_SIZES, soft_floor=True,
-                                logmel_weight=4.0)
     adapter = Adapter(model, np.zeros(model.style_size, np.float32), penalty)
-    adapter.compile(keras.optimizers.Adam(beta_2=0.99, global_clipnorm=1.0), loss=loss)
+    adapter.compile(keras.optimizers.Adam(beta_2=0.99, global_clipnorm=1.0))
     adapter.optimizer.build(adapter.trainable_variables)
     return adapter
 
@@ -124,7 +123,7 @@ def note_arrays(table, start_secs, crop_secs, max_notes):
 
 
 def adapt(model, style, audio, table, tuning, steps=DEFAULT_STEPS, learning_rate=LEARNING_RATE,
-          penalty=0.02, seed=0, progress=None, batch_size=BATCH_SIZE, loss=None):
+          penalty=PENALTY, seed=0, progress=None, batch_size=BATCH_SIZE):
     """Fits style vector and corrections to a clip with known notes.
 
     Args:
@@ -139,13 +138,12 @@ def adapt(model, style, audio, table, tuning, steps=DEFAULT_STEPS, learning_rate
         seed: Seed of the crops.
         progress: Called with (step, steps, loss) after each step.
         batch_size: Crops in a step.
-        loss: A Keras loss of target and played audio; None takes `PianoLoss`.
 
     Returns:
         The adapted style vector and the corrections, as NumPy arrays.
     """
-    adapter = _adapter(model, penalty, loss)
-    adapter.restart(style, seed)
+    adapter = _adapter(model, penalty)
+    adapter.restart(style)
     batches = crops(audio, table, tuning, seed, model.warmup_secs, batch_size=batch_size)
     for step in range(steps):
         falling = 0.1 + 0.9 * 0.5 * (1 + np.cos(np.pi * step / steps))

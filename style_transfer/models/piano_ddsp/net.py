@@ -13,7 +13,8 @@ from keras import layers, ops
 
 from style_transfer import piano_roll, replicas
 from style_transfer.layers.style_encoder import StyleEncoder
-from style_transfer.synthesis import modal
+from style_transfer.signal import spectral
+from style_transfer.synthesis import expected_power, modal
 
 LOW_HZ, HIGH_HZ = 27.5, 11_500.0
 NUM_ANCHORS = 22
@@ -22,6 +23,7 @@ NUM_ROOM_BANDS = 16
 NUM_INDEXED_AMPLITUDES = 64
 NUM_INDEXED_DECAYS = 32
 NEVER_SECS = 1e4
+EXPECTED_SIZES = (2048, 512)  # of the windows that training and fits hear through
 # What raw outputs of the nets mean. An output of 0 is a plain piano; scales and ranges keep a net
 # that is not trained yet, or badly, within what one can hear. `LOG_` are natural logarithms.
 AMPLITUDE_NEPERS = NOISE_NEPERS = ROOM_NEPERS = 2.0  # of an output of 1; noise: of power
@@ -36,6 +38,7 @@ LOG_DAMPING, LOG_DAMPING_RANGE = 2.5, (-4.0, 6.0)  # 1/s
 MAX_BEAT_CENTS, BEAT_LOGIT = 40.0, -4.0
 LOG_ATTACK_SECS, LOG_ATTACK_RANGE = -6.5, (-9.0, -2.0)
 LOG_HAMMER_POWER, LOG_DAMPER_POWER, LOG_NOISE_RANGE = -14.0, -17.0, (-30.0, 0.0)
+MIN_POWER = 1e-10  # below the square root of expected powers, whose slope it limits
 LOG_ROOM_LEVEL, LOG_ROOM_LEVEL_RANGE = -6.5, (-16.0, -1.0)
 LOG_ROOM_DECAY, LOG_ROOM_DECAY_RANGE = 2.3, (0.5, 5.0)  # 1/s
 
@@ -246,15 +249,11 @@ class PianoDDSP(keras.Model):
         Returns:
             `[batch, (nodes - 1) * hop]`.
         """
-        picked = self._loudest(controls, onset_secs, damped_secs, node_secs, phase, num_oscillators)
-        real, imaginary = modal.partial_envelopes(
-            node_secs, picked["onset"], picked["damped"], picked["amplitude"], picked["decay"],
-            picked["aftersound_decay"], picked["aftersound"], picked["beat_hz"],
-            picked["attack_secs"], picked["damping"])
-        tone = modal.oscillator_sum(picked["frequency_hz"], real, imaginary, picked["phase"],
-                                    self.hop, self.sample_rate)
-        power = (background + modal.noise_powers(node_secs, onset_secs, controls["noise"])
-                 + modal.noise_powers(node_secs, damped_secs, controls["damper_noise"]))
+        picked = self._loudest({**controls, "phase": phase}, onset_secs, damped_secs, node_secs,
+                               num_oscillators)
+        tone = modal.oscillator_sum(picked["frequency_hz"], *_envelopes(node_secs, picked),
+                                    picked["phase"], self.hop, self.sample_rate)
+        power = self._noise_powers(controls, onset_secs, damped_secs, background, node_secs)
         return tone + modal.filtered_noise(noise, power, LOW_HZ, HIGH_HZ, self.sample_rate)
 
     def add_room(self, audio, level, decay):
@@ -287,10 +286,70 @@ class PianoDDSP(keras.Model):
         Returns:
             `[batch, samples]`, without the warm-up.
         """
-        key, velocity = notes["note_key"], notes["note_velocity"]
+        num_frames = notes["roll"].shape[1]
+        samples = num_frames * self.sample_rate // piano_roll.FRAMES_PER_SECOND
+        nodes = -(-samples // self.hop) + 1
+        node_secs = np.arange(nodes, dtype=np.float32) * (self.hop / self.sample_rate)
+        controls, background, room = self._crop_controls(style, notes, corrections, node_secs)
+        batch, count = ops.shape(notes["note_key"])[0], notes["note_key"].shape[1]
+        phase = replicas.uniform((batch, count, self.num_partials), 0.0, 2 * math.pi,
+                                 seed=self.random)
+        noise = replicas.normal((batch, nodes, 2 * self.hop), seed=self.random)
+        dry = self.synthesize(controls, notes["note_onset_secs"], notes["note_damped_secs"],
+                              background, node_secs, phase, noise,
+                              num_oscillators or self.num_oscillators)
+        wet = self.add_room(dry[:, :samples], *room)
+        return wet[:, int(self.warmup_secs * self.sample_rate):]
+
+    def expected_magnitudes(self, style, notes, corrections=None, num_oscillators=None):
+        """Magnitudes that `play`'s audio is expected to have: no phases, no noise, no audio.
+
+        Args:
+            style: As in `play`, as the next two.
+            notes: As in `play`.
+            corrections: As in `play`.
+            num_oscillators: How many are counted, the loudest; None for the model's own number.
+
+        Returns:
+            Dict of window sizes to `[batch, frames, size // 2 + 1]`, with frames where
+            `signal.spectral.sparse_mag` has those of audio without the warm-up.
+        """
+        spacing = expected_power.SPACING
+        num_frames = notes["roll"].shape[1]
+        samples = num_frames * self.sample_rate // piano_roll.FRAMES_PER_SECOND
+        warmup = int(self.warmup_secs * self.sample_rate)
+        before = -(-warmup // spacing)
+        nodes = before + (samples - warmup) // spacing + 1
+        node_secs = ((np.arange(nodes) - before) * spacing + warmup) / self.sample_rate
+        node_secs = node_secs.astype(np.float32)
+        controls, background, room = self._crop_controls(style, notes, corrections, node_secs)
         onset, damped = notes["note_onset_secs"], notes["note_damped_secs"]
+        picked = self._loudest(controls, onset, damped, node_secs,
+                               num_oscillators or self.num_oscillators)
+        tone = sum(ops.square(part) for part in _envelopes(node_secs, picked))
+        tone = ops.transpose(tone, (0, 2, 1))
+        noise = self._noise_powers(controls, onset, damped, background, node_secs)
+        noise = ops.transpose(noise, (0, 2, 1))
+        found = {}
+        for size in EXPECTED_SIZES:
+            step, reach = spectral.sparse_hop(size) // spacing, size // 2 // spacing
+            first = reach + before % step  # so that one window begins where the warm-up ends
+            weights = expected_power.window_weights(nodes, first, size)
+            power = expected_power.tone_powers(picked["frequency_hz"], ops.matmul(tone, weights),
+                                               size, self.sample_rate)
+            power = power + expected_power.noise_powers(noise[..., first:nodes - reach:step], size,
+                                                        LOW_HZ, HIGH_HZ, self.sample_rate)
+            power = expected_power.in_room(power, *room, step * spacing, LOW_HZ, HIGH_HZ,
+                                           self.sample_rate, self.room_secs)
+            power = power[..., before // step:]
+            found[size] = ops.transpose(ops.sqrt(power + MIN_POWER), (0, 2, 1))
+        return found
+
+    def _crop_controls(self, style, notes, corrections, node_secs):
+        """Controls of a crop's notes, background noise at nodes, and the room."""
+        key, velocity = notes["note_key"], notes["note_velocity"]
         frames, log_background = self.decode_frames(notes["roll"], style)
-        context = _at_onsets(frames, onset)
+        context = _at_onsets(frames, notes["note_onset_secs"])
         outputs = self.note_outputs(key, velocity, context, style)
         room_correction = 0.0
         if corrections is not None:
@@ -298,25 +357,18 @@ class PianoDDSP(keras.Model):
             room_correction = corrections["room"]
         controls = self.note_controls(outputs, key, velocity, notes["f0_hz"],
                                       notes["inharmonicity"])
-        num_frames = notes["roll"].shape[1]
-        samples = num_frames * self.sample_rate // piano_roll.FRAMES_PER_SECOND
-        nodes = -(-samples // self.hop) + 1
-        node_secs = np.arange(nodes, dtype=np.float32) * (self.hop / self.sample_rate)
         in_frame = (node_secs * piano_roll.FRAMES_PER_SECOND).astype(int)
-        in_frame = np.minimum(in_frame, num_frames - 1)
+        in_frame = np.clip(in_frame, 0, notes["roll"].shape[1] - 1)
         background = ops.exp(ops.take(log_background, in_frame, axis=1))
-        batch = ops.shape(key)[0]
-        phase = replicas.uniform((batch, key.shape[1], self.num_partials), 0.0, 2 * math.pi,
-                                 seed=self.random)
-        noise = replicas.normal((batch, nodes, 2 * self.hop), seed=self.random)
-        dry = self.synthesize(controls, onset, damped, background, node_secs, phase, noise,
-                              num_oscillators or self.num_oscillators)
-        wet = self.add_room(dry[:, :samples], *self.room_controls(style, room_correction))
-        return wet[:, int(self.warmup_secs * self.sample_rate):]
+        return controls, background, self.room_controls(style, room_correction)
 
     def call(self, inputs, training=False):
-        """Audio `[batch, samples]` of a batch (see `configs.piano_ddsp`), without the warm-up."""
-        return self.play(self.encode_style(inputs["style_audio"]), inputs)
+        """What a batch (see `configs.piano_ddsp`) sounds like, without the warm-up.
+
+        Audio `[batch, samples]`, or while training `expected_magnitudes`.
+        """
+        style = self.encode_style(inputs["style_audio"])
+        return self.expected_magnitudes(style, inputs) if training else self.play(style, inputs)
 
     def get_config(self):
         """Constructor arguments."""
@@ -330,7 +382,7 @@ class PianoDDSP(keras.Model):
         parts = ops.split(outputs, np.cumsum(sizes)[:-1].tolist(), axis=-1)
         return dict(zip(names, parts, strict=True))
 
-    def _loudest(self, controls, onset_secs, damped_secs, node_secs, phase, num_oscillators):
+    def _loudest(self, controls, onset_secs, damped_secs, node_secs, num_oscillators):
         """The `num_oscillators` partials that are loudest in the crop, flat over notes."""
         notes, partials = controls["amplitude"].shape[1:]
         late = ops.relu(node_secs[0] - onset_secs)[..., None]
@@ -347,10 +399,15 @@ class PianoDDSP(keras.Model):
             return ops.take_along_axis(ops.reshape(value, (-1, notes * partials)), index, axis=1)
 
         names = ("frequency_hz", "amplitude", "decay", "aftersound_decay", "aftersound", "beat_hz",
-                 "attack_secs", "damping")
-        picked = {name: pick(controls[name]) for name in names}
-        return {**picked, "onset": pick(onset_secs), "damped": pick(damped_secs),
-                "phase": pick(phase)}
+                 "attack_secs", "damping", "phase")
+        picked = {name: pick(controls[name]) for name in names if name in controls}
+        return {**picked, "onset": pick(onset_secs), "damped": pick(damped_secs)}
+
+    @staticmethod
+    def _noise_powers(controls, onset_secs, damped_secs, background, node_secs):
+        """Noise of hammers, dampers and background, `[batch, nodes, bands]`."""
+        return (background + modal.noise_powers(node_secs, onset_secs, controls["noise"])
+                + modal.noise_powers(node_secs, damped_secs, controls["damper_noise"]))
 
 
 def key_weights(key):
@@ -366,6 +423,13 @@ def correct(corrections, key, velocity):
     """What an adapted piano adds to the note net's outputs, `[batch, notes, num_outputs]`."""
     by_key = ops.matmul(key_weights(key), corrections["by_key"])
     return by_key + (velocity[..., None] - 0.5) * corrections["by_velocity"]
+
+
+def _envelopes(node_secs, picked):
+    """Complex envelopes of what `_loudest` picked, real and imaginary part."""
+    return modal.partial_envelopes(node_secs, *(picked[name] for name in (
+        "onset", "damped", "amplitude", "decay", "aftersound_decay", "aftersound", "beat_hz",
+        "attack_secs", "damping")))
 
 
 def _small():

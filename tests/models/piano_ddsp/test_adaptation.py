@@ -34,7 +34,7 @@ def test_adaptation_finds_a_piano_nearer_to_the_clip(model):
     start = pianos.piano(-0.5)
     loss = losses.PianoLoss(fft_sizes=(1024, 256), mel_scales=((512, 64),))
     style, corrections = adaptation.adapt(model, start.style, audio, table, tuning(), steps=40,
-                                          learning_rate=0.05, batch_size=2, loss=loss)
+                                          learning_rate=0.05, batch_size=2)
 
     def distance(style, corrections):
         piano = pianos.piano(style=1.0, corrections=corrections)
