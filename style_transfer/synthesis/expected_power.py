@@ -51,23 +51,17 @@ def tone_powers(frequency_hz, power, fft_size, sample_rate):
     """
     batch, frames = ops.shape(power)[0], power.shape[2]
     bins = fft_size // 2 + 1
-    position = frequency_hz * (fft_size / sample_rate)
-    nearest = ops.round(position)
-    rows = ops.reshape(power, (-1, frames))
-    first = ops.arange(batch, dtype="int32")[:, None] * bins
-    values, places = [], []
-    for offset in LOBE_BINS:
-        index = nearest + offset
-        distance = position - index
-        lobe = fft_size * (ops.sinc(distance) / 2
-                           + (ops.sinc(distance - 1) + ops.sinc(distance + 1)) / 4)
-        inside = ops.cast((index >= 0) & (index < bins), "float32")
-        weight = ops.stop_gradient(inside * ops.square(lobe) / 4)
-        values.append(ops.reshape(weight, (-1, 1)) * rows)
-        index = ops.cast(ops.clip(index, 0, bins - 1), "int32") + first
-        places.append(ops.reshape(index, (-1,)))
-    summed = ops.segment_sum(ops.concatenate(values, axis=0), ops.concatenate(places, axis=0),
-                             num_segments=batch * bins)
+    position = frequency_hz[..., None] * (fft_size / sample_rate)
+    index = ops.round(position) + np.array(LOBE_BINS, np.float32)
+    distance = position - index
+    lobe = fft_size * (ops.sinc(distance) / 2
+                       + (ops.sinc(distance - 1) + ops.sinc(distance + 1)) / 4)
+    inside = ops.cast((index >= 0) & (index < bins), "float32")
+    weight = ops.stop_gradient(inside * ops.square(lobe) / 4)
+    first = ops.arange(batch, dtype="int32")[:, None, None] * bins
+    place = ops.cast(ops.clip(index, 0, bins - 1), "int32") + first
+    rows = ops.reshape(weight[..., None] * power[:, :, None], (-1, frames))
+    summed = ops.segment_sum(rows, ops.reshape(place, (-1,)), num_segments=batch * bins)
     return ops.reshape(summed, (-1, bins, frames))
 
 

@@ -192,13 +192,13 @@ def noise_powers(node_secs, onset_secs, weights):
     Returns:
         `[batch, nodes, bands]`.
     """
-    time = node_secs[None, :, None] - onset_secs[:, None, :]
-    started = ops.cast(time > 0.0, "float32")
-    total = 0.0
-    for i, constant in enumerate(NOISE_TIME_CONSTANTS_SECS):
-        total = total + ops.matmul(started * ops.exp(-2.0 / constant * ops.relu(time)),
-                                   weights[..., i])
-    return total
+    time = (node_secs[None, :, None] - onset_secs[:, None, :])[..., None]
+    rates = -2.0 / np.array(NOISE_TIME_CONSTANTS_SECS, np.float32)
+    fading = ops.cast(time > 0.0, "float32") * ops.exp(rates * ops.relu(time))
+    batch, nodes, notes = ops.shape(fading)[:3]
+    fading = ops.reshape(fading, (batch, nodes, notes * len(rates)))
+    weights = ops.transpose(weights, (0, 1, 3, 2))
+    return ops.matmul(fading, ops.reshape(weights, (batch, notes * len(rates), -1)))
 
 
 def filtered_noise(noise, band_power, low_hz, high_hz, sample_rate):

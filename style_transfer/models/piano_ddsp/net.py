@@ -393,15 +393,18 @@ class PianoDDSP(keras.Model):
         count = min(num_oscillators, notes * partials)
         _, index = ops.top_k(ops.reshape(score, (-1, notes * partials)), count, sorted=False)
 
-        def pick(value):
-            if len(value.shape) == 2:
-                value = ops.repeat(value[..., None], partials, axis=-1)
-            return ops.take_along_axis(ops.reshape(value, (-1, notes * partials)), index, axis=1)
-
         names = ("frequency_hz", "amplitude", "decay", "aftersound_decay", "aftersound", "beat_hz",
                  "attack_secs", "damping", "phase")
-        picked = {name: pick(controls[name]) for name in names if name in controls}
-        return {**picked, "onset": pick(onset_secs), "damped": pick(damped_secs)}
+        values = {name: controls[name] for name in names if name in controls}
+        values.update(onset=onset_secs, damped=damped_secs)
+        per_note = [name for name, value in values.items() if len(value.shape) == 2]
+        for name in per_note:
+            values[name] = ops.repeat(values[name][..., None], partials, axis=-1)
+        # Rows of all values are gathered at once: the gradient of each gather is slow to trace.
+        rows = ops.reshape(ops.stack(list(values.values()), axis=-1), (-1, len(values)))
+        first = ops.arange(ops.shape(index)[0], dtype="int32")[:, None] * (notes * partials)
+        picked = ops.take(rows, ops.cast(index, "int32") + first, axis=0)
+        return dict(zip(values, ops.unstack(picked, len(values), axis=-1), strict=True))
 
     @staticmethod
     def _noise_powers(controls, onset_secs, damped_secs, background, node_secs):
