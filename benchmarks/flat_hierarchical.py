@@ -21,7 +21,7 @@ def parse():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--examples_path", required=True)
     parser.add_argument("--work_dir", required=True, help="where the runs go")
-    parser.add_argument("--steps", type=int, default=2000)
+    parser.add_argument("--steps", type=int, default=10_000)
     parser.add_argument("--examples", type=int, default=256, help="that are scored")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--only", choices=NAMES, default=None, help="train and score one of them")
@@ -35,7 +35,7 @@ def train(name, arguments):
     config = configs.get(name)
     options = training.TrainOptions(
         os.path.join(arguments.work_dir, name), arguments.examples_path, arguments.steps,
-        checkpoint_interval=100, eval_interval=0, log_interval=50, seed=arguments.seed)
+        checkpoint_interval=1000, eval_interval=0, log_interval=200, seed=arguments.seed)
     return config, training.train(config, config.hparams, options)
 
 

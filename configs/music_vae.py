@@ -34,6 +34,10 @@ class MusicVaeHparams(hparams_lib.Hparams):
     enc_rnn_size: tuple[int, ...] = (512,)
     dec_rnn_size: tuple[int, ...] = (256, 256)
     level_lengths: tuple[int, ...] = ()
+    enc_segments: int = 0
+    conductor_rnn_size: tuple[int, ...] = ()
+    conductor_input_size: int = 0
+    chrono_bias: bool = False
     max_beta: float = 0.2
     beta_rate: float = 0.0
     sampling_schedule: str = "constant"
@@ -57,7 +61,9 @@ def _config(name, description, layout, **hparams):
 
         return hparams_lib.build(
             MusicVae, hparams, max_seq_len=layout.steps, input_depth=layout.input_depth,
-            output_depths=layout.depths, level_lengths=hparams.level_lengths or None)
+            output_depths=layout.depths, level_lengths=hparams.level_lengths or None,
+            enc_segments=hparams.enc_segments or None,
+            conductor_rnn_size=hparams.conductor_rnn_size or None)
 
     def build_dataset(examples_path, hparams, split, *, seed, skip_batches=0, input_context=None):
         from style_transfer.pipelines.inputs import symbolic as inputs
@@ -107,9 +113,11 @@ def _config(name, description, layout, **hparams):
 
 _SCHEDULED = {"sampling_schedule": "inverse_sigmoid", "sampling_rate": 1000.0}
 _LARGE = {"z_size": 512, "free_bits": 256.0}
-# Half of Magenta's free bits for each dimension of z, as in `_LARGE`.
-_SMALL = {"batch_size": 32, "learning_rate": 2e-3, "decay_rate": 0.9997, "z_size": 128,
-          "free_bits": 64.0, "enc_rnn_size": (256,), "dec_rnn_size": (128, 128)}
+# For an hour of one core instead of weeks of a GPU: small batches, bars that are read each by
+# itself and told of as they are written, and LSTMs that begin with long memories.
+_SMALL = {"batch_size": 8, "learning_rate": 4e-3, "z_size": 256, "free_bits": 256.0,
+          "transpose_range": (-5, 5), "enc_rnn_size": (128,), "enc_segments": 16,
+          "chrono_bias": True, **_SCHEDULED}
 
 CAT_MEL_2BAR_SMALL = _config(
     "cat-mel_2bar_small", "Melodies of two bars.", Layout(("melody",), 2), beta_rate=0.99999,
@@ -129,10 +137,11 @@ HIERDEC_MEL_16BAR = _config(
     enc_rnn_size=(2048, 2048), dec_rnn_size=(1024, 1024), level_lengths=(16, 16), **_LARGE)
 FLAT_MEL_16BAR_SMALL = _config(
     "flat-mel_16bar_small", "flat-mel_16bar of a size that one CPU core can train.",
-    Layout(("melody",), 16), **_SMALL)
+    Layout(("melody",), 16), dec_rnn_size=(256, 256), **_SMALL)
 HIERDEC_MEL_16BAR_SMALL = _config(
     "hierdec-mel_16bar_small", "hierdec-mel_16bar of a size that one CPU core can train.",
-    Layout(("melody",), 16), level_lengths=(16, 16), **_SMALL)
+    Layout(("melody",), 16), dec_rnn_size=(128, 128), conductor_rnn_size=(256, 256),
+    conductor_input_size=64, level_lengths=(16, 16), **_SMALL)
 HIERDEC_TRIO_16BAR = _config(
     "hierdec-trio_16bar", "Melody, bass and drums of sixteen bars, written bar by bar.",
     Layout(("melody", "bass", "drums"), 16), batch_size=256, enc_rnn_size=(2048, 2048),

@@ -47,11 +47,13 @@ class Lstm(ProductLayer):
         units: Size of output and memory.
         reverse: Whether it goes from the last step to the first.
         kernel_initializer: Of the weights of the inputs; `wide_kernel()` by default.
+        chrono_steps: Steps over which a new layer remembers, see `chrono_bias`; None for biases of
+            1 for the forget gate, which forget within a few.
     """
 
-    def __init__(self, units, reverse=False, kernel_initializer=None, **kwargs):
+    def __init__(self, units, reverse=False, kernel_initializer=None, chrono_steps=None, **kwargs):
         super().__init__(**kwargs)
-        self.units, self.reverse = units, reverse
+        self.units, self.reverse, self.chrono_steps = units, reverse, chrono_steps
         self.kernel_initializer = keras.initializers.get(kernel_initializer or wide_kernel())
 
     def build(self, input_shape):
@@ -62,7 +64,9 @@ class Lstm(ProductLayer):
         self.recurrent_kernel = self.add_weight(
             shape=(self.units, width), name="recurrent_kernel",
             initializer="orthogonal" if self.units <= MAX_ORTHOGONAL else "glorot_uniform")
-        self.bias = self.add_weight(shape=(width,), name="bias", initializer=_remember)
+        self.bias = self.add_weight(
+            shape=(width,), name="bias", initializer=_remember if self.chrono_steps is None else
+            lambda shape, dtype=None: chrono_bias(self.units, self.chrono_steps, dtype))
 
     def project(self, x, first=0):
         """What inputs add to the gates, without the bias.
@@ -118,7 +122,8 @@ class Lstm(ProductLayer):
     def get_config(self):
         """Constructor arguments."""
         return {**super().get_config(), "units": self.units, "reverse": self.reverse,
-                "kernel_initializer": keras.initializers.serialize(self.kernel_initializer)}
+                "kernel_initializer": keras.initializers.serialize(self.kernel_initializer),
+                "chrono_steps": self.chrono_steps}
 
 
 def _remember(shape, dtype=None):
@@ -128,19 +133,37 @@ def _remember(shape, dtype=None):
                             ops.zeros(2 * units, dtype)])
 
 
+def chrono_bias(units, steps, dtype=None):
+    """Biases with which the units of an LSTM remember over 1 to `steps` steps, each as many more.
+
+    Args:
+        units: How many.
+        steps: Steps of the sequences.
+        dtype: Of the result.
+
+    Returns:
+        Shape `[4 * units]`.
+
+    Source: Tallec and Ollivier, 2018, eq. 16, evenly spaced instead of drawn.
+    """
+    forget = ops.log(ops.linspace(1.0, max(steps - 1.0, 1.0), units, dtype=dtype or "float32"))
+    return ops.concatenate([-forget, forget, ops.zeros(2 * units, forget.dtype)])
+
+
 @keras.saving.register_keras_serializable(package="style_transfer")
 class BidirectionalLstm(layers.Layer):
     """Two LSTMs over the same inputs, one from the start and one from the end.
 
     Args:
         units: Units of each.
+        chrono_steps: See `Lstm`.
     """
 
-    def __init__(self, units, **kwargs):
+    def __init__(self, units, chrono_steps=None, **kwargs):
         super().__init__(**kwargs)
-        self.units = units
-        self.forward_lstm = Lstm(units, name="forward")
-        self.backward_lstm = Lstm(units, reverse=True, name="backward")
+        self.units, self.chrono_steps = units, chrono_steps
+        self.forward_lstm = Lstm(units, chrono_steps=chrono_steps, name="forward")
+        self.backward_lstm = Lstm(units, reverse=True, chrono_steps=chrono_steps, name="backward")
 
     def build(self, input_shape):
         """Builds both."""
@@ -165,4 +188,4 @@ class BidirectionalLstm(layers.Layer):
 
     def get_config(self):
         """Constructor arguments."""
-        return {**super().get_config(), "units": self.units}
+        return {**super().get_config(), "units": self.units, "chrono_steps": self.chrono_steps}

@@ -50,14 +50,17 @@ CASES = {
     "timbre_metric": "batch_size=4,width=8,clip_secs=4.1",
     "cat-mel_2bar_small": f"{_MELODIES},sampling_rate=5",
     "cat-drums_2bar_small": f"{_MELODIES},sampling_rate=5,free_bits=1",
-    "hierdec-trio_16bar": f"{_MELODIES},free_bits=1",
+    "hierdec-trio_16bar": "batch_size=8,z_size=8,enc_rnn_size=[16],enc_segments=16,"
+                          "chrono_bias=true,dec_rnn_size=[16],conductor_rnn_size=[8],"
+                          "conductor_input_size=2,free_bits=1,"
+                          "sampling_schedule=inverse_sigmoid,sampling_rate=5",
     "drum_kit": "batch_size=4,max_steps=32,rnn_layer_sizes=[8,8],attn_length=4",
     "one_drum": "batch_size=4,max_steps=32,rnn_layer_sizes=[8,8]",
 }
 # Configurations that differ from a case in sizes alone, or do less.
 COVERED = {"performance_net_original": "performance_net", "cat-mel_2bar_big": "cat-mel_2bar_small",
            "flat-mel_16bar": "cat-drums_2bar_small", "hierdec-mel_16bar": "hierdec-trio_16bar",
-           "flat-mel_16bar_small": "cat-drums_2bar_small",
+           "flat-mel_16bar_small": "hierdec-trio_16bar",
            "hierdec-mel_16bar_small": "hierdec-trio_16bar"}
 
 # Folders of examples that are no recordings: steps and classes of each voice, and features and

@@ -9,6 +9,8 @@ import numpy as np
 from style_transfer.models.music_vae import net as music_vae
 from style_transfer.symbolic import encodings, metrics
 
+NO_EVENT = 0  # of melodies and basses; of drums, a step in which none is struck
+
 
 class _Sampler(keras.Model):
     """`MusicVae.sample` as Keras compiles it: one graph instead of thousands of small calls."""
@@ -151,10 +153,11 @@ def latent_usage(model, layout, labels, batch_size=128, seed=0):
         seed: Of what is drawn.
 
     Returns:
-        A dict, of which the first three come twice, with the vectors that belong to the sequences
+        A dict, of which the first five come twice, with the vectors that belong to the sequences
         and, beginning with `shuffled_`, with those of others: `accuracy`, the part of steps (all
         tracks) that are right teacher-forced, `sampled_accuracy` free-running at temperature
-        0, and `bits_per_step`, the cross-entropy of a step; then `kl_bits` of a sequence,
+        0, `event_accuracy` and `sampled_event_accuracy` of the steps in which something begins or
+        ends, and `bits_per_step`, the cross-entropy of a step; then `kl_bits` of a sequence,
         `kl_per_dimension`, bits, an array, and `metrics.describe_divergence` of it.
 
     Raises:
@@ -184,7 +187,8 @@ def latent_usage(model, layout, labels, batch_size=128, seed=0):
 
 def _fit(model, layout, labels, z, batch_size):
     """How well sequences are written from latent vectors, see `latent_usage`."""
-    right, nats = np.zeros(2), 0.0
+    is_event = labels != NO_EVENT
+    right, event_right, nats = np.zeros(2), np.zeros(2), 0.0
     for begin in range(0, len(labels), batch_size):
         chosen = labels[begin:begin + batch_size]
         part = z[begin:begin + batch_size]
@@ -192,10 +196,14 @@ def _fit(model, layout, labels, z, batch_size):
             {"z": part, "outputs": encodings.one_hot(chosen, layout).astype(np.uint8)})
         own = decode(model, layout, part, temperature=0)
         for index, classes in enumerate((encodings.classes(logits, layout), own)):
-            right[index] += (classes == chosen).sum()
+            is_right = classes == chosen
+            right[index] += is_right.sum()
+            event_right[index] += is_right[is_event[begin:begin + batch_size]].sum()
         nats += _cross_entropy(logits, chosen, layout)
     accuracy, sampled = (right / labels.size).tolist()
+    event, sampled_event = (event_right / max(is_event.sum(), 1)).tolist()
     return {"accuracy": accuracy, "sampled_accuracy": sampled,
+            "event_accuracy": event, "sampled_event_accuracy": sampled_event,
             "bits_per_step": nats / math.log(2) / labels[..., 0].size}
 
 

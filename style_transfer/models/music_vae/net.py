@@ -1,8 +1,9 @@
 """MusicVAE: a variational autoencoder of short melodies, drum patterns and trios.
 
-A bidirectional LSTM reads a sequence into a latent vector. A flat decoder writes all of it from
-that vector; a hierarchical one has a conductor that writes an embedding for each segment, and the
-decoder starts anew from each. Several tracks have a decoder each, with the same embeddings.
+A bidirectional LSTM reads a sequence into a latent vector, all of it or each segment by itself. A
+flat decoder writes all of it from that vector; a hierarchical one has a conductor that writes an
+embedding for each segment, and the decoder starts anew from each. Several tracks have a decoder
+each, with the same embeddings.
 
 Source: Roberts, Engel, Raffel, Hawthorne and Eck, 2018; Magenta 2.1.4, with its names of hparams.
 """
@@ -97,11 +98,17 @@ class MusicVae(keras.Model):
         max_seq_len: Steps of a sequence.
         z_size: Size of the latent vector.
         enc_rnn_size: Units of the encoder's LSTMs in each direction.
-        dec_rnn_size: Units of the decoder's LSTMs, and of the conductor's.
+        dec_rnn_size: Units of the decoder's LSTMs, and of the conductor's by default.
         input_depth: Features of a step that the encoder reads.
         output_depths: Classes of each track.
         level_lengths: Segments, and steps of each, for the hierarchical decoder; None for a flat
             one.
+        enc_segments: Segments of a sequence that the encoder reads each by itself; the latent
+            vector is told what it comes to in all of them. None for one that reads all steps.
+        conductor_rnn_size: Units of the conductor's LSTMs; None for `dec_rnn_size`.
+        conductor_input_size: See `Conductor`.
+        chrono_bias: Whether new LSTMs of encoder and decoder remember over all steps that they go
+            through, see `style_transfer.layers.lstm.chrono_bias`.
         max_beta: See `kl_weight`.
         beta_rate: See `kl_weight`.
         sampling_schedule: See `sampling_probability`; in training only.
@@ -110,8 +117,10 @@ class MusicVae(keras.Model):
     """
 
     def __init__(self, max_seq_len=32, z_size=256, enc_rnn_size=(512,), dec_rnn_size=(256, 256),
-                 input_depth=90, output_depths=(90,), level_lengths=None, max_beta=1.0,
-                 beta_rate=0.0, sampling_schedule="constant", sampling_rate=0.0, seed=0, **kwargs):
+                 input_depth=90, output_depths=(90,), level_lengths=None, enc_segments=None,
+                 conductor_rnn_size=None, conductor_input_size=0, chrono_bias=False,
+                 max_beta=1.0, beta_rate=0.0, sampling_schedule="constant", sampling_rate=0.0,
+                 seed=0, **kwargs):
         hparams = {name: tuple(value) if isinstance(value, list) else value
                    for name, value in locals().items() if name in _HPARAMS}
         super().__init__(**kwargs)
@@ -119,17 +128,27 @@ class MusicVae(keras.Model):
         if level_lengths and math.prod(level_lengths) != max_seq_len:
             raise ValueError(f"level_lengths={list(level_lengths)} make {math.prod(level_lengths)} "
                              f"steps, but max_seq_len is {max_seq_len}.")
+        if max_seq_len % (enc_segments or 1):
+            raise ValueError(f"enc_segments={enc_segments} does not divide max_seq_len, which is "
+                             f"{max_seq_len}.")
         self._hparams = hparams
         for name, value in hparams.items():
             setattr(self, name, value)
-        self.encoder = [BidirectionalLstm(units, name=f"encoder_{i}")
+
+        def chrono(steps):
+            return steps if chrono_bias else None
+
+        self.encoder = [BidirectionalLstm(units, chrono(max_seq_len // (enc_segments or 1)),
+                                          name=f"encoder_{i}")
                         for i, units in enumerate(enc_rnn_size)]
         self.mu = layers.Dense(z_size, kernel_initializer=narrow_kernel(), name="mu")
         self.sigma = layers.Dense(z_size, activation="softplus",
                                   kernel_initializer=narrow_kernel(), name="sigma")
-        self.conductor = Conductor(dec_rnn_size, level_lengths[0]) if level_lengths else None
-        self.decoders = [CategoricalDecoder(dec_rnn_size, depth, name=f"decoder_{i}")
-                         for i, depth in enumerate(output_depths)]
+        self.conductor = Conductor(conductor_rnn_size or dec_rnn_size, level_lengths[0],
+                                   conductor_input_size) if level_lengths else None
+        self.decoders = [CategoricalDecoder(
+            dec_rnn_size, depth, chrono(level_lengths[-1] if level_lengths else max_seq_len),
+            name=f"decoder_{i}") for i, depth in enumerate(output_depths)]
         self.seeds = keras.random.SeedGenerator(seed)
 
     def build(self, input_shape=None):
@@ -140,12 +159,13 @@ class MusicVae(keras.Model):
         for lstm in self.encoder:
             lstm.build((None, None, size))
             size = 2 * lstm.units
+        size *= self.enc_segments or 1
         self.mu.build((None, size))
         self.sigma.build((None, size))
         if self.conductor:
             self.conductor.build((None, self.z_size))
         for decoder in self.decoders:
-            decoder.build((None, self.dec_rnn_size[-1] if self.conductor else self.z_size))
+            decoder.build((None, self.conductor.rnn_size[-1] if self.conductor else self.z_size))
         self.step = self.add_weight(shape=(), dtype="int32", initializer="zeros", trainable=False,
                                     name="step", aggregation="only_first_replica")
         self.built = True
@@ -159,7 +179,7 @@ class MusicVae(keras.Model):
         """Means and standard deviations of the latent vectors.
 
         Args:
-            inputs: Shape `[batch, steps, input_depth]`.
+            inputs: Shape `[batch, steps, input_depth]`; with `enc_segments`, all `max_seq_len`.
             lengths: Steps of each sequence, shape `[batch]`; None for all.
 
         Returns:
@@ -168,8 +188,14 @@ class MusicVae(keras.Model):
         x = ops.cast(inputs, self.compute_dtype)
         is_valid = None if lengths is None else \
             ops.arange(ops.shape(x)[1])[None] < ops.cast(lengths, "int32")[:, None]
+        if self.enc_segments:
+            x, is_valid = (each if each is None else ops.reshape(
+                each, (-1, self.max_seq_len // self.enc_segments, *each.shape[2:]))
+                for each in (x, is_valid))
         for lstm in self.encoder:
             x, last = lstm(x, is_valid=is_valid)
+        if self.enc_segments:
+            last = ops.reshape(last, (-1, self.enc_segments * last.shape[-1]))
         return self.mu(last), self.sigma(last)
 
     def decode(self, z, outputs, sampling_rate=None):
@@ -188,7 +214,7 @@ class MusicVae(keras.Model):
         previous = ops.pad(outputs[:, :-1], ((0, 0), (1, 0), (0, 0)))
         steps = outputs.shape[1]
         if self.conductor:
-            z = ops.reshape(self.conductor(z), (-1, self.dec_rnn_size[-1]))
+            z = ops.reshape(self.conductor(z), (-1, self.conductor.rnn_size[-1]))
             steps //= self.conductor.num_segments
         logits = [self._decode_track(decoder, z, ops.reshape(x, (-1, steps, x.shape[-1])),
                                      sampling_rate)
@@ -284,5 +310,6 @@ class MusicVae(keras.Model):
 
 
 _HPARAMS = ("max_seq_len", "z_size", "enc_rnn_size", "dec_rnn_size", "input_depth",
-            "output_depths", "level_lengths", "max_beta", "beta_rate", "sampling_schedule",
+            "output_depths", "level_lengths", "enc_segments", "conductor_rnn_size",
+            "conductor_input_size", "chrono_bias", "max_beta", "beta_rate", "sampling_schedule",
             "sampling_rate", "seed")

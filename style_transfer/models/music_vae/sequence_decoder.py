@@ -13,23 +13,31 @@ class Conductor(layers.Layer):
     Args:
         rnn_size: Units of each LSTM.
         num_segments: How many segments.
+        input_size: Features that are made of the latent vector for each segment, with weights of
+            its own, and told to the LSTMs. 0 for none, as in Magenta: LSTMs must count, and keep
+            what they began with.
     """
 
-    def __init__(self, rnn_size, num_segments, **kwargs):
+    def __init__(self, rnn_size, num_segments, input_size=0, **kwargs):
         super().__init__(**kwargs)
         self.rnn_size, self.num_segments = tuple(rnn_size), num_segments
+        self.input_size = input_size
         self.initial_state = layers.Dense(2 * sum(self.rnn_size), activation="tanh",
                                           name="initial_state")
+        self.inputs = layers.Dense(num_segments * input_size, name="inputs") if input_size else None
         self.lstms = [Lstm(units, name=f"lstm_{i}") for i, units in enumerate(self.rnn_size)]
 
     def build(self, input_shape):
         """Builds the parts."""
         self.initial_state.build(input_shape)
-        _build_lstms(self.lstms, 1)  # one input, which is always 0
+        if self.inputs:
+            self.inputs.build(input_shape)
+        _build_lstms(self.lstms, self.input_size or 1)  # one that is always 0 if there is none
 
     def call(self, z):
         """`[batch, z_size]` to `[batch, num_segments, rnn_size[-1]]`."""
-        x = ops.zeros((ops.shape(z)[0], self.num_segments, 1))
+        shape = (ops.shape(z)[0], self.num_segments, self.input_size or 1)
+        x = ops.reshape(self.inputs(z), shape) if self.inputs else ops.zeros(shape)
         for lstm, state in zip(self.lstms, _states(self.initial_state(z), self.rnn_size),
                                strict=True):
             x, _ = lstm(x, state=state)
@@ -38,7 +46,7 @@ class Conductor(layers.Layer):
     def get_config(self):
         """Constructor arguments."""
         return {**super().get_config(), "rnn_size": self.rnn_size,
-                "num_segments": self.num_segments}
+                "num_segments": self.num_segments, "input_size": self.input_size}
 
 
 @keras.saving.register_keras_serializable(package="style_transfer")
@@ -48,13 +56,16 @@ class CategoricalDecoder(layers.Layer):
     Args:
         rnn_size: Units of each LSTM.
         output_depth: How many classes.
+        chrono_steps: See `style_transfer.layers.lstm.Lstm`.
     """
 
-    def __init__(self, rnn_size, output_depth, **kwargs):
+    def __init__(self, rnn_size, output_depth, chrono_steps=None, **kwargs):
         super().__init__(**kwargs)
         self.rnn_size, self.output_depth = tuple(rnn_size), output_depth
+        self.chrono_steps = chrono_steps
         self.z_to_initial_state = layers.Dense(2 * sum(self.rnn_size), activation="tanh")
-        self.lstms = [Lstm(units, name=f"lstm_{i}") for i, units in enumerate(self.rnn_size)]
+        self.lstms = [Lstm(units, chrono_steps=chrono_steps, name=f"lstm_{i}")
+                      for i, units in enumerate(self.rnn_size)]
         self.output_projection = layers.Dense(output_depth)
 
     def build(self, input_shape):
@@ -123,7 +134,7 @@ class CategoricalDecoder(layers.Layer):
     def get_config(self):
         """Constructor arguments."""
         return {**super().get_config(), "rnn_size": self.rnn_size,
-                "output_depth": self.output_depth}
+                "output_depth": self.output_depth, "chrono_steps": self.chrono_steps}
 
 
 def _build_lstms(lstms, input_size):

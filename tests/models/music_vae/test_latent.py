@@ -71,6 +71,7 @@ def test_a_decoder_that_ignores_its_latent_vector_is_found_out():
     found = latent.latent_usage(deaf, LAYOUT, melodies())
     assert found["accuracy"] == found["shuffled_accuracy"]
     assert found["sampled_accuracy"] == found["shuffled_sampled_accuracy"]
+    assert found["event_accuracy"] == found["shuffled_event_accuracy"]
     assert found["bits_per_step"] == pytest.approx(found["shuffled_bits_per_step"])
 
 
@@ -89,6 +90,16 @@ def test_bits_of_a_step_are_those_of_the_loss(model):
     assert found["accuracy"] == pytest.approx(float(np.mean(terms["accuracy"])))
     assert found["kl_bits"] == pytest.approx(float(np.mean(terms["kl_bits"])), rel=1e-4)
     assert found["kl_per_dimension"].sum() == pytest.approx(found["kl_bits"])
+
+
+def test_steps_in_which_nothing_begins_or_ends_are_not_among_the_events(model):
+    labels = melodies()
+    labels[:, 8:] = latent.NO_EVENT
+    mu = latent.encode(model, LAYOUT, labels)
+    is_right = latent.decode(model, LAYOUT, mu, temperature=0)[:, :8] == labels[:, :8]
+    found = latent.latent_usage(model, LAYOUT, labels, batch_size=4)
+    is_event = labels[:, :8] != latent.NO_EVENT
+    assert found["sampled_event_accuracy"] == is_right[is_event].sum() / is_event.sum()
 
 
 def test_dimensions_that_say_nothing_are_not_counted():

@@ -14,6 +14,8 @@ from tests import model_case
 TINY = {"max_seq_len": 8, "z_size": 3, "enc_rnn_size": (4, 4), "dec_rnn_size": (5, 4),
         "input_depth": 6, "output_depths": (6,)}
 HIERARCHICAL = {"level_lengths": (4, 2), "output_depths": (2, 4)}
+TOLD = {**HIERARCHICAL, "conductor_rnn_size": (3,), "conductor_input_size": 2}
+SEGMENTED = {"enc_segments": 4}
 
 
 def tiny(**arguments):
@@ -50,7 +52,7 @@ def test_first_weights_are_those_of_the_seed_and_no_two_kernels_have_the_same():
     assert np.abs(one.mu.kernel - one.sigma.kernel).min() > 0
 
 
-@pytest.mark.parametrize("arguments", [{}, HIERARCHICAL])
+@pytest.mark.parametrize("arguments", [{}, {**TOLD, **SEGMENTED, "chrono_bias": True}])
 def test_saved_weights_with_config_give_the_same_outputs(tmp_path, arguments):
     model = tiny(**arguments)
     weights.write_config(tmp_path, model, "tiny")
@@ -61,7 +63,7 @@ def test_saved_weights_with_config_give_the_same_outputs(tmp_path, arguments):
     np.testing.assert_array_equal(model(x)["logits"], loaded(x)["logits"])
 
 
-@pytest.mark.parametrize("arguments", [{}, HIERARCHICAL])
+@pytest.mark.parametrize("arguments", [{}, HIERARCHICAL, TOLD])
 def test_what_was_drawn_written_with_itself_as_truth_has_the_same_logits(arguments):
     model, z = tiny(**arguments), np.random.default_rng(0).normal(size=(3, 3)).astype(np.float32)
     drawn, logits = model.sample(z, seed=1, return_logits=True)
@@ -140,13 +142,35 @@ def test_slerp_keeps_ends_and_length_and_goes_evenly():
     np.testing.assert_allclose(same, [first], atol=1e-6)
 
 
-def test_padding_after_a_sequence_does_not_change_its_latent_vector():
-    model, x = tiny(), sequences()
-    noise = x.copy()
-    noise[:, 5:] = 7.0
+@pytest.mark.parametrize("arguments", [{}, SEGMENTED])
+def test_padding_after_a_sequence_does_not_change_its_latent_vector(arguments):
+    model, x = tiny(**arguments), sequences()
+    noise, zeros = (np.concatenate([x[:, :5], np.full_like(x[:, 5:], value)], axis=1)
+                    for value in (7.0, 0.0))
     lengths = np.array([5, 5, 5])
-    for padded, short in zip(model.encode(noise, lengths), model.encode(x[:, :5]), strict=True):
-        np.testing.assert_allclose(padded, short, atol=1e-6)
+    short = model.encode(zeros, lengths) if arguments else model.encode(x[:, :5])
+    for padded, expected in zip(model.encode(noise, lengths), short, strict=True):
+        np.testing.assert_allclose(padded, expected, atol=1e-6)
+
+
+def test_a_segmented_encoder_reads_each_segment_by_itself():
+    model, x = tiny(**SEGMENTED), sequences()
+    first, second = model.encoder
+    read = [second(first(x[:, at:at + 2])[0])[1] for at in (0, 2, 4, 6)]
+    np.testing.assert_allclose(model.encode(x)[0], model.mu(ops.concatenate(read, -1)), atol=1e-6)
+
+
+def test_a_conductor_with_inputs_tells_each_segment_of_z_without_memory():
+    def embeddings(**arguments):
+        conductor = tiny(**HIERARCHICAL, **arguments).conductor
+        for weight in (*conductor.initial_state.weights,
+                       *(lstm.recurrent_kernel for lstm in conductor.lstms)):
+            weight.assign(0 * weight)
+        return np.asarray(conductor(np.eye(3, dtype=np.float32)))
+
+    told, untold = embeddings(conductor_input_size=2), embeddings()
+    assert np.ptp(untold, axis=0).max() < 1e-6
+    assert np.ptp(told, axis=0).min() > 1e-4
 
 
 def test_training_counts_steps_lowers_the_loss_and_evaluation_leaves_them():
@@ -165,6 +189,7 @@ def test_training_counts_steps_lowers_the_loss_and_evaluation_leaves_them():
 
 @pytest.mark.parametrize(("arguments", "message"), [
     ({"level_lengths": (3, 2)}, "make 6 steps, but max_seq_len is 8"),
+    ({"enc_segments": 3}, "enc_segments=3 does not divide max_seq_len, which is 8"),
     ({"sampling_schedule": "linear"}, "expected one of constant"),
     ({"sampling_schedule": "inverse_sigmoid", "sampling_rate": 0.5}, "at least 1"),
     ({"sampling_rate": 1.5}, "0 to 1 for constant")])
@@ -188,9 +213,10 @@ def test_the_layers_keep_their_arguments_and_train(tmp_path):
     rng = np.random.default_rng(0)
     z, previous = (rng.normal(size=shape).astype(np.float32) for shape in ((2, 3), (2, 5, 4)))
     model_case.check_layer(Conductor, {"rnn_size": (4, 3), "num_segments": 2}, (z,), (2, 2, 3),
-                           {"rnn_size": [5], "num_segments": 3}, tmp_path)
+                           {"rnn_size": [5], "num_segments": 3, "input_size": 2}, tmp_path)
     model_case.check_layer(CategoricalDecoder, {"rnn_size": (4, 3), "output_depth": 4},
-                           (z, previous), (2, 5, 4), {"rnn_size": [5], "output_depth": 6}, tmp_path)
+                           (z, previous), (2, 5, 4),
+                           {"rnn_size": [5], "output_depth": 6, "chrono_steps": 9}, tmp_path)
 
 
 def test_the_model_keeps_its_arguments_and_trains(tmp_path):
@@ -199,8 +225,9 @@ def test_the_model_keeps_its_arguments_and_trains(tmp_path):
     changes = {
         "max_seq_len": 4, "z_size": 2, "enc_rnn_size": [3, 2], "dec_rnn_size": (3,),
         "input_depth": 5, "output_depths": (4, 2), "level_lengths": (2, 4), "max_beta": 0.5,
-        "beta_rate": 0.9, "sampling_schedule": {"sampling_schedule": "inverse_sigmoid",
-                                                "sampling_rate": 100.0},
+        "enc_segments": 2, "conductor_rnn_size": [3], "conductor_input_size": 2,
+        "chrono_bias": True, "beta_rate": 0.9,
+        "sampling_schedule": {"sampling_schedule": "inverse_sigmoid", "sampling_rate": 100.0},
         "sampling_rate": 0.1, "seed": 1}
     steps = np.eye(6, dtype=np.float32)[np.random.default_rng(0).integers(6, size=(2, 8))]
     shapes = {"kl_weight": (2,), "logits": (2, 8, 6), "mu": (2, 3), "sigma": (2, 3)}
