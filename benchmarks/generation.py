@@ -86,7 +86,7 @@ def peak_memory_gb():
 
 
 def fluidsynth_secs(table, soundfont, sample_rate):
-    """How long FluidSynth takes for the same notes, in stereo as always; None without it."""
+    """Processor seconds of FluidSynth for the same notes, in stereo as always; None without it."""
     if not shutil.which("fluidsynth") or not soundfont or not os.path.exists(soundfont):
         return None
     from style_transfer import piano_roll
@@ -94,11 +94,13 @@ def fluidsynth_secs(table, soundfont, sample_rate):
     with tempfile.TemporaryDirectory() as folder:
         midi = os.path.join(folder, "notes.mid")
         piano_roll.save_midi(midi, piano_roll.to_sequence(table))
-        begun = time.perf_counter()
+        begun = os.times()
         subprocess.run(["fluidsynth", "-ni", "-q", "-r", str(sample_rate), "-T", "wav", "-F",
                         os.path.join(folder, "out.wav"), soundfont, midi], check=True,
                        stdout=subprocess.DEVNULL)
-        return time.perf_counter() - begun
+        ended = os.times()
+    return (ended.children_user - begun.children_user
+            + ended.children_system - begun.children_system)
 
 
 def main():
@@ -140,16 +142,18 @@ def main():
         settings = Options(content=(), style=options.style, output_dir="", sample_rate=rate,
                            channels=channels)
         with tempfile.TemporaryDirectory() as folder:
-            begun = time.perf_counter()
+            begun, cpu = time.perf_counter(), time.process_time()
             seconds, _ = batch.play_to_file(pathlib.Path(folder) / "out.wav", piano, table, model,
                                             settings, report=lambda *args, **kwargs: None)
-            took = time.perf_counter() - begun
+            took, cpu = time.perf_counter() - begun, time.process_time() - cpu
         whole += took
         peer = fluidsynth_secs(table, options.soundfont, rate)
+        # Processor time compares on a busy machine, too.
         print(f"{rate} Hz, {channels} channel{'s' * (channels - 1)}: {seconds:.0f} s of audio in "
-              f"{took:.1f} s, real-time factor {took / seconds:.4f}"
+              f"{took:.1f} s, real-time factor {took / seconds:.4f}; processor time "
+              f"{cpu / seconds:.4f}"
               + ("" if peer is None else f" (FluidSynth {peer / seconds:.4f}, ours takes "
-                 f"{took / peer:.1f} times as long)")
+                 f"{cpu / peer:.1f} times as much)")
               + f", peak memory {peak_memory_gb():.2f} GB", flush=True)
     print(f"\n{'part':<24}{'seconds':>9}{'share':>8}")
     named = 0.0

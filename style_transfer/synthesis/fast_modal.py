@@ -21,6 +21,7 @@ _INNER = 16  # powers that are made first; the others are these times every 16th
 _HALF = KERNEL_BINS // 2
 _SHARPNESS = 2.3 * KERNEL_BINS
 _RISEN = 16.0  # time constants after which an attack is over
+_FADED = 10.0  # and after which a burst of noise is
 
 
 class OscillatorBank:
@@ -97,22 +98,24 @@ class OscillatorBank:
 
     def _states(self, osc, first_node, start, count):
         """Envelopes times carriers, complex64 `[oscillators, count]`."""
-        step, begun = self.step_secs, start - osc["onset"]
+        step, begun = self.step_secs, (start - osc["onset"]).astype(np.float32)
         # The cycles from node to node as float32, as `modal.node_phases` has them.
         cycles = (osc["frequency_hz"] * np.float32(step)).astype(np.float64)
-        angle = osc["phase"] + 2 * np.pi * np.mod(cycles * first_node, 1.0)
-        turn = 2 * np.pi * np.mod(cycles, 1.0)
-        after_damper = np.maximum(start - osc["damped"], 0.0)
-        damping = np.where(osc["damped"] <= start, osc["damping"], 0.0)
+        angle = osc["phase"] + _turned(cycles * first_node)
+        turn = _turned(cycles)
+        late = np.maximum(start - osc["damped"], 0.0).astype(np.float32)
+        damping = np.where(late > 0, osc["damping"], 0)
+        damped = osc["damping"] * late
 
         def part(share, decay, beat):
-            level = osc["amplitude"] * share * np.exp(-decay * begun
-                                                      - osc["damping"] * after_damper)
+            level = osc["amplitude"] * share * np.exp(-decay * begun - damped)
+            ratio = np.exp((decay + damping) * np.float32(-step))
             return _powers(_polar(level, angle + beat * begun),
-                           _polar(np.exp(-(decay + damping) * step), turn + beat * step), count)
+                           _polar(ratio, turn + beat * np.float32(step)), count)
 
-        states = part(1 - osc["aftersound"], osc["decay"], 0.0)
-        states += part(osc["aftersound"], osc["aftersound_decay"], 2 * np.pi * osc["beat_hz"])
+        states = part(1 - osc["aftersound"], osc["decay"], np.float32(0))
+        states += part(osc["aftersound"], osc["aftersound_decay"],
+                       np.float32(2 * np.pi) * osc["beat_hz"])
         time = (np.arange(count) * step).astype(np.float32)
         rows = np.flatnonzero(begun < _RISEN * osc["attack_secs"])
         since = np.maximum(time + begun[rows, None].astype(np.float32), 0)
@@ -153,6 +156,11 @@ def _kernel(offset):
     return np.exp(_SHARPNESS * (np.sqrt(inside) - 1))
 
 
+def _turned(cycles):
+    """The angle after so many cycles, float32, 0 to 2 pi."""
+    return (2 * np.pi * (cycles - np.floor(cycles))).astype(np.float32)
+
+
 def _polar(level, angle):
     out = np.empty(np.shape(angle), np.complex64)
     out.real, out.imag = level * np.cos(angle), level * np.sin(angle)
@@ -188,8 +196,9 @@ def burst_powers(node_secs, onset_secs, weights):
     total = np.zeros((len(node_secs), weights.shape[1]), np.float32)
     constants = modal.NOISE_TIME_CONSTANTS_SECS[:weights.shape[2]]
     for i, constant in enumerate(constants):
-        fading = np.exp(np.float32(-2 / constant) * np.maximum(time, 0)) * started
-        total += fading @ np.ascontiguousarray(weights[..., i])
+        some = time[0] < _FADED * constant
+        fading = np.exp(np.float32(-2 / constant) * np.maximum(time[:, some], 0)) * started[:, some]
+        total += fading @ np.ascontiguousarray(weights[some, :, i])
     return total
 
 

@@ -4,6 +4,7 @@ import io
 import pathlib
 import pickle
 import threading
+import types
 import zipfile
 
 import numpy as np
@@ -11,8 +12,11 @@ import pytest
 import soundfile
 
 from style_transfer import piano_roll
+from style_transfer.measure import high_band, stereo
 from style_transfer.models.piano_ddsp.piano import Piano
+from style_transfer.models.piano_ddsp.voicing import Voicing
 from style_transfer.serving.app import jobs, uploads
+from style_transfer.serving.app import work as work_lib
 from style_transfer.serving.app.guard import HEADERS, Guard
 from style_transfer.serving.app.settings import AppLimits
 from style_transfer.serving.app.shelf import Shelf
@@ -158,6 +162,29 @@ def test_each_kind_is_known_by_its_content_not_by_its_name(tmp_path):
     clip.close()
     assert not clip.path.exists()
     assert read(piano_bytes(tmp_path), "style", tmp_path).kind == "piano"
+
+
+def test_a_pianos_recording_keeps_its_channels_and_its_band(tmp_path):
+    clip = pianos.clip(pianos.tiny_model()).samples
+    buffer = io.BytesIO()
+    soundfile.write(buffer, np.stack([clip, clip / 2], axis=1), 44_100, "FLOAT", format="WAV")
+    kept, rate = soundfile.read(read(buffer.getvalue(), "style", tmp_path).path)
+    assert rate == 44_100 and kept.shape == (len(clip), 2)
+    assert np.allclose(kept[:, 1] / 0.5, kept[:, 0], atol=1e-5)
+
+
+def test_the_page_plays_at_the_rate_and_with_the_channels_of_the_piano(tmp_path):
+    work = work_lib.Work(pianos.tiny_model(), None, LIMITS)
+    full = {"image": stereo.default_image(),
+            "high_band_db": np.zeros(high_band.NUM_BANDS, np.float32)}
+    for changes, rate, channels in (({}, 24_000, 1), (full, 44_100, 2)):
+        job = types.SimpleNamespace(folder=tmp_path, progress=lambda *told: None)
+        result = work.play(job, pianos.notes((40, 0.5, 0, 1)), pianos.piano(**changes), Voicing(),
+                           0, None)
+        found = soundfile.info(tmp_path / work_lib.AUDIO)
+        assert (found.samplerate, found.channels) == (rate, channels)
+        assert found.duration == pytest.approx(result.seconds, abs=0.01)
+        assert Piano.load(tmp_path / work_lib.PIANO).channels == channels
 
 
 def test_a_recording_beyond_full_scale_is_kept_undistorted(tmp_path):

@@ -39,6 +39,7 @@ MAX_BEAT_CENTS, BEAT_LOGIT = 40.0, -4.0
 LOG_ATTACK_SECS, LOG_ATTACK_RANGE = -6.5, (-9.0, -2.0)
 LOG_HAMMER_POWER, LOG_DAMPER_POWER, LOG_NOISE_RANGE = -14.0, -17.0, (-30.0, 0.0)
 MIN_POWER = 1e-10  # below the square root of expected powers, whose slope it limits
+LOG_BACKGROUND_POWER = -21.0
 LOG_ROOM_LEVEL, LOG_ROOM_LEVEL_RANGE = -6.5, (-16.0, -1.0)
 LOG_ROOM_DECAY, LOG_ROOM_DECAY_RANGE = 2.3, (0.5, 5.0)  # 1/s
 
@@ -140,7 +141,7 @@ class PianoDDSP(keras.Model):
         styles = ops.broadcast_to(style[:, None, :],
                                   (ops.shape(midi)[0], ops.shape(midi)[1], self.style_size))
         frames = self.decoder(self.frame_fusion(ops.concatenate([midi, styles], axis=-1)))
-        return frames, self.background(frames) - 21.0
+        return frames, self.background(frames) + LOG_BACKGROUND_POWER
 
     def note_outputs(self, key, velocity, context, style):
         """Raw outputs of the note net.

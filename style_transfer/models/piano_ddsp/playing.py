@@ -18,6 +18,7 @@ from keras import ops
 from style_transfer import audio as audio_lib
 from style_transfer import piano_roll
 from style_transfer.measure import high_band, stereo
+from style_transfer.models.piano_ddsp import frames as frames_lib
 from style_transfer.models.piano_ddsp import net as piano_ddsp
 from style_transfer.signal import mel
 from style_transfer.synthesis import fast_modal, modal, una_corda, white_noise
@@ -321,7 +322,6 @@ class _Player:
         self.sound = Sound(model, piano, seed, sample_rate, channels)
         self.table = dataclasses.replace(
             table, velocity=as_heard(table.velocity, piano.heard_velocity)) if len(table) else table
-        self.style = self.sound.arrays["style"][None]
         self.frames_per_second = piano_roll.FRAMES_PER_SECOND
         self.next_window = 0
         self.backgrounds = {}
@@ -350,9 +350,9 @@ class _Player:
         before = min(first, model.receptive_field_frames)
         roll = piano_roll.roll(self.table, (first - before) / self.frames_per_second,
                                before + WINDOW_FRAMES)
-        frames, background = model.decode_frames(roll[None], self.style)
-        self.backgrounds[window] = ops.convert_to_numpy(background)[0, before:]
-        frames = ops.convert_to_numpy(frames)[0, before:]
+        frames, background = frames_lib.decode(model, roll, self.sound.arrays["style"])
+        self.backgrounds[window] = background[before:]
+        frames = frames[before:]
         self.next_window += 1
         frame = piano_roll.frame_of(self.table.onset_secs, self.frames_per_second).astype(int)
         rows = np.flatnonzero((frame >= first) & (frame < first + WINDOW_FRAMES))
@@ -367,7 +367,8 @@ class _Player:
         context = np.moveaxis(_filled(np.moveaxis(context, 0, -1), NOTE_STEP, 0.0), -1, 0)[None]
         soft = table.pedals.at(table.onset_secs[rows])[:, piano_roll.SOFT]
         controls = note_controls(self.model, self.sound.arrays, key, velocity, context,
-                                 _filled(soft, NOTE_STEP, 0.0)[None], self.soft_pedal_db,
+                                 _filled(soft, NOTE_STEP, 0.0)[None],
+                                 self.soft_pedal_db if np.any(soft > 0) else 0.0,
                                  self.sound.high_hz)
         controls = {name: ops.convert_to_numpy(value)[0, :len(rows)]
                     for name, value in controls.items()}

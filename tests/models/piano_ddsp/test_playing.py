@@ -2,8 +2,11 @@ import dataclasses
 
 import numpy as np
 import pytest
+from keras import ops
 
+from style_transfer import piano_roll
 from style_transfer.measure import high_band, stereo
+from style_transfer.models.piano_ddsp import frames
 from style_transfer.models.piano_ddsp import playing as generation
 from tests import pianos
 
@@ -139,6 +142,16 @@ def test_adapted_piano_differs(model):
     plain = played(model, table)
     adapted = played(model, table, dataclasses.replace(pianos.piano(), corrections=corrections))
     assert level(plain - adapted, 0, 1) > 0.1 * level(plain, 0, 1)
+
+
+def test_frames_are_decoded_as_the_model_decodes_them(model):
+    roll = piano_roll.roll(pianos.random_notes(30, 3), 0.0, 150)
+    style = np.linspace(-1, 1, 8).astype(np.float32)
+    for found, true in zip(frames.decode(model, roll, style),
+                           model.decode_frames(roll[None], style[None]), strict=True):
+        true = ops.convert_to_numpy(true)[0]
+        assert np.std(true) > 1e-3
+        np.testing.assert_allclose(found, true, rtol=1e-4, atol=1e-4)
 
 
 LEVEL_BANDS = np.zeros(high_band.NUM_BANDS, np.float32)
