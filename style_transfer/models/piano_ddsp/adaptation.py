@@ -15,7 +15,7 @@ NUM_OSCILLATORS = 1000  # at once; what the quieter partials add takes as long a
 CROP_SECS = 2.5
 BATCH_SIZE = 3
 MAX_NOTES = 96
-PENALTY = 12.0  # of the corrections' mean squares
+PENALTY = 24.0  # of the corrections' mean squares
 
 
 class Adapter(keras.Model):
