@@ -168,17 +168,20 @@ def _polar(level, angle):
 
 
 def _powers(first, ratio, count):
-    """`first * ratio ** n`, complex64 `[len(first), count]`."""
-    inner = np.empty((len(first), _INNER), np.complex64)
-    inner[:, 0] = 1
+    """`first * ratio ** n`, complex64 `[len(first), count]`.
+
+    Products are of contiguous arrays only: NumPy multiplies complex numbers in another order, to
+    the last bit, where the memory of strided ones looks as if it overlapped, which chance decides.
+    """
+    inner = np.ones((_INNER, len(first)), np.complex64)
     filled, power = 1, ratio
     while filled < _INNER:
-        np.multiply(inner[:, :filled], power[:, None], out=inner[:, filled:2 * filled])
+        inner[filled:2 * filled] = inner[:filled] * power
         filled, power = 2 * filled, power * power
-    outer = np.empty((len(first), -(-count // _INNER)), np.complex64)
-    outer[:, 0] = first
-    for i in range(1, outer.shape[1]):
-        outer[:, i] = outer[:, i - 1] * power
+    outer = [first]
+    for _ in range(-(-count // _INNER) - 1):
+        outer.append(outer[-1] * power)
+    inner, outer = (np.ascontiguousarray(np.transpose(rows)) for rows in (inner, outer))
     made = outer[:, :, None] * inner[:, None, :]
     return made.reshape(len(first), -1)[:, :count]
 
