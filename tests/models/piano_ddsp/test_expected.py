@@ -82,7 +82,7 @@ def test_expected_magnitudes_are_those_of_many_renderings():
         assert np.mean(np.abs(difference_db)) < 2.0
 
 
-def test_expected_magnitudes_teach_the_style():
+def test_expected_magnitudes_follow_the_style():
     model = pianos.tiny_model()
     inputs = crop(pianos.notes((30, 0.8, 0.1, 1.2), (49, 0.6, 0.5, 1.4)))
     style = keras.Variable(np.zeros((1, 8), np.float32))

@@ -57,11 +57,13 @@ def test_training_lowers_the_loss():
     assert np.mean(losses[-3:]) < 0.9 * losses[0], losses
 
 
-def test_every_weight_has_a_gradient(model):
+@pytest.mark.parametrize("training", [False, True])
+def test_every_weight_has_a_gradient(model, training):
     import tensorflow as tf
 
     with tf.GradientTape() as tape:
-        loss = ops.mean(ops.abs(model(batch())))
+        sounds = model(batch(), training=training)
+        loss = sum(ops.mean(ops.abs(sound)) for sound in tf.nest.flatten(sounds))
     gradients = tape.gradient(loss, model.trainable_variables)
     for variable, gradient in zip(model.trainable_variables, gradients, strict=True):
         assert gradient is not None and np.all(np.isfinite(gradient)), variable.path
