@@ -72,11 +72,13 @@ def to_magnitude(log_mel, iterations=100, start=None):
     Source: Lee and Seung, Algorithms for non-negative matrix factorization, 2001, eq. 4.
     """
     mel, filters = ops.maximum(ops.exp(log_mel) - FLOOR, 0.0), ops.convert_to_tensor(matrix())
-    wanted = ops.matmul(mel, ops.transpose(filters))
-    gram = ops.matmul(filters, ops.transpose(filters))
+    to_bins = ops.transpose(filters)
+    wanted = ops.matmul(mel, to_bins)
     magnitude = wanted if start is None else start + _SMALL
     for _ in range(iterations):
-        magnitude = magnitude * wanted / (ops.matmul(magnitude, gram) + _SMALL)
+        # By way of the bands, which are a sixth as many as the bins.
+        found = ops.matmul(ops.matmul(magnitude, filters), to_bins)
+        magnitude = magnitude * wanted / (found + _SMALL)
     return magnitude
 
 

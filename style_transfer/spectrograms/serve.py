@@ -13,6 +13,7 @@ from style_transfer.spectrograms import making, vocoding
 from style_transfer.spectrograms.options import TEMPERATURE
 
 MAX_SECS = 300.0
+WINDOW_FRAMES = 256  # a content is made up to whole ones
 MAX_NOTES = 30_000
 STRING = tf.TensorSpec([None], tf.string)
 
@@ -96,9 +97,9 @@ class SpectrogramServing(tf.Module):
     def _rendered(self, content, clip):
         """Audio of what the model is told, as a clip sounds; windows as in `making.make`."""
         count, margin = tf.shape(content)[0], making.margin_of(self.model)
-        size = making.WINDOW_FRAMES + 2 * margin
+        size = WINDOW_FRAMES + 2 * margin
         style = self.model.encode_style(clip[None])
-        behind = -count % making.WINDOW_FRAMES + margin
+        behind = -count % WINDOW_FRAMES + margin
         parts = [tf.pad(values, [[margin, behind], [0, 0]])
                  for values in (content, making.noise(count, 0, arrays))]
 
@@ -106,8 +107,8 @@ class SpectrogramServing(tf.Module):
             window = [tf.ensure_shape(values[first:first + size], [size, values.shape[1]])[None]
                       for values in parts]
             found = self.model.spectrogram(window[0], style, window[1], TEMPERATURE)
-            return found[0, margin:margin + making.WINDOW_FRAMES]
+            return found[0, margin:margin + WINDOW_FRAMES]
 
-        mel = each(made, tf.range(0, count, making.WINDOW_FRAMES),
-                   tf.TensorSpec([making.WINDOW_FRAMES, log_mel.NUM_BANDS]))
+        mel = each(made, tf.range(0, count, WINDOW_FRAMES),
+                   tf.TensorSpec([WINDOW_FRAMES, log_mel.NUM_BANDS]))
         return self._vocode(tf.reshape(mel, (-1, log_mel.NUM_BANDS))[:count])

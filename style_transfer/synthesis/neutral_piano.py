@@ -30,12 +30,13 @@ def play(table, sample_rate):
         An `Audio` from time 0 to a second behind the last damper's fall.
     """
     samples = np.zeros(int((table.end_secs + TAIL_SECS) * sample_rate) + 1, np.float32)
-    strings_of = {int(key): _string(int(key), sample_rate) for key in np.unique(table.key)}
-    for key, velocity, onset, damped in zip(table.key, table.velocity, table.onset_secs,
-                                            table.damped_secs, strict=True):
-        first = round(onset * sample_rate)
-        held = max(1, round((damped - onset) * sample_rate))
-        count = min(held + round(5 * _DAMPER_SECS * sample_rate), len(samples) - first)
+    firsts = _samples(table.onset_secs, sample_rate)
+    helds = np.maximum(1, _samples(table.damped_secs - table.onset_secs, sample_rate))
+    counts = np.minimum(helds + round(5 * _DAMPER_SECS * sample_rate), len(samples) - firsts)
+    strings_of = {key: _string(key, counts[table.key == key].max(), sample_rate)
+                  for key in np.unique(table.key).tolist()}
+    for key, velocity, first, held, count in zip(table.key, table.velocity, firsts, helds, counts,
+                                                 strict=True):
         note = strings_of[int(key)][:count].copy()
         behind = np.arange(max(0, len(note) - held), dtype=np.float32)
         note[held:] *= np.exp(-behind / (_DAMPER_SECS * sample_rate))
@@ -43,16 +44,23 @@ def play(table, sample_rate):
     return audio_lib.Audio(samples, sample_rate)
 
 
-def _string(key, sample_rate):
-    """A key struck and held, float32."""
-    secs = np.arange(round(_LONGEST_SECS * sample_rate)) / sample_rate
+def _samples(secs, sample_rate):
+    return np.round(secs * sample_rate).astype(int)
+
+
+def _string(key, count, sample_rate):
+    """A key struck and held, float32, `count` samples or `_LONGEST_SECS` of it."""
+    secs = np.arange(min(count, round(_LONGEST_SECS * sample_rate))) / sample_rate
     order = np.arange(1, PARTIALS + 1)
     f0_hz = strings.equal_temperament_hz()[key]
     low, high = _SUSTAIN_SECS
     sustain_secs = low * (high / low) ** (key / (strings.NUM_KEYS - 1))
-    wave = np.zeros(len(secs))
+    decay = (-secs / sustain_secs).astype(np.float32)
+    wave = np.zeros(len(secs), np.float32)
     for k, hz in zip(order, strings.partial_hz(f0_hz, _INHARMONICITY, order), strict=True):
         if hz < sample_rate / 2:
-            wave += k ** -_TILT * np.exp(-secs * np.sqrt(k) / sustain_secs) * np.sin(
-                2 * np.pi * hz * secs)
+            # Turns are counted in float64; of what is left float32 takes the sine in a fifth.
+            turn = (hz * secs % 1.0).astype(np.float32)
+            wave += np.float32(k ** -_TILT) * np.exp(np.float32(np.sqrt(k)) * decay) * np.sin(
+                np.float32(2 * np.pi) * turn)
     return (_AMPLITUDE * wave * (1 - np.exp(-secs / _ATTACK_SECS))).astype(np.float32)

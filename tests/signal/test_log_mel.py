@@ -44,6 +44,16 @@ def test_magnitudes_found_for_mel_bands_have_these_bands():
     assert np.abs(np.asarray(again) - np.asarray(given))[0, 5:-5].mean() < 0.05
 
 
+def test_updates_of_magnitudes_are_those_of_the_source():
+    given, filters = np.asarray(log_mel.of_audio(tone(300, 0.1))), log_mel.matrix()
+    wanted = np.maximum(np.exp(given) - log_mel.FLOOR, 0) @ filters.T
+    expected = wanted
+    for _ in range(5):
+        expected = expected * wanted / (expected @ (filters @ filters.T) + 1e-12)
+    found = np.asarray(log_mel.to_magnitude(given, 5))
+    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5 * expected.max())
+
+
 def test_griffin_lim_gives_back_a_tone_and_more_rounds_are_nearer():
     audio = tone(441.3, 0.6)
     magnitude = np.asarray(log_mel.linear(audio))

@@ -31,6 +31,18 @@ def test_windows_do_not_change_the_spectrogram(name, request, monkeypatch):
         np.testing.assert_allclose(making.make(model, content, style), whole, atol=1e-3)
 
 
+def test_what_is_made_is_what_the_model_says_of_all_at_once(hearing, reading):
+    for model in (hearing, reading):
+        content = generate.features(model, clip(0, 5.9) if model.hears else NOTES)
+        style, margin = making.heard_of_style(clip(1).samples), making.margin_of(model)
+        behind = -len(content) % model.grain + margin
+        told = [np.pad(x, ((margin, behind), (0, 0)))[None]
+                for x in (content, making.noise(len(content), 3))]
+        whole = model.spectrogram(told[0], model.encode_style(style[None]), told[1], 0.5)
+        made = making.make(model, content, style, temperature=0.5, seed=3)
+        np.testing.assert_allclose(made, np.asarray(whole)[0, margin:-behind], atol=1e-4)
+
+
 def test_content_of_either_kind_is_played_and_has_its_length(hearing):
     for content, secs in ((clip(), SECS), (NOTES, 5.9)):
         made = generate.played(hearing, content, clip(1, 3.0), sample_rate=8000)

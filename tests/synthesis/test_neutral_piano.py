@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from style_transfer import piano_roll
+from style_transfer import piano_roll, strings
 from style_transfer.synthesis import neutral_piano
 
 RATE = 16_000
@@ -23,6 +23,19 @@ def test_notes_sound_at_their_pitch(key):
     hz = 27.5 * 2 ** (key / 12)
     near = spectrum[round(hz) - 2:round(hz) + 3].max()
     assert near > 0.5 * spectrum.max()
+
+
+def test_a_note_is_the_sum_of_its_partials():
+    key, velocity, secs = 30, 0.8, np.arange(3 * RATE) / RATE
+    played = neutral_piano.play(table([key, key], [velocity, 0.3], [0.0, 9.0], [3.0, 9.1]), RATE)
+    order = np.arange(1, neutral_piano.PARTIALS + 1)[:, None]
+    hz = strings.partial_hz(27.5 * 2 ** (key / 12), neutral_piano._INHARMONICITY, order)
+    low, high = neutral_piano._SUSTAIN_SECS
+    decay = np.sqrt(order) / (low * (high / low) ** (key / 87))
+    wave = (order ** -neutral_piano._TILT * np.exp(-secs * decay) * np.sin(2 * np.pi * hz * secs)
+            * (hz < RATE / 2)).sum(0) * (1 - np.exp(-secs / neutral_piano._ATTACK_SECS))
+    expected = neutral_piano._AMPLITUDE * velocity ** 2 * wave
+    np.testing.assert_allclose(played.samples[:len(secs)], expected, atol=2e-6)
 
 
 def test_notes_sound_while_they_are_held_and_louder_when_struck_harder():

@@ -1,12 +1,11 @@
 """Drum tracks written by a `DrumsRnn`, one step after the other."""
 
 import dataclasses
-import functools
 
-import keras
 import numpy as np
 from keras import ops, tree
 
+from style_transfer.layers.compiling import compiled
 from style_transfer.symbolic import encodings
 from style_transfer.symbolic.metrics import log_softmax
 
@@ -71,16 +70,6 @@ class _Beam:
                      self.logits[rows], self.log_likelihood[rows])
 
 
-@functools.lru_cache(2)
-def _compiled(model):
-    """`model.step`, compiled where the backend can without a model around it."""
-    if keras.backend.backend() != "tensorflow":
-        return model.step
-    import tensorflow as tf
-
-    return tf.function(model.step, autograph=False)
-
-
 def generate(model, layout, options):
     """Writes drum tracks.
 
@@ -96,7 +85,7 @@ def generate(model, layout, options):
     rng = np.random.default_rng(options.seed)
     beam = _begin(model, encoder, options)
     beam = beam.choose(np.zeros(options.num_outputs * options.beam_size, int))
-    step, fixed = _compiled(model), model.fixed_weights()
+    step, fixed = compiled(model.step), model.fixed_weights()
     left = options.num_steps - len(options.primer)
     # As Magenta: all turns but the first are of the same length.
     turn = (left - 1) % options.steps_per_iteration + 1
