@@ -125,3 +125,71 @@ def test_a_variant_keeps_the_times_of_notes_and_is_one_piano_for_all_pieces():
     assert augment.AugmentedRenderer(piano, 1, seed=2).timbre_id != first.timbre_id
     draws = [augment.draw_cents(np.random.default_rng(first._seeds)) for _ in range(2)]
     assert draws[0] == draws[1]
+
+
+class _Struck:
+    """Sines that die away with 5 nepers/s, as loud as they are struck."""
+
+    timbre_id, licence, pitches = "struck", "", frozenset(range(40, 80))
+
+    def __init__(self):
+        self.seen = []
+
+    def render(self, note_sequence, sample_rate):
+        samples = np.zeros(int((note_sequence.total_time + 1) * sample_rate), np.float32)
+        time = np.arange(len(samples)) / sample_rate
+        for note in note_sequence.notes:
+            self.seen.append((note.pitch, note.velocity))
+            since = time - note.start_time
+            hz = 440 * 2 ** ((note.pitch - 69) / 12)
+            samples += (note.velocity / 400 * np.sin(2 * np.pi * hz * since)
+                        * np.exp(-5 * np.maximum(since, 0)) * (since >= 0)).astype(np.float32)
+        return Audio(samples, sample_rate)
+
+    def forget(self):
+        self.seen = []
+
+
+def test_a_relative_plays_the_notes_on_other_keys_sounds():
+    for index in range(1, 30):
+        piano = _Struck()
+        relative = augment.RelatedRenderer(piano, index)
+        audio = relative.render(sequence([(60, 100, 1.0, 1.5)]), SAMPLE_RATE)
+        start = np.flatnonzero(np.abs(audio.samples) > 0.01)[0] / SAMPLE_RATE
+        assert start == pytest.approx(1.0, abs=0.01)
+        if relative.double is None:
+            middle_c = 440 * 2 ** (-9 / 12)
+            assert cents(loudest_hz(audio, 1.0, 1.5), middle_c) == pytest.approx(0, abs=3)
+            decay = np.log(rms(audio, 1.05, 1.15) / rms(audio, 1.25, 1.35)) / 0.2
+            assert decay == pytest.approx(5 * 2 ** (relative.semitones / 12), rel=0.03)
+        shift = relative.semitones
+        assert {pitch for pitch, _ in piano.seen} == {60 - shift} and 1 <= abs(shift) <= 5
+        assert relative.pitches == frozenset(range(40 + shift, 80 + shift))
+
+
+def test_relatives_bend_velocities_in_order_and_differ():
+    heard, velocities = {}, range(1, 128, 9)
+    for index in range(1, 6):
+        piano = _Struck()
+        relative = augment.RelatedRenderer(piano, index)
+        notes = sequence([(60, value, i, i + 0.1) for i, value in enumerate(velocities)])
+        before = notes.SerializeToString()
+        relative.render(notes, SAMPLE_RATE)
+        assert notes.SerializeToString() == before
+        heard[index] = [velocity for _, velocity in piano.seen][:len(velocities)]
+        assert np.all(np.diff(heard[index]) >= 0) and 1 <= heard[index][0] < heard[index][-1] <= 127
+    assert len({tuple(strikes) for strikes in heard.values()}) == 5
+
+
+def test_a_doubled_relative_beats():
+    doubled = next(relative for index in range(1, 60)
+                   if (relative := augment.RelatedRenderer(_Struck(), index)).double)
+    single = augment.RelatedRenderer(_Struck(), 1)
+    single.semitones, single.exponent, single.strikes = (
+        doubled.semitones, doubled.exponent, doubled.strikes)
+    notes = sequence([(72, 100, 0.0, 1.0)])
+    two, one = doubled.render(notes, SAMPLE_RATE), single.render(notes, SAMPLE_RATE)
+    ratio = [rms(two, secs, secs + 0.02) / rms(one, secs, secs + 0.02)
+             for secs in np.arange(0, 0.9, 0.02)]
+    assert max(ratio) == pytest.approx(1 + 10 ** (doubled.double[1] / 20), abs=0.15)
+    assert min(ratio) < max(ratio) - 0.2
