@@ -1,4 +1,8 @@
-"""Fitting an estimated piano to its clip: a few steps on a latent and small corrections."""
+"""Fitting an estimated piano to its clip: a few steps on a latent and small corrections.
+
+Velocities that nobody knows, of heard notes, are fitted along with the piano: what a note of the
+clip sounds like tells how hard it was struck better than the transcriber can.
+"""
 
 import functools
 
@@ -16,6 +20,9 @@ CROP_SECS = 2.5
 BATCH_SIZE = 3
 MAX_NOTES = 96
 PENALTY = 24.0  # of the corrections' mean squares
+VELOCITY_PENALTY = 6.0  # of the mean square of what is added to velocities
+MAX_CLIP_NOTES = 2048  # whose velocities are fitted each by itself
+SOFTEST = 0.02
 
 
 class Adapter(keras.Model):
@@ -36,6 +43,10 @@ class Adapter(keras.Model):
         shapes = {"by_key": (piano_ddsp.NUM_ANCHORS, model.num_outputs),
                   "by_velocity": (model.num_outputs,),
                   "room": (2 * piano_ddsp.NUM_ROOM_BANDS,)}
+        self.velocity_offset = self.add_weight(name="velocity_offset", shape=(MAX_CLIP_NOTES,),
+                                               initializer="zeros")
+        self.unsure = self.add_weight(name="unsure", shape=(), initializer="zeros",
+                                      trainable=False)
         self.style = self.add_weight(name="style", shape=style.shape,
                                      initializer=lambda shape, dtype=None: ops.cast(style, dtype))
         self.corrections = {name: self.add_weight(name=name, shape=shape, initializer="zeros")
@@ -45,19 +56,29 @@ class Adapter(keras.Model):
         """Magnitudes expected of a batch of crops, as `PianoDDSP.expected_magnitudes`."""
         for correction in self.corrections.values():
             self.add_loss(self.penalty * ops.mean(ops.square(correction)))
+        inputs = {**inputs, "note_velocity": self._velocities(inputs)}
         style = ops.broadcast_to(self.style, (ops.shape(inputs["note_key"])[0], *self.style.shape))
         return self.piano.expected_magnitudes(style, inputs, self.corrections,
                                               min(NUM_OSCILLATORS, self.piano.num_oscillators))
+
+    def _velocities(self, inputs):
+        """Velocities of the crops' notes as far as they are fitted; adds their penalty."""
+        velocity = inputs["note_velocity"]
+        offset = self.unsure * ops.where(
+            velocity > 0, ops.take(self.velocity_offset, inputs["note_index"]), 0.0)
+        self.add_loss(VELOCITY_PENALTY * ops.mean(ops.square(offset)))
+        return ops.where(velocity > 0, ops.clip(velocity + offset, SOFTEST, 1.0), velocity)
 
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
         """Loss of all magnitudes together and the penalties; `compile` would take them apart."""
         return sum(self.losses, self.spectral_loss(y, y_pred, sample_weight))
 
-    def restart(self, style):
-        """Forgets what was learned and starts at `style`."""
+    def restart(self, style, unsure_velocities):
+        """Forgets what was learned and starts at `style`; see `adapt`."""
         self.style.assign(style)
-        for correction in self.corrections.values():
-            correction.assign(ops.zeros_like(correction))
+        self.unsure.assign(float(unsure_velocities))
+        for variable in (*self.corrections.values(), self.velocity_offset):
+            variable.assign(ops.zeros_like(variable))
         for variable in self.optimizer.variables:
             if variable is not self.optimizer.learning_rate:
                 variable.assign(ops.zeros_like(variable))
@@ -111,10 +132,14 @@ def crops(audio, table, tuning, seed, warmup_secs, crop_secs=CROP_SECS, batch_si
 
 
 def note_arrays(table, start_secs, crop_secs, max_notes):
-    """The notes of a crop as padded arrays `[max_notes]`, times relative to its start."""
+    """The notes of a crop as padded arrays `[max_notes]`, times relative to its start.
+
+    `note_index` says which rows of the table they are.
+    """
     onset, damped = table.onset_secs - start_secs, table.damped_secs - start_secs
     rows = np.flatnonzero((onset < crop_secs) & (damped > -1.0))[-max_notes:]
-    arrays = {"note_key": (table.key[rows], np.int32, 0),
+    arrays = {"note_index": (np.minimum(rows, MAX_CLIP_NOTES - 1), np.int32, 0),
+              "note_key": (table.key[rows], np.int32, 0),
               "note_velocity": (table.velocity[rows], np.float32, 0.0),
               "note_onset_secs": (onset[rows], np.float32, 0.0),
               "note_damped_secs": (damped[rows], np.float32, piano_ddsp.NEVER_SECS)}
@@ -123,7 +148,7 @@ def note_arrays(table, start_secs, crop_secs, max_notes):
 
 
 def adapt(model, style, audio, table, tuning, steps=DEFAULT_STEPS, learning_rate=LEARNING_RATE,
-          penalty=PENALTY, seed=0, progress=None, batch_size=BATCH_SIZE):
+          penalty=PENALTY, seed=0, progress=None, batch_size=BATCH_SIZE, unsure_velocities=False):
     """Fits style vector and corrections to a clip with known notes.
 
     Args:
@@ -138,12 +163,13 @@ def adapt(model, style, audio, table, tuning, steps=DEFAULT_STEPS, learning_rate
         seed: Seed of the crops.
         progress: Called with (step, steps, loss) after each step.
         batch_size: Crops in a step.
+        unsure_velocities: Whether the table's velocities are guesses and fitted as well.
 
     Returns:
         The adapted style vector and the corrections, as NumPy arrays.
     """
     adapter = _adapter(model, penalty)
-    adapter.restart(style)
+    adapter.restart(style, unsure_velocities)
     batches = crops(audio, table, tuning, seed, model.warmup_secs, batch_size=batch_size)
     for step in range(steps):
         falling = 0.1 + 0.9 * 0.5 * (1 + np.cos(np.pi * step / steps))

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 TRAINING_RMS_DB = -25.0
 MAX_STYLE_SECS = 60
 MIN_STYLE_NOTES = 4
+SAME_VELOCITY = 1 / 127  # standard deviation under which the velocities of given notes are guesses
 
 
 Recorded = str | os.PathLike | bytes | Audio | tuple[np.ndarray, float]
@@ -167,10 +168,16 @@ def _estimated(model, clip, notes, steps, seed, progress, **about):
     if notes is not None and steps:
         vector, corrections = adaptation.adapt(
             model, vector, clip, notes, tuning, steps=steps, seed=seed,
-            progress=progress and (lambda done, total, _: progress("adapting", done, total)))
+            progress=progress and (lambda done, total, _: progress("adapting", done, total)),
+            unsure_velocities=about["heard_velocity"] > 0 or _alike(notes.velocity))
     return Piano(style=vector, f0_hz=tuning.f0_hz, inharmonicity=tuning.inharmonicity,
                  noise_floor_db=analysis.measure_noise_floor(clip), corrections=corrections,
                  weights=_weights_name(model), **about)
+
+
+def _alike(velocities):
+    """Whether velocities say nothing, as those of a score do."""
+    return len(velocities) > 1 and float(np.std(velocities)) < SAME_VELOCITY
 
 
 def _widened(model, piano, wide, notes, clip, seed):

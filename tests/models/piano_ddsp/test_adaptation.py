@@ -1,10 +1,12 @@
+import dataclasses
+
 import numpy as np
 import pytest
 
-from style_transfer import losses
+from style_transfer import content, losses
 from style_transfer.audio import Audio
 from style_transfer.measure import analysis
-from style_transfer.models.piano_ddsp import adaptation
+from style_transfer.models.piano_ddsp import adaptation, estimate
 from style_transfer.models.piano_ddsp import playing as generation
 from tests import pianos
 
@@ -28,23 +30,58 @@ def tuning():
     return analysis.Tuning(piano.f0_hz, piano.inharmonicity, np.ones(88, np.float32))
 
 
+def _distance(model, style, corrections):
+    """Loss between a piano's playing and that of style 1.5, of notes that no fit has seen."""
+    loss = losses.PianoLoss(fft_sizes=(1024, 256), mel_scales=((512, 64),))
+    piano = pianos.piano(style=1.0, corrections=corrections)
+    object.__setattr__(piano, "style", style)
+    other = pianos.random_notes(25, 3.5, seed=9)
+    played = np.concatenate(list(generation.play(model, piano, other)))[None, : 4 * RATE]
+    truth = np.concatenate(list(generation.play(model, pianos.piano(1.5), other)))
+    return float(np.ravel(loss(truth[None, : 4 * RATE], played))[0])
+
+
 def test_adaptation_finds_a_piano_nearer_to_the_clip(model):
     table = pianos.random_notes(25, 3.5)
     audio = clip(model, 1.5, table)
     start = pianos.piano(-0.5)
-    loss = losses.PianoLoss(fft_sizes=(1024, 256), mel_scales=((512, 64),))
-    style, corrections = adaptation.adapt(model, start.style, audio, table, tuning(), steps=40,
-                                          learning_rate=0.05, batch_size=2)
+    found = adaptation.adapt(model, start.style, audio, table, tuning(), steps=40,
+                             learning_rate=0.05, batch_size=2)
+    assert _distance(model, *found) < 0.8 * _distance(model, start.style, None)
 
-    def distance(style, corrections):
-        piano = pianos.piano(style=1.0, corrections=corrections)
-        object.__setattr__(piano, "style", style)
-        other = pianos.random_notes(25, 3.5, seed=9)  # notes that the fit has not seen
-        played = np.concatenate(list(generation.play(model, piano, other)))[None, : 4 * RATE]
-        truth = np.concatenate(list(generation.play(model, pianos.piano(1.5), other)))
-        return float(np.ravel(loss(truth[None, : 4 * RATE], played))[0])
 
-    assert distance(style, corrections) < 0.8 * distance(start.style, None)
+def test_velocities_that_are_guesses_are_fitted_with_the_piano(model):
+    table = pianos.random_notes(25, 3.5)
+    audio = clip(model, 1.5, table)
+    rng = np.random.default_rng(0)
+    guessed = np.clip(table.velocity + rng.normal(0, 0.2, len(table)), 0.05, 1)
+    guessed = dataclasses.replace(table, velocity=guessed.astype(np.float32))
+    error = {}
+    for unsure in (False, True):
+        found = adaptation.adapt(model, pianos.piano(-0.5).style, audio, guessed, tuning(),
+                                 steps=40, learning_rate=0.05, batch_size=2,
+                                 unsure_velocities=unsure)
+        error[unsure] = _distance(model, *found)
+    assert error[True] < 0.95 * error[False]
+
+
+@pytest.mark.parametrize(("velocities", "unsure"), [((0.5,) * 4, True),
+                                                    ((0.5, 0.6, 0.4, 0.5), False)])
+def test_given_velocities_are_trusted_unless_they_are_all_alike(model, monkeypatch, velocities,
+                                                                unsure):
+    seen = []
+
+    def adapt(*_, unsure_velocities, **__):
+        seen.append(unsure_velocities)
+        return pianos.piano().style, None
+
+    monkeypatch.setattr(adaptation, "adapt", adapt)
+    table = pianos.notes(*((40 + i, v, 0.5 * i, 0.5 * i + 0.4) for i, v in enumerate(velocities)))
+    monkeypatch.setattr(content, "heard_notes", lambda *_, **__: table)
+    audio = clip(model, 1.0, table)
+    for given, expected in ((table, unsure), (None, True)):
+        estimate.estimate_piano(audio, style_midi=given, model=model)
+        assert seen.pop() == expected
 
 
 @pytest.mark.slow
