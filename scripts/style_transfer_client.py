@@ -279,7 +279,7 @@ def _save(piano, name):
 
     kept = piano_lib.Piano(
         **{key: piano[key] for key in ("style", "f0_hz", "inharmonicity")},
-        loudness_db=float(piano["loudness_db"]), heard_velocity=float(piano["heard_velocity"]),
+        loudness_db=float(piano["loudness_db"]),
         corrections={key: piano[key] for key in piano_lib.CORRECTIONS},
         name=pathlib.Path(FLAGS.style).stem, weights=_weights_name(name))
     with outputs.named(FLAGS.save_piano, FLAGS.overwrite, _piano_recipe()) as partial:
@@ -298,8 +298,7 @@ def _load(path, name):
         raise ValueError(f"The piano {path} has not been fitted to a recording: give that "
                          "as --style.")
     return {"style": piano.style, "f0_hz": piano.f0_hz, "inharmonicity": piano.inharmonicity,
-            "loudness_db": piano.loudness_db, "heard_velocity": piano.heard_velocity,
-            **piano.corrections}
+            "loudness_db": piano.loudness_db, **piano.corrections}
 
 
 def _weights_name(name):

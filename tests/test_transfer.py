@@ -81,8 +81,6 @@ def test_sample_rates_out_of_range_are_refused(model, clip, piece, rate):
 
 def test_saved_piano_plays_the_same(model, clip, piece, tmp_path):
     piano = one_shot.estimate_piano(clip, model=model, adapt_steps=0, name="old upright")
-    assert piano.heard_velocity == 0
-    piano = dataclasses.replace(piano, heard_velocity=0.7)
     path = tmp_path / "upright.piano"
     piano.save(path)
     again = Piano.load(path)
@@ -141,12 +139,10 @@ def test_a_style_clip_without_midi_is_fitted_with_the_notes_heard_in_it(model):
     clip = Audio(tone_transcriber.tones([69, 76, 81, 72, 60], 0.7, decay=3), 16_000)
     fitted = one_shot.estimate_piano(clip, model=model, adapt_steps=2, transcriber=heard)
     assert fitted.corrections is not None
-    notes = content_lib.heard_notes(clip, heard)
-    assert fitted.heard_velocity == pytest.approx(notes.velocity.mean(), abs=0.1)
     few = Audio(tone_transcriber.tones([69, 76], 1.5, decay=2), 16_000)
     with pytest.warns(UserWarning, match="Only 2 notes"):
         unfitted = one_shot.estimate_piano(few, model=model, transcriber=heard)
-    assert unfitted.corrections is None and unfitted.heard_velocity == 0
+    assert unfitted.corrections is None
 
 
 def test_content_of_drums_only_is_refused():

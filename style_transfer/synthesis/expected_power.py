@@ -17,6 +17,42 @@ SPACING = spectral.MIN_HOP
 """Samples between nodes, of which the windows' hops are multiples."""
 
 LOBE_BINS = (-2, -1, 0, 1, 2)
+WINDOW_SIZES = (2048, 512)  # that training and fits hear through
+MIN_POWER = 1e-10  # below the square root of powers, whose slope it limits
+
+
+def magnitudes(frequency_hz, tone, noise, room, warmup_nodes, sample_rate, low_hz, high_hz,
+               room_secs):
+    """Magnitudes that partials and noise in a room are expected to have.
+
+    Args:
+        frequency_hz: Of the partials, `[batch, oscillators]`.
+        tone: Their squared amplitudes at nodes, `[batch, nodes, oscillators]`.
+        noise: As in `modal.filtered_noise`, `[batch, nodes, bands]`.
+        room: Level and decay, see `in_room`.
+        warmup_nodes: Nodes that are heard in the room only.
+        sample_rate: Hz.
+        low_hz: Centre of the first band.
+        high_hz: Centre of the last band.
+        room_secs: Length of the room's response.
+
+    Returns:
+        Dict of `WINDOW_SIZES` to `[batch, frames, size // 2 + 1]`.
+    """
+    nodes = tone.shape[1]
+    tone, noise = ops.transpose(tone, (0, 2, 1)), ops.transpose(noise, (0, 2, 1))
+    found = {}
+    for size in WINDOW_SIZES:
+        step, reach = spectral.sparse_hop(size) // SPACING, size // 2 // SPACING
+        first = reach + warmup_nodes % step  # so that one window begins where the warm-up ends
+        seen = ops.matmul(tone, window_weights(nodes, first, size))
+        power = tone_powers(frequency_hz, seen, size, sample_rate)
+        power = power + noise_powers(noise[..., first:nodes - reach:step], size, low_hz, high_hz,
+                                     sample_rate)
+        power = in_room(power, *room, step * SPACING, low_hz, high_hz, sample_rate, room_secs)
+        power = power[..., warmup_nodes // step:]
+        found[size] = ops.transpose(ops.sqrt(power + MIN_POWER), (0, 2, 1))
+    return found
 
 
 def window_weights(nodes, first, fft_size):

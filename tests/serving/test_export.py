@@ -112,12 +112,11 @@ def test_play_applies_the_corrections_of_an_adapted_piano(served, model, encoded
     inputs = {name: value.copy() for name, value in encoded.items()}
     for name in ("by_key", "by_velocity", "room"):
         inputs[name] = rng.normal(0, 0.2, inputs[name].shape).astype(np.float32)
-    inputs["heard_velocity"] = np.array([0.8], np.float32)
     outputs = served["play"](content_bytes=tf.constant([piece.SerializeToString()]),
                              **{name: tf.constant(value) for name, value in inputs.items()})
     piano = Piano(style=inputs["style"][0], f0_hz=inputs["f0_hz"][0],
                   inharmonicity=inputs["inharmonicity"][0],
-                  loudness_db=float(inputs["loudness_db"][0]), weights="tiny", heard_velocity=0.8,
+                  loudness_db=float(inputs["loudness_db"][0]), weights="tiny",
                   corrections={name: inputs[name][0] for name in ("by_key", "by_velocity", "room")})
     close(from_wav(outputs["audio_bytes"].numpy()[0]),
           one_shot.transfer(piece, piano, model=model, loudness="clip").samples)

@@ -110,3 +110,21 @@ def test_weights_of_another_kind_are_refused(tmp_path):
     weights.save(pianos.tiny_model(), tmp_path, "tiny")
     with pytest.raises(ValueError, match="does not transcribe"):
         transcriber.load(tmp_path)
+
+
+def test_relative_velocities_are_moved_alike_to_what_is_likely_of_music():
+    model = tone_transcriber.make()
+    recording = Audio(tone_transcriber.tones([69, 76, 81]), 16_000)
+    model.velocities_are_relative = False
+    as_heard = transcriber.transcribe_fully(recording, model)
+    model.velocities_are_relative = True
+    moved = transcriber.transcribe_fully(recording, model)
+    before, after = (np.array([note.velocity for note in found.sequence.notes])
+                     for found in (as_heard, moved))
+    share = 1 / (1 + (transcriber.VELOCITY_SHIFT_STD / transcriber.MUSIC_VELOCITY_STD) ** 2)
+    likely = 127 * transcriber.MUSIC_VELOCITY + share * (
+        before.mean() - 127 * transcriber.MUSIC_VELOCITY)
+    assert after.mean() == pytest.approx(likely, abs=1) and abs(before.mean() - likely) > 3
+    assert np.ptp(after - before) <= 1
+    table = piano_roll.note_table(moved.sequence)
+    assert moved.velocities().mean == pytest.approx(table.velocity, abs=1 / 127)

@@ -240,6 +240,7 @@ class HarmonicTranscriber(keras.Model):
         self.pedal = layers.Dense(1, name="pedal")
 
     expects_concert_pitch = True  # recordings are brought to A4 = 440 Hz before it hears them
+    velocities_are_relative = True  # it hears recordings at one level, however hard they are played
 
     def build(self, input_shape=None):
         """Builds every layer; the length of the audio does not matter."""

@@ -75,11 +75,10 @@ def estimate_piano(style: Recorded | Piano, *, style_midi: Any = None,
     loudness_db = audio_lib.sounding_rms_db(clip)
     wide = _cut(given.audio, *_part(clip))
     clip, notes = excerpt(clip, given.notes)
-    heard_velocity = 0.0
+    unsure_velocities = notes is None or _alike(notes.velocity)
     if notes is None and transcribe_style and steps:
         notes = _heard_notes(clip, transcriber, progress)
-        heard_velocity = 0.0 if notes is None else float(np.mean(notes.velocity))
-    piano = _estimated(model, clip, notes, steps, seed, progress, heard_velocity=heard_velocity,
+    piano = _estimated(model, clip, notes, unsure_velocities, steps, seed, progress,
                        name=given.name if name is None else name, loudness_db=loudness_db)
     return _widened(model, piano, wide, notes, clip, seed)
 
@@ -154,7 +153,7 @@ def _is_piano(style):
                                         and pathlib.Path(style).suffix == SUFFIX)
 
 
-def _estimated(model, clip, notes, steps, seed, progress, **about):
+def _estimated(model, clip, notes, unsure_velocities, steps, seed, progress, **about):
     """A `Piano` of a clip at the model's rate: measured, encoded, fitted where notes are known."""
     from style_transfer.measure import analysis
     from style_transfer.models.piano_ddsp import adaptation
@@ -169,7 +168,7 @@ def _estimated(model, clip, notes, steps, seed, progress, **about):
         vector, corrections = adaptation.adapt(
             model, vector, clip, notes, tuning, steps=steps, seed=seed,
             progress=progress and (lambda done, total, _: progress("adapting", done, total)),
-            unsure_velocities=about["heard_velocity"] > 0 or _alike(notes.velocity))
+            unsure_velocities=unsure_velocities)
     return Piano(style=vector, f0_hz=tuning.f0_hz, inharmonicity=tuning.inharmonicity,
                  noise_floor_db=analysis.measure_noise_floor(clip), corrections=corrections,
                  weights=_weights_name(model), **about)

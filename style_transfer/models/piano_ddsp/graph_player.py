@@ -31,17 +31,15 @@ class Player:
         """Audio of a piece at the model's rate, brought to the piano's loudness.
 
         Args:
-            piano: Dict of `style` `[style_size]`, `f0_hz` and `inharmonicity` `[88]`,
-                `loudness_db` and `heard_velocity` scalars, `by_key` `[22, outputs]`, `by_velocity`
-                `[outputs]` and `room` `[32]` (zeros where the piano was not adapted).
+            piano: Dict of `style` `[style_size]`, `f0_hz` and `inharmonicity` `[88]`, the scalar
+                `loudness_db`, `by_key` `[22, outputs]`, `by_velocity` `[outputs]` and `room`
+                `[32]` (zeros where the piano was not adapted).
             table: A `notes.Table`.
 
         Returns:
             float32 `[num_samples]`.
         """
         model, style = self.model, piano["style"][None]
-        table = table._replace(velocity=playing.as_heard(
-            table.velocity, piano["heard_velocity"], arrays))
         chunks = tf.cast(playing.chunks_until(model, tf.reduce_max(table.damped_secs),
                                               self.chunk_nodes, arrays), tf.int32)
         num_frames = 1 + self._frames(chunks * self.chunk_nodes)

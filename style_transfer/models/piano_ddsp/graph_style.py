@@ -33,6 +33,5 @@ def encode(model, samples, rate):
     samples = audio_lib.at_level(samples, estimate.TRAINING_RMS_DB, arrays)
     return {"style": model.encode_style(samples[None])[0], "f0_hz": f0_hz,
             "inharmonicity": inharmonicity, "loudness_db": tf.cast(loudness_db, tf.float32),
-            "heard_velocity": tf.zeros([]),
             **{name: tf.zeros(shape)
                for name, shape in estimate.correction_shapes(model).items()}}

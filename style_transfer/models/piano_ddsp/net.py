@@ -13,7 +13,6 @@ from keras import layers, ops
 
 from style_transfer import piano_roll, replicas
 from style_transfer.layers.style_encoder import StyleEncoder
-from style_transfer.signal import spectral
 from style_transfer.synthesis import expected_power, modal
 
 LOW_HZ, HIGH_HZ = 27.5, 11_500.0
@@ -23,7 +22,6 @@ NUM_ROOM_BANDS = 16
 NUM_INDEXED_AMPLITUDES = 64
 NUM_INDEXED_DECAYS = 32
 NEVER_SECS = 1e4
-EXPECTED_SIZES = (2048, 512)  # of the windows that training and fits hear through
 # What raw outputs of the nets mean. An output of 0 is a plain piano; scales and ranges keep a net
 # that is not trained yet, or badly, within what one can hear. `LOG_` are natural logarithms.
 AMPLITUDE_NEPERS = NOISE_NEPERS = ROOM_NEPERS = 2.0  # of an output of 1; noise: of power
@@ -38,7 +36,6 @@ LOG_DAMPING, LOG_DAMPING_RANGE = 2.5, (-4.0, 6.0)  # 1/s
 MAX_BEAT_CENTS, BEAT_LOGIT = 40.0, -4.0
 LOG_ATTACK_SECS, LOG_ATTACK_RANGE = -6.5, (-9.0, -2.0)
 LOG_HAMMER_POWER, LOG_DAMPER_POWER, LOG_NOISE_RANGE = -14.0, -17.0, (-30.0, 0.0)
-MIN_POWER = 1e-10  # below the square root of expected powers, whose slope it limits
 LOG_BACKGROUND_POWER = -21.0
 LOG_ROOM_LEVEL, LOG_ROOM_LEVEL_RANGE = -6.5, (-16.0, -1.0)
 LOG_ROOM_DECAY, LOG_ROOM_DECAY_RANGE = 2.3, (0.5, 5.0)  # 1/s
@@ -328,23 +325,10 @@ class PianoDDSP(keras.Model):
         picked = self._loudest(controls, onset, damped, node_secs,
                                num_oscillators or self.num_oscillators)
         tone = sum(ops.square(part) for part in _envelopes(node_secs, picked))
-        tone = ops.transpose(tone, (0, 2, 1))
         noise = self._noise_powers(controls, onset, damped, background, node_secs)
-        noise = ops.transpose(noise, (0, 2, 1))
-        found = {}
-        for size in EXPECTED_SIZES:
-            step, reach = spectral.sparse_hop(size) // spacing, size // 2 // spacing
-            first = reach + before % step  # so that one window begins where the warm-up ends
-            weights = expected_power.window_weights(nodes, first, size)
-            power = expected_power.tone_powers(picked["frequency_hz"], ops.matmul(tone, weights),
-                                               size, self.sample_rate)
-            power = power + expected_power.noise_powers(noise[..., first:nodes - reach:step], size,
-                                                        LOW_HZ, HIGH_HZ, self.sample_rate)
-            power = expected_power.in_room(power, *room, step * spacing, LOW_HZ, HIGH_HZ,
-                                           self.sample_rate, self.room_secs)
-            power = power[..., before // step:]
-            found[size] = ops.transpose(ops.sqrt(power + MIN_POWER), (0, 2, 1))
-        return found
+        return expected_power.magnitudes(
+            picked["frequency_hz"], tone, noise, room, before, self.sample_rate,
+            LOW_HZ, HIGH_HZ, self.room_secs)
 
     def _crop_controls(self, style, notes, corrections, node_secs):
         """Controls of a crop's notes, background noise at nodes, and the room."""

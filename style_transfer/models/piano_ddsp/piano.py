@@ -35,10 +35,6 @@ class Piano:
         f0_hz: Fundamental of each key, float32 `[88]`, Hz.
         inharmonicity: Stiffness B of each key, float32 `[88]`.
         loudness_db: RMS level of the clip, dB full scale; what is played is brought to it.
-        heard_velocity: Mean velocity, 0 to 1, of the notes that were heard in the clip and that the
-            piano was fitted to: a piece is moved half the way to it, since what is heard tells
-            velocities apart but hardly how hard a key was struck at all. 0 where the clip's notes
-            were given, or none were needed.
         noise_floor_db: Level of the clip's noise in mel bands, dB, float32 `[bands]`.
         high_band_db: Levels of what is extrapolated above 11.5 kHz, dB, float32 `[17]`, see
             `measure.high_band`; empty where the clip did not tell, and nothing is played there.
@@ -53,7 +49,6 @@ class Piano:
     f0_hz: np.ndarray
     inharmonicity: np.ndarray
     loudness_db: float
-    heard_velocity: float = 0.0
     noise_floor_db: np.ndarray = dataclasses.field(default_factory=lambda: np.zeros(0, np.float32))
     high_band_db: np.ndarray = dataclasses.field(default_factory=lambda: np.zeros(0, np.float32))
     image: stereo.Image | None = None
@@ -94,8 +89,7 @@ class Piano:
         arrays |= {"high_band_db": self.high_band_db} if len(self.high_band_db) else {}
         arrays |= {f"image.{k}": v for k, v in vars(self.image).items()} if self.image else {}
         about = {"format": FORMAT, "name": self.name, "weights": self.weights,
-                 "loudness_db": float(self.loudness_db),
-                 "heard_velocity": float(self.heard_velocity)}
+                 "loudness_db": float(self.loudness_db)}
         with (files.written_whole(path) as partial,
               zipfile.ZipFile(partial, "w", zipfile.ZIP_DEFLATED) as archive):
             archive.writestr("piano.json", json.dumps(about, indent=1))
@@ -134,8 +128,7 @@ class Piano:
                         image=stereo.Image(**image) if image else None,
                         high_band_db=arrays.get("high_band_db", np.zeros(0, np.float32)),
                         loudness_db=float(about["loudness_db"]), name=str(about["name"]),
-                        weights=str(about["weights"]),
-                        heard_velocity=float(about.get("heard_velocity", 0.0)))
+                        weights=str(about["weights"]))
         except Exception as error:  # what a damaged or hostile file raises is anyone's guess
             raise ValueError(
                 f"{str(path)!r} is not a piano saved by style_transfer ({files.reason(error)}). "
@@ -157,6 +150,6 @@ class Piano:
         banded = self.high_band_db.shape in ((0,), (high_band.NUM_BANDS,))
         if not (finite and imaged and banded and np.all(self.f0_hz > 0)
                 and np.all(self.inharmonicity >= 0)
-                and low <= self.loudness_db <= high and 0 <= self.heard_velocity <= 1):
+                and low <= self.loudness_db <= high):
             raise ValueError(f"{name!r} holds numbers that no piano has. Estimate it again from "
                              "its clip.")

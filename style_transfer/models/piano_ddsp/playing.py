@@ -8,7 +8,6 @@ nets all is synthesized at the rate asked for, with what the clip has beyond the
 `measure.high_band`.
 """
 
-import dataclasses
 import functools
 
 import numpy as np
@@ -32,10 +31,8 @@ NOISE_SECS = 6.0
 # Above the nets, noise dies away within 0.1 s: what they give longer is the clip's steady noise.
 HIGH_CONSTANTS = 4
 INAUDIBLE = 4e-6
-_SOFTEST = 1 / 127
 # How far a piece is moved towards what was heard: all the way is better where the transcriber heard
 # too much and the piece is struck as the clip is, not at all where it is struck harder or softer.
-HEARD_SHARE = 0.5
 TAIL_SECS = 1.5
 _SIDE_SEED = 1 << 40  # added to the seed of the noise of the side
 PER_PARTIAL = ("frequency_hz", "amplitude", "decay", "aftersound_decay", "aftersound", "beat_hz",
@@ -106,21 +103,6 @@ def bursting(bursts, start, end, xp=np):
         found |= {kind: bursts[kind][near],
                   f"{kind}_secs": xp.asarray(secs[near] - start, np.float32)}
     return found
-
-
-def as_heard(velocity, heard_velocity, xp=np):
-    """Velocities of a piece, nearer to the scale on which those of the style clip were heard.
-
-    Args:
-        velocity: `[num_notes]`, 0 to 1.
-        heard_velocity: See `Piano`; 0 changes nothing.
-        xp: See `arrays`.
-
-    Returns:
-        float32 `[num_notes]`, all moved alike, their mean `HEARD_SHARE` of the way to the heard.
-    """
-    moved = xp.clip(velocity + HEARD_SHARE * (heard_velocity - xp.mean(velocity)), _SOFTEST, 1.0)
-    return xp.asarray(xp.where(heard_velocity > 0, moved, velocity), np.float32)
 
 
 def play(model, piano, table, seed=0, chunk_nodes=CHUNK_NODES, soft_pedal_db=una_corda.DEFAULT_DB,
@@ -320,8 +302,7 @@ class _Player:
         self.soft_pedal_db = soft_pedal_db
         self.model = model
         self.sound = Sound(model, piano, seed, sample_rate, channels)
-        self.table = dataclasses.replace(
-            table, velocity=as_heard(table.velocity, piano.heard_velocity)) if len(table) else table
+        self.table = table
         self.frames_per_second = piano_roll.FRAMES_PER_SECOND
         self.next_window = 0
         self.backgrounds = {}

@@ -122,7 +122,7 @@ class PianoServing(tf.Module):
     def _piano_specs(self, batch):
         keys = piano_roll.NUM_KEYS
         shapes = {"style": [self.model.style_size], "f0_hz": [keys], "inharmonicity": [keys],
-                  "loudness_db": [], "heard_velocity": [], **correction_shapes(self.model)}
+                  "loudness_db": [], **correction_shapes(self.model)}
         return {name: tf.TensorSpec([*batch, *shape]) for name, shape in shapes.items()}
 
     def _wav(self, audio):

@@ -80,5 +80,5 @@ def piano_arrays(piano, model):
     corrections = piano.corrections or {}
     arrays = {name: corrections.get(name, np.zeros(shape)) for name, shape in shapes.items()}
     arrays |= {"style": piano.style, "f0_hz": piano.f0_hz, "inharmonicity": piano.inharmonicity,
-               "loudness_db": piano.loudness_db, "heard_velocity": piano.heard_velocity}
+               "loudness_db": piano.loudness_db}
     return {name: np.asarray(value, np.float32) for name, value in arrays.items()}

@@ -50,16 +50,6 @@ def test_one_seed_gives_one_waveform_and_another_a_different_one(model):
     assert np.abs(first - played(model, table, seed=4)).max() > 1e-4
 
 
-def test_a_piece_is_moved_half_the_way_to_the_velocities_that_were_heard_in_the_clip(model):
-    table = pianos.random_notes(5, 1)
-    moved = dataclasses.replace(table, velocity=table.velocity * np.float32(0.5))
-    by = (np.float32(0.6) - moved.velocity.mean()) / 2
-    expected = played(model, dataclasses.replace(moved, velocity=moved.velocity + by))
-    found = played(model, moved, pianos.piano(heard_velocity=0.6))
-    np.testing.assert_allclose(found, expected, atol=1e-6)
-    assert np.abs(found - played(model, moved)).max() > 1e-3
-
-
 def test_two_styles_with_one_content_differ(model):
     table = pianos.random_notes(5, 1)
     one, other = (played(model, table, pianos.piano(style)) for style in (0.2, 2.0))
