@@ -50,15 +50,8 @@ _AUGMENT = flags.DEFINE_integer(
     "Variants of each piano with a random equalizer, room, noise, level and tuning, besides it.",
     lower_bound=0,
 )
-_RELATIVES = flags.DEFINE_integer(
-    "relatives",
-    0,
-    "Other instruments made of each piano's samples, besides it: keys sound as others do up to "
-    "five semitones away, velocities are bent, some are doubled out of tune.",
-    lower_bound=0,
-)
 _SEED = flags.DEFINE_integer(
-    "seed", 0, "Seed of procedural pianos, of variants and relatives.", lower_bound=0
+    "seed", 0, "Seed of procedural pianos and of variants.", lower_bound=0
 )
 _DRY = flags.DEFINE_bool(
     "dry", False, "No reverb and chorus in soundfonts, no room in procedural pianos."
@@ -111,7 +104,6 @@ def main(argv):
         sample_rate=_SAMPLE_RATE.value,
         max_secs=_MAX_SECS.value,
         augment=_AUGMENT.value,
-        relatives=_RELATIVES.value,
         seed=_SEED.value,
         dry=_DRY.value,
         overwrite=_OVERWRITE.value,

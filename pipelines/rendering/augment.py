@@ -2,8 +2,7 @@
 
 Pure functions `Audio -> Audio`; everything random comes from the given `numpy.random.Generator`,
 so equal generators give equal changes. `AugmentedRenderer` fixes the generator per piano: all
-performances of one augmented timbre share its equalizer, room and tuning. `RelatedRenderer` makes
-another instrument of a piano's samples.
+performances of one augmented timbre share its equalizer, room and tuning.
 """
 
 import zlib
@@ -11,7 +10,7 @@ import zlib
 import numpy as np
 
 from style_transfer.audio import Audio
-from style_transfer.pipelines.rendering.base import PIANO_PITCHES, unclipped
+from style_transfer.pipelines.rendering.base import unclipped
 from style_transfer.pipelines.rendering.rooms import (
     convolve,
     minimum_phase,
@@ -29,10 +28,6 @@ GAIN_DB = (-20.0, 6.0)
 DETUNE_CENTS = (-40.0, 40.0)
 LOW_PASS_HZ = (2_500.0, 10_000.0)
 CODEC_DEPTH_DB = (12.0, 36.0)
-SHIFT_SEMITONES = 5
-STRIKE_EXPONENT_OCTAVES = 1.0  # a relative's velocities are raised to between 1/2 and 2
-SOFTEST_STRIKE, HARDEST_STRIKE = (0.0, 0.3), (0.7, 1.0)
-DOUBLED_CHANCE, DOUBLED_CENTS, DOUBLED_DB = 0.15, (3.0, 25.0), (-12.0, 0.0)
 CODEC_STEP_DB = 3.0
 _EQ_BINS = 512
 _CODEC_WINDOW = 1024
@@ -173,59 +168,10 @@ class AugmentedRenderer:
     def render(self, note_sequence, sample_rate: int) -> Audio:
         """Plays a NoteSequence, its notes at their own times; see `base.Renderer.render`."""
         rng = np.random.default_rng(self._seeds)
-        return augment(_tuned(self.renderer, note_sequence, draw_cents(rng), sample_rate), rng)
-
-    def forget(self):
-        """Frees what the piano itself has cached."""
-        self.renderer.forget()
-
-
-class RelatedRenderer:
-    """A piano that a sampler would make of another's samples: another timbre, as real.
-
-    Each key sounds what a key up to five semitones away does, played faster or slower, so that body
-    and hammer, decays and stiffness belong to another size of instrument; velocities go through a
-    curve of their own; one in seven doubles itself out of tune, as a honky-tonk piano or a chorus.
-
-    Args:
-        renderer: The `Renderer` to change.
-        index: Which relative of it, counted from 1.
-        seed: Seed of all relatives.
-    """
-
-    def __init__(self, renderer, index, seed=0):
-        self.renderer = renderer
-        self.timbre_id = f"{renderer.timbre_id}_rel{index}" + (f"_s{seed}" if seed else "")
-        self.licence = renderer.licence
-        rng = np.random.default_rng([1, seed, index, zlib.crc32(renderer.timbre_id.encode())])
-        shift = int(rng.integers(1, SHIFT_SEMITONES + 1)) * int(rng.choice([-1, 1]))
-        self.semitones = shift
-        self.exponent = float(2 ** rng.uniform(-STRIKE_EXPONENT_OCTAVES, STRIKE_EXPONENT_OCTAVES))
-        self.strikes = rng.uniform(*SOFTEST_STRIKE), rng.uniform(*HARDEST_STRIKE)
-        doubled, cents, level_db = (rng.random() < DOUBLED_CHANCE, rng.uniform(*DOUBLED_CENTS),
-                                    rng.uniform(*DOUBLED_DB))
-        self.double = (cents, level_db) if doubled else None
-        self.pitches = frozenset(p + shift for p in renderer.pitches) & PIANO_PITCHES
-
-    def render(self, note_sequence, sample_rate: int) -> Audio:
-        """Plays a NoteSequence, its notes at their own times; see `base.Renderer.render`."""
-        struck = type(note_sequence)()
-        struck.CopyFrom(note_sequence)
-        softest, hardest = self.strikes
-        for note in struck.notes:
-            strike = softest + (hardest - softest) * (note.velocity / 127) ** self.exponent
-            note.velocity = max(1, round(127 * strike))
-            note.pitch -= self.semitones
-        audio = _tuned(self.renderer, struck, 100.0 * self.semitones, sample_rate)
-        if self.double is None:
-            return audio
-        cents, level_db = self.double
-        second = _tuned(self.renderer, struck, 100.0 * self.semitones + cents,
-                        sample_rate).samples
-        both = np.zeros(max(len(audio.samples), len(second)), np.float32)
-        both[:len(audio.samples)] += audio.samples
-        both[:len(second)] += second * np.float32(10 ** (level_db / 20))
-        return unclipped(both, sample_rate)
+        cents = draw_cents(rng)
+        slow = stretched(note_sequence, 2 ** (cents / 1200))
+        audio = resampled_by_cents(self.renderer.render(slow, sample_rate), cents)
+        return augment(audio, rng)
 
     def forget(self):
         """Frees what the piano itself has cached."""
@@ -243,12 +189,6 @@ def stretched(note_sequence, factor: float):
         event.time *= factor
     copy.total_time *= factor
     return copy
-
-
-def _tuned(renderer, note_sequence, cents, sample_rate):
-    """Notes at their own times on a piano that is so many cents sharp, and its sounds as short."""
-    slow = stretched(note_sequence, 2 ** (cents / 1200))
-    return resampled_by_cents(renderer.render(slow, sample_rate), cents)
 
 
 def _coloured(rng, count, colour):

@@ -18,7 +18,7 @@ from style_transfer.job_arrays import WHOLE, Shard
 from style_transfer.piano_roll import load_midi, note_table
 from style_transfer.pipelines.records.tfrecords import atomic_file
 from style_transfer.pipelines.rendering import pieces as pieces_lib
-from style_transfer.pipelines.rendering.augment import AugmentedRenderer, RelatedRenderer
+from style_transfer.pipelines.rendering.augment import AugmentedRenderer
 from style_transfer.pipelines.rendering.base import Renderer
 from style_transfer.pipelines.rendering.midi_out import midi_bytes
 from style_transfer.pipelines.rendering.soundfont import SoundfontRenderer, fluidsynth_program
@@ -42,7 +42,6 @@ class Job:
         sample_rate: Samples per second.
         max_secs: Length of performance rendered at most, 0 for all.
         augment: Augmented variants of each piano, besides the plain one.
-        relatives: Other instruments made of each piano, besides the plain one.
         seed: Seed of procedural pianos and of augmentation.
         dry: Without rooms and effects.
         overwrite: Render again what is there.
@@ -60,7 +59,6 @@ class Job:
     overwrite: bool = False
     licence: str = ""
     any_program: bool = False
-    relatives: int = 0
 
 
 class Lost(str):
@@ -117,10 +115,8 @@ def all_renderers(job: Job) -> list[Renderer]:
             number += 1
             renderer.timbre_id = f"{name}_{number}"
         taken.add(renderer.timbre_id)
-    return plain + [kind(renderer, index + 1, job.seed) for renderer in plain
-                    for kind, count in ((AugmentedRenderer, job.augment),
-                                        (RelatedRenderer, job.relatives))
-                    for index in range(count)]
+    return plain + [AugmentedRenderer(renderer, index + 1, job.seed)
+                    for renderer in plain for index in range(job.augment)]
 
 
 def run_job(
