@@ -7,6 +7,8 @@ from style_transfer.configs import Config, built, lazy
 from style_transfer.configs import hparams as hparams_lib
 from style_transfer.pipelines.example_kinds import Pairs
 
+PARTS = ("all", "blocks", "head")
+
 
 @dataclasses.dataclass(frozen=True)
 class VocoderHparams(hparams_lib.Hparams):
@@ -19,6 +21,8 @@ class VocoderHparams(hparams_lib.Hparams):
         sample_rate: Hz; that of `signal.log_mel`.
         fitted_batches: From how many batches a new run fits the last layer by least squares before
             its first step, see `style_transfer.models.vocoder.fitting`; 0 leaves it as it is.
+        trained_part: What gradient steps move, one of `PARTS`: `all`, only the `blocks` below the
+            last layer, or only that `head`.
         width: From here on to `expansion`, see `style_transfer.models.vocoder.net.Vocoder`.
         fft_sizes: From here on, see `style_transfer.losses.PianoLoss`.
     """
@@ -34,6 +38,7 @@ class VocoderHparams(hparams_lib.Hparams):
     eval_crops: int = 1
     sample_rate: int = 16_000
     fitted_batches: int = 0
+    trained_part: str = "all"
     width: int = 160
     num_blocks: int = 4
     kernel_size: int = 7
@@ -44,6 +49,20 @@ class VocoderHparams(hparams_lib.Hparams):
     mag_weight: float = 1.0
     logmag_weight: float = 1.0
     logmel_weight: float = 4.0
+
+
+def build_model(hparams: VocoderHparams):
+    """A `Vocoder` of which one part stands still, if that is asked for."""
+    from style_transfer.models.vocoder.net import Vocoder
+
+    if hparams.trained_part not in PARTS:
+        raise ValueError(f"trained_part={hparams.trained_part!r} is unknown; choose one of "
+                         f"{', '.join(PARTS)}.")
+    model = hparams_lib.build(Vocoder, hparams)
+    for layer in model.layers:
+        part = "head" if layer is model.head else "blocks"
+        layer.trainable = hparams.trained_part in ("all", part)
+    return model
 
 
 def build_dataset(examples_path: str, hparams: VocoderHparams, split: str, *, seed: int,
@@ -75,7 +94,7 @@ VOCODER = Config(
     name="vocoder",
     description="Log-mel spectrograms to audio: sines and noise, by an inverse Fourier transform.",
     hparams=VocoderHparams(),
-    build_model=built("style_transfer.models.vocoder.net:Vocoder"),
+    build_model=build_model,
     build_loss=built("style_transfer.losses:PianoLoss"),
     build_optimizer=hparams_lib.build_optimizer,
     build_dataset=build_dataset,

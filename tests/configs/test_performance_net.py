@@ -97,6 +97,29 @@ def test_they_train_resume_generate_and_export_what_they_generate(
     assert np.abs(served.samples - again.samples)[:-behind].max() < 2e-3
 
 
+@pytest.mark.parametrize("part, moved", [("blocks", {"blocks"}), ("head", {"head"}),
+                                         ("all", {"blocks", "head"})])
+def test_steps_move_the_part_of_the_vocoder_that_is_trained(part, moved, folder, tmp_path):
+    config = configs.get("vocoder")
+    hparams = configs.parse_hparams(
+        "batch_size=2,crop_secs=0.256,width=8,num_blocks=1,kernel_size=3,fft_sizes=[512],"
+        f"warmup_steps=0,learning_rate=0.1,fitted_batches=1,trained_part={part}", config.hparams)
+    with eagerly():
+        training.train(config, hparams, training.TrainOptions(
+            str(tmp_path), folder, 2, eval_interval=0, checkpoint_interval=1), lambda line: None)
+    first, second = (weights.load(tmp_path / f"ckpt-00000{step}") for step in (1, 2))
+    changed = {"head" if "head" in after.path else "blocks"
+               for before, after in zip(first.weights, second.weights, strict=True)
+               if np.any(np.asarray(before) != np.asarray(after))}
+    assert changed == moved
+
+
+def test_the_vocoder_has_no_other_parts():
+    config = configs.get("vocoder")
+    with pytest.raises(ValueError, match="trained_part='tail' is unknown"):
+        config.build_model(configs.parse_hparams("trained_part=tail", config.hparams))
+
+
 def test_the_vocoder_trains_makes_recordings_again_and_exports(folder, tiny_vocoder, tmp_path):
     config = configs.get("vocoder")
     hparams = configs.parse_hparams(
