@@ -21,12 +21,9 @@ BLOCK_SAMPLES = 1600
 SILENCE_DB = -80.0
 LEVEL_DB = -20.0  # of the loudest tenth of a recording
 FULL_HEADS = {"key", "pedal"}
-# Measured on 60 recordings of a piano that was left out of training: what all velocities of a
-# recording are off by, and how much further than the model thinks single ones are off.
-VELOCITY_SHIFT_STD = 0.13
+# Measured on 60 recordings of a piano that was left out of training: how much further than the
+# model thinks single velocities are off.
 OVERCONFIDENCE = 1.4
-# Mean velocities of performances, of 100 excerpts of 10 s.
-MUSIC_VELOCITY, MUSIC_VELOCITY_STD = 0.43, 0.085
 UNKNOWN_STD = 0.1  # of each velocity, where a model does not say
 
 
@@ -76,7 +73,7 @@ class HeardVelocities:
 
     mean: np.ndarray
     std: np.ndarray
-    shift_std: float = VELOCITY_SHIFT_STD
+    shift_std: float = decoding.VELOCITY_SHIFT_STD
 
 
 def transcribe(source: str | os.PathLike | bytes | Audio | tuple[np.ndarray, float],
@@ -126,7 +123,10 @@ def transcribe_fully(source, model=None, thresholds=None, window_secs=windows.WI
     frames_per_second = model.frames_per_second / speed
     sequence = _decoded(outputs, frames_per_second, thresholds or Thresholds())
     if sequence.notes and getattr(model, "velocities_are_relative", False):
-        _as_in_music(sequence, outputs)
+        velocities = np.array([note.velocity for note in sequence.notes])
+        velocities, outputs["velocity"] = decoding.as_in_music(velocities, outputs["velocity"])
+        for note, velocity in zip(sequence.notes, velocities.tolist(), strict=True):
+            note.velocity = velocity
     if silent:
         warnings.warn("The recording is silent.", UserWarning, stacklevel=3)
     elif not sequence.notes:
@@ -181,20 +181,6 @@ def _faster(samples, sample_rate, speed):
     import soxr
 
     return soxr.resample(samples, sample_rate * speed, sample_rate)
-
-
-def _as_in_music(sequence, outputs):
-    """Moves all velocities alike, their mean to where it is likeliest.
-
-    What is likely of performances counts by `MUSIC_VELOCITY_STD`, what was heard by
-    `VELOCITY_SHIFT_STD`.
-    """
-    heard = np.mean([note.velocity for note in sequence.notes]) / 127
-    music, error = MUSIC_VELOCITY_STD ** 2, VELOCITY_SHIFT_STD ** 2
-    shift = (MUSIC_VELOCITY - heard) * error / (music + error)
-    for note in sequence.notes:
-        note.velocity = int(np.clip(round(note.velocity + 127 * shift), 1, 127))
-    outputs["velocity"] = np.clip(outputs["velocity"] + np.float32(shift), 1 / 127, 1)
 
 
 def _decoded(outputs, frames_per_second, limits):

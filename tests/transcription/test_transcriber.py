@@ -121,9 +121,9 @@ def test_relative_velocities_are_moved_alike_to_what_is_likely_of_music():
     moved = transcriber.transcribe_fully(recording, model)
     before, after = (np.array([note.velocity for note in found.sequence.notes])
                      for found in (as_heard, moved))
-    share = 1 / (1 + (transcriber.VELOCITY_SHIFT_STD / transcriber.MUSIC_VELOCITY_STD) ** 2)
-    likely = 127 * transcriber.MUSIC_VELOCITY + share * (
-        before.mean() - 127 * transcriber.MUSIC_VELOCITY)
+    share = 1 / (1 + (decoding.VELOCITY_SHIFT_STD / decoding.MUSIC_VELOCITY_STD) ** 2)
+    likely = 127 * decoding.MUSIC_VELOCITY + share * (
+        before.mean() - 127 * decoding.MUSIC_VELOCITY)
     assert after.mean() == pytest.approx(likely, abs=1) and abs(before.mean() - likely) > 3
     assert np.ptp(after - before) <= 1
     table = piano_roll.note_table(moved.sequence)

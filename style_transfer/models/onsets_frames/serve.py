@@ -7,7 +7,7 @@ from style_transfer.graph import arrays, sequences, wav
 from style_transfer.graph.batches import each, named, rows, same_batch
 from style_transfer.models.onsets_frames import graph_hearing as hearing
 from style_transfer.models.onsets_frames.graph_decoding import decode_as_magenta
-from style_transfer.transcription.decoding import hear
+from style_transfer.transcription.decoding import as_in_music, hear
 from style_transfer.transcription.thresholds import Thresholds
 
 MAX_RECORDING_SECS = 1200.0
@@ -77,6 +77,9 @@ class TranscriberServing(tf.Module):
         rate, limits = self.model.frames_per_second, self._limits
         if self._is_full:
             heard = hear(outputs, rate, limits, arrays)
+            if getattr(self.model, "velocities_are_relative", False):
+                velocity, rolls = as_in_music(heard.velocity, outputs["velocity"], arrays)
+                heard, outputs = heard._replace(velocity=velocity), {**outputs, "velocity": rolls}
             sequence = sequences.serialized(heard, source_info=tf.constant([[b""]]))
         else:
             heard = decode_as_magenta(outputs, rate, limits)
