@@ -20,8 +20,8 @@ FIRST_WAIT_SECS, LONGEST_WAIT_SECS = 0.2, 5.0
 # What signatures with one output call it: REST gives that one without its name.
 ONLY_OUTPUTS = {"serving_default": "audio_bytes", "play": "audio_bytes", "generate": "audio",
                 "transfer": "audio", "encode_style": "style"}
-PIANO_NAMES = ("style", "f0_hz", "inharmonicity", "loudness_db", "by_key",
-               "by_velocity", "room")
+PIANO_NAMES = ("style", "f0_hz", "inharmonicity", "loudness_db", "by_key", "by_velocity",
+               "room")
 
 
 class ServingError(ValueError):

@@ -22,7 +22,7 @@ MAX_NOTES = 96
 PENALTY = 24.0  # of the corrections' mean squares
 VELOCITY_PENALTY = 6.0  # of the mean square of what is added to velocities
 MAX_CLIP_NOTES = 2048  # whose velocities are fitted each by itself
-SOFTEST = 0.02
+SOFTEST = 0.02  # velocity that a fitted note has at least
 
 
 class Adapter(keras.Model):

@@ -31,8 +31,6 @@ NOISE_SECS = 6.0
 # Above the nets, noise dies away within 0.1 s: what they give longer is the clip's steady noise.
 HIGH_CONSTANTS = 4
 INAUDIBLE = 4e-6
-# How far a piece is moved towards what was heard: all the way is better where the transcriber heard
-# too much and the piece is struck as the clip is, not at all where it is struck harder or softer.
 TAIL_SECS = 1.5
 _SIDE_SEED = 1 << 40  # added to the seed of the noise of the side
 PER_PARTIAL = ("frequency_hz", "amplitude", "decay", "aftersound_decay", "aftersound", "beat_hz",
