@@ -1,7 +1,8 @@
 """Fitting an estimated piano to its clip: a few steps on a latent and small corrections.
 
-Velocities that nobody knows, of heard notes, are fitted along with the piano: what a note of the
-clip sounds like tells how hard it was struck better than the transcriber can.
+What all keys have in common is a correction of its own, or those that the clip does not play would
+get nothing of it. Velocities that nobody knows, of heard notes, are fitted along with the piano:
+what a note of the clip sounds like tells how hard it was struck better than the transcriber can.
 """
 
 import functools
@@ -40,26 +41,38 @@ class Adapter(keras.Model):
         self.piano.trainable = False
         self.penalty = penalty
         self.spectral_loss = losses.PianoLoss(model.sample_rate, soft_floor=True, logmel_weight=4.0)
-        shapes = {"by_key": (piano_ddsp.NUM_ANCHORS, model.num_outputs),
+        shapes = {"shared": (model.num_outputs,),
+                  "by_key": (piano_ddsp.NUM_ANCHORS, model.num_outputs),
                   "by_velocity": (model.num_outputs,),
                   "room": (2 * piano_ddsp.NUM_ROOM_BANDS,)}
+        self.middle = self.add_weight(name="middle", shape=(), initializer="zeros",
+                                      trainable=False)
         self.velocity_offset = self.add_weight(name="velocity_offset", shape=(MAX_CLIP_NOTES,),
                                                initializer="zeros")
         self.unsure = self.add_weight(name="unsure", shape=(), initializer="zeros",
                                       trainable=False)
         self.style = self.add_weight(name="style", shape=style.shape,
                                      initializer=lambda shape, dtype=None: ops.cast(style, dtype))
-        self.corrections = {name: self.add_weight(name=name, shape=shape, initializer="zeros")
-                            for name, shape in shapes.items()}
+        self.learned = {name: self.add_weight(name=name, shape=shape, initializer="zeros")
+                        for name, shape in shapes.items()}
 
     def call(self, inputs, training=False):
         """Magnitudes expected of a batch of crops, as `PianoDDSP.expected_magnitudes`."""
-        for correction in self.corrections.values():
-            self.add_loss(self.penalty * ops.mean(ops.square(correction)))
+        for name, value in self.learned.items():
+            # Where velocities are guesses, what all keys share is uncertain, too.
+            weight = self.unsure if name == "shared" else 1.0
+            self.add_loss(weight * self.penalty * ops.mean(ops.square(value)))
         inputs = {**inputs, "note_velocity": self._velocities(inputs)}
         style = ops.broadcast_to(self.style, (ops.shape(inputs["note_key"])[0], *self.style.shape))
-        return self.piano.expected_magnitudes(style, inputs, self.corrections,
+        return self.piano.expected_magnitudes(style, inputs, self.corrections(),
                                               min(NUM_OSCILLATORS, self.piano.num_oscillators))
+
+    def corrections(self):
+        """What was learned, as `PianoDDSP.play` takes it."""
+        learned = self.learned
+        by_key = (learned["by_key"] + learned["shared"]
+                  + (0.5 - self.middle) * learned["by_velocity"])
+        return {"by_key": by_key, "by_velocity": learned["by_velocity"], "room": learned["room"]}
 
     def _velocities(self, inputs):
         """Velocities of the crops' notes as far as they are fitted; adds their penalty."""
@@ -73,11 +86,18 @@ class Adapter(keras.Model):
         """Loss of all magnitudes together and the penalties; `compile` would take them apart."""
         return sum(self.losses, self.spectral_loss(y, y_pred, sample_weight))
 
-    def restart(self, style, unsure_velocities):
-        """Forgets what was learned and starts at `style`; see `adapt`."""
+    def restart(self, style, middle, unsure_velocities):
+        """Forgets what was learned and starts at `style`; see `adapt`.
+
+        Args:
+            style: `[style_size]`.
+            middle: Velocity at which `by_velocity` corrects nothing, so that it is only a slope.
+            unsure_velocities: See `adapt`.
+        """
         self.style.assign(style)
+        self.middle.assign(middle)
         self.unsure.assign(float(unsure_velocities))
-        for variable in (*self.corrections.values(), self.velocity_offset):
+        for variable in (*self.learned.values(), self.velocity_offset):
             variable.assign(ops.zeros_like(variable))
         for variable in self.optimizer.variables:
             if variable is not self.optimizer.learning_rate:
@@ -169,7 +189,7 @@ def adapt(model, style, audio, table, tuning, steps=DEFAULT_STEPS, learning_rate
         The adapted style vector and the corrections, as NumPy arrays.
     """
     adapter = _adapter(model, penalty)
-    adapter.restart(style, unsure_velocities)
+    adapter.restart(style, np.mean(table.velocity), unsure_velocities)
     batches = crops(audio, table, tuning, seed, model.warmup_secs, batch_size=batch_size)
     for step in range(steps):
         falling = 0.1 + 0.9 * 0.5 * (1 + np.cos(np.pi * step / steps))
@@ -178,4 +198,4 @@ def adapt(model, style, audio, table, tuning, steps=DEFAULT_STEPS, learning_rate
         if progress is not None:
             progress(step + 1, steps, float(np.ravel(value)[0]))
     style = ops.convert_to_numpy(adapter.style)
-    return style, {k: ops.convert_to_numpy(v) for k, v in adapter.corrections.items()}
+    return style, {k: ops.convert_to_numpy(v) for k, v in adapter.corrections().items()}
