@@ -239,14 +239,17 @@ def test_the_embedded_server_and_the_client_transcribe(loaded, model, clip, smal
                                                        version_dir, monkeypatch):
     monkeypatch.setattr(tf.saved_model, "load", lambda path: loaded)  # once is enough
     limits = dataclasses.replace(small_limits, compute_secs=300.0, content_secs=8.0)
-    found = models_lib.Models(models_lib.from_export(version_dir.parent, limits))
-    with Server(found, limits, rest_port=0, grpc_port=0) as server:
+    models = models_lib.Models(models_lib.from_export(version_dir.parent, limits))
+    with Server(models, limits, rest_port=0, grpc_port=0) as server:
         port = server.rest_port if protocol == "rest" else server.grpc_port
         with connect(protocol, f"127.0.0.1:{port}", model="onsets_frames_small",
                      retries=Retries(0)) as client:
             heard = client.transcribe(clip)
             with pytest.raises(ValueError, match="recording lasts 12 s; at most 8 s"):
                 client.transcribe(Audio(np.tile(clip.samples, 2), RATE))
-    assert "adapt" not in found.get("onsets_frames_small").signature_names
+    assert "adapt" not in models.get("onsets_frames_small").signature_names
     expected = transcriber.transcribe(clip, model)
-    assert [n.pitch for n in heard.notes] == [n.pitch for n in expected.notes]
+    # The clip is sent with 16 bits, so that notes of one moment may change places.
+    found, expected = (np.array(sorted((n.pitch, n.start_time) for n in one.notes))
+                       for one in (heard, expected))
+    np.testing.assert_allclose(found, expected, atol=1e-3)
