@@ -183,7 +183,8 @@ def adapt(model, style, audio, table, tuning, steps=DEFAULT_STEPS, learning_rate
         seed: Seed of the crops.
         progress: Called with (step, steps, loss) after each step.
         batch_size: Crops in a step.
-        unsure_velocities: Whether the table's velocities are guesses and fitted as well.
+        unsure_velocities: Whether the table's velocities are guesses and fitted as well; what all
+            keys share is penalized then, too, which is free otherwise.
 
     Returns:
         The adapted style vector and the corrections, as NumPy arrays.
