@@ -57,7 +57,8 @@ def played(model, piano, table, seed):
     from style_transfer.models.piano_ddsp import playing
 
     # The renderer knows no soft pedal.
-    return np.concatenate(list(playing.play(model, piano, table, seed, soft_pedal_db=0.0)))
+    piano = piano.with_effects(soft_pedal_db=0.0)
+    return np.concatenate(list(playing.play(model, piano, table, seed)))
 
 
 def distances(ours, true, rate):

@@ -31,6 +31,16 @@ def tiny_model(seed=0):
     return model
 
 
+@functools.cache
+def shipped():
+    """The package's model, and a piano in equal temperament that it makes of no style at all."""
+    from style_transfer import weights
+
+    model = weights.load("piano_ddsp")
+    return model, piano(0, style=np.zeros(model.style_size, np.float32),
+                        weights=model.weights_name)
+
+
 def clip(model, secs=4, loudness_db=-23.0):
     """`Audio` of `random_notes(30, secs)` on `piano()`: a style clip."""
     samples = np.concatenate(list(generation.play(model, piano(), random_notes(30, secs))))
@@ -38,9 +48,9 @@ def clip(model, secs=4, loudness_db=-23.0):
     return audio_lib.at_loudness(Audio(samples, model.sample_rate), loudness_db)
 
 
-def piano(style=0.5, **changes):
+def piano(tilt=0.5, /, **changes):
     """A piano in equal temperament."""
-    vector = np.linspace(-1, 1, 8).astype(np.float32) * np.float32(style)
+    vector = np.linspace(-1, 1, 8).astype(np.float32) * np.float32(tilt)
     made = Piano(style=vector, f0_hz=EQUAL_HZ, inharmonicity=np.full(88, 3e-4, np.float32),
                  loudness_db=-20.0, weights="tiny")
     return dataclasses.replace(made, **changes)

@@ -22,6 +22,7 @@ _HALF = KERNEL_BINS // 2
 _SHARPNESS = 2.3 * KERNEL_BINS
 _RISEN = 16.0  # time constants after which an attack is over
 _FADED = 10.0  # and after which a burst of noise is
+_UNEVEN_SECS = 1e-9  # by which a clock that runs as time does may be off
 
 
 class OscillatorBank:
@@ -51,16 +52,17 @@ class OscillatorBank:
         heard = (place < self.size // 2 - _HALF)[:, None]
         return np.where(heard, bins + _HALF, 0), (weights * heard).astype(np.float32)
 
-    def sum(self, osc, first_node, num_nodes):
+    def sum(self, osc, first_node, num_nodes, clock=None):
         """Sums oscillators.
 
         Args:
             osc: Dict of arrays `[oscillators]`: as `modal.partial_envelopes` takes them, at
                 absolute times, and `frequency_hz`, `phase` at time 0 in radians, `end` in seconds,
                 `bins` and `weights` from `bins`; perhaps `side`, complex64, the gains of a second
-                sum.
+                sum, and `follows`, whether its `damped` is a time of the dampers' clock.
             first_node: The first node.
             num_nodes: How many hops of samples are made.
+            clock: A `dampers.Clock`; needed if anything follows it.
 
         Returns:
             float32 `[sums, num_nodes * hop]`: the oscillators, and them by `side`.
@@ -69,10 +71,11 @@ class OscillatorBank:
         spectra = np.empty((sums, num_nodes + 1, self.num_bins), np.complex64)
         for first in range(0, num_nodes + 1, SPAN_NODES):
             count = min(SPAN_NODES, num_nodes + 1 - first)
-            spectra[:, first:first + count] = self._spectra(osc, first_node + first, count, sums)
+            spectra[:, first:first + count] = self._spectra(osc, first_node + first, count, sums,
+                                                            clock)
         return self._samples(spectra)
 
-    def _spectra(self, osc, first_node, count, sums):
+    def _spectra(self, osc, first_node, count, sums, clock):
         """Spectra of some nodes, `[sums, count, bins]`."""
         start = first_node * self.step_secs
         stop = start + (count - 1) * self.step_secs
@@ -80,7 +83,7 @@ class OscillatorBank:
         osc = {name: value[rows] for name, value in osc.items()}
         if not len(rows):
             return np.zeros((sums, count, self.num_bins), np.complex64)
-        states = self._states(osc, first_node, start, count)
+        states = self._states(osc, first_node, start, count, clock)
         out = np.empty((sums, count, self.num_bins), np.complex64)
         out[0] = self._spread(osc, osc["weights"], states)
         if sums == 2:
@@ -96,15 +99,17 @@ class OscillatorBank:
                                         shape=(self.num_bins, len(states)))
         return (matrix @ states.view(np.float32)).view(np.complex64).T
 
-    def _states(self, osc, first_node, start, count):
+    def _states(self, osc, first_node, start, count, clock):
         """Envelopes times carriers, complex64 `[oscillators, count]`."""
         step, begun = self.step_secs, (start - osc["onset"]).astype(np.float32)
         # The cycles from node to node as float32, as `modal.node_phases` has them.
         cycles = (osc["frequency_hz"] * np.float32(step)).astype(np.float64)
         angle = osc["phase"] + _turned(cycles * first_node)
         turn = _turned(cycles)
-        late = np.maximum(start - osc["damped"], 0.0).astype(np.float32)
+        time = np.arange(count) * step
+        late, rows, later = _touched(osc, start + time, clock)
         damping = np.where(late > 0, osc["damping"], 0)
+        damping[rows] = 0  # not the same from node to node
         damped = osc["damping"] * late
 
         def part(share, decay, beat):
@@ -116,14 +121,10 @@ class OscillatorBank:
         states = part(1 - osc["aftersound"], osc["decay"], np.float32(0))
         states += part(osc["aftersound"], osc["aftersound_decay"],
                        np.float32(2 * np.pi) * osc["beat_hz"])
-        time = (np.arange(count) * step).astype(np.float32)
+        states[rows] *= np.exp(-osc["damping"][rows, None] * later)
         rows = np.flatnonzero(begun < _RISEN * osc["attack_secs"])
-        since = np.maximum(time + begun[rows, None].astype(np.float32), 0)
+        since = np.maximum(time.astype(np.float32) + begun[rows, None].astype(np.float32), 0)
         states[rows] *= -np.expm1(-since / osc["attack_secs"][rows, None])
-        since = start - osc["damped"]
-        rows = np.flatnonzero((since < 0) & (since > -time[-1]))
-        late = np.maximum(time + since[rows, None].astype(np.float32), 0)
-        states[rows] *= np.exp(-osc["damping"][rows, None] * late)
         return states
 
     def _samples(self, spectra):
@@ -148,6 +149,21 @@ class OscillatorBank:
         falling = scale * (1 - after / self.hop) / fades[:-1]
         rising = scale * (after / self.hop) / fades[:0:-1]
         return falling.astype(np.float32), rising.astype(np.float32)
+
+
+def _touched(osc, times, clock):
+    """For how long dampers have touched strings at the first of some times.
+
+    And where that will not just go on: those rows, and for how much longer at each time.
+    """
+    ticks = times if clock is None else clock.at(times)
+    follows = np.zeros(len(osc["damped"]), bool) if clock is None else osc["follows"]
+    first, last = (np.where(follows, ticks[i], times[i]) - osc["damped"] for i in (0, -1))
+    uneven = follows & bool(np.any(np.abs(ticks - ticks[0] - (times - times[0])) > _UNEVEN_SECS))
+    rows = np.flatnonzero((last > 0) & ((first < 0) | uneven))
+    late = np.maximum(first, 0).astype(np.float32)
+    later = np.where(follows[rows, None], ticks, times) - osc["damped"][rows, None]
+    return late, rows, np.maximum(later, 0).astype(np.float32) - late[rows, None]
 
 
 def _kernel(offset):

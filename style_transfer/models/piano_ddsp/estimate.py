@@ -75,11 +75,17 @@ def estimate_piano(style: Recorded | Piano, *, style_midi: Any = None,
     loudness_db = audio_lib.sounding_rms_db(clip)
     wide = _cut(given.audio, *_part(clip))
     clip, notes = excerpt(clip, given.notes)
+    played = notes
     unsure_velocities = notes is None or _alike(notes.velocity)
     if notes is None and transcribe_style and steps:
         notes = _heard_notes(clip, transcriber, progress)
     piano = _estimated(model, clip, notes, unsure_velocities, steps, seed, progress,
                        name=given.name if name is None else name, loudness_db=loudness_db)
+    if played is not None and len(played) and piano.corrections:
+        from style_transfer.models.piano_ddsp import effects
+
+        piano = effects.measured(model, piano, audio_lib.at_loudness(clip, TRAINING_RMS_DB),
+                                 played, seed)
     return _widened(model, piano, wide, notes, clip, seed)
 
 
@@ -205,7 +211,7 @@ def _widened(model, piano, wide, notes, clip, seed):
                                                         audio_lib.MAX_SAMPLE_RATE))
     wide = Audio(wide.samples * np.float32(10 ** (level / 20)), wide.sample_rate)
     plain = dataclasses.replace(piano, high_band_db=np.zeros(high_band.NUM_BANDS, np.float32))
-    played = np.concatenate(list(playing.play(model, plain, notes, seed, soft_pedal_db=0.0,
+    played = np.concatenate(list(playing.play(model, plain, notes, seed,
                                               sample_rate=wide.sample_rate)))
     return dataclasses.replace(piano, high_band_db=high_band.measure(
         wide, Audio(played, wide.sample_rate)))

@@ -179,7 +179,7 @@ def play_to_file(target, piano, table, model, options, report=files.say, progres
         piano: A `Piano`.
         table: A `NoteTable`.
         model: Its `PianoDDSP`.
-        options: `Options`, of which sample rate, channels, loudness and seed are used.
+        options: `Options`, of which effects, sample rate, channels, loudness and seed are used.
         report: As in `generate`.
         progress: Called with (what, done, total) seconds instead of `report`; what it raises ends
             the work.
@@ -201,14 +201,14 @@ def play_to_file(target, piano, table, model, options, report=files.say, progres
                    f"{files.pace(begun, done, total)}", again=True)
 
     loudness = audio_lib.loudness_db(options.loudness, piano.loudness_db)
+    piano = piano.with_effects(**{name: getattr(options, name) for name in piano_lib.EFFECTS})
     channels = options.channels or piano.channels
     level = audio_lib.SoundingLevel(options.sample_rate)
     # The gain is known only at the end, so the samples wait in a file.
     with tempfile.TemporaryFile(dir=target.parent) as raw:
         peak, count = 0.0, 0
         chunks = playing.played(model, piano, table, options.seed,
-                                progress or say, options.soft_pedal_db, options.sample_rate,
-                                channels)
+                                progress or say, options.sample_rate, channels)
         for chunk in chunks:
             raw.write(np.ascontiguousarray(chunk, np.float32).tobytes())
             level.add(audio_lib.middle(chunk))

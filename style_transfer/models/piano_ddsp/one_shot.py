@@ -12,8 +12,7 @@ from style_transfer.audio import DEFAULT_SAMPLE_RATE, Audio
 from style_transfer.content import content_notes
 from style_transfer.models.piano_ddsp import estimate
 from style_transfer.models.piano_ddsp.estimate import estimate_piano
-from style_transfer.models.piano_ddsp.piano import Piano
-from style_transfer.synthesis import una_corda
+from style_transfer.models.piano_ddsp.piano import Piano, check_effects
 
 __all__ = ["estimate_piano", "load", "transfer"]
 
@@ -50,7 +49,8 @@ def transfer(content: Any, style: estimate.Recorded | Piano, *, style_midi: Any 
              adapt_steps: int | None = None, sample_rate: int = DEFAULT_SAMPLE_RATE,
              loudness: float | str | None = None, seed: int = 0, model: "keras.Model | None" = None,
              progress: Progress | bool | None = None, transcriber: Any = None,
-             transcribe_style: bool = True, soft_pedal_db: float = una_corda.DEFAULT_DB,
+             transcribe_style: bool = True, soft_pedal_db: float | None = None,
+             coupling: float | None = None, half_pedal: bool | None = None,
              tracks: str | Sequence[int] = "all", channels: int | None = None) -> Audio:
     """Plays `content` on the piano heard in `style`.
 
@@ -77,7 +77,12 @@ def transfer(content: Any, style: estimate.Recorded | Piano, *, style_midi: Any 
         transcribe_style: Whether the style clip is transcribed where `style_midi` is None;
             otherwise the piano is estimated without its notes, faster and less well.
         soft_pedal_db: How much weaker the soft pedal makes what is struck while it is down, 0 to
-            12 dB, in level and, more so, in its higher partials; 0 turns it off.
+            12 dB, in level and, more so, in its higher partials; 0 turns it off. None is what
+            the clip and `style_midi` tell of it, or 2.
+        coupling: How much strings that nobody struck ring along where their dampers are up, 0 to
+            1; None is what the clip and `style_midi` tell of it, or 0.
+        half_pedal: Whether dampers follow the sustain pedal all the way, or are down or, from 64
+            on, up; None is what the clip and `style_midi` tell of it, or up and down.
         tracks: Which instruments of MIDI or a score are played: `all` pitched ones, `piano`, or
             numbers, as text (`1,3`) or in a list; see `style_transfer.midi.tracks.select`.
         channels: 1 for mono, 2 for stereo (a plain image where the recording is mono); None is as
@@ -93,7 +98,8 @@ def transfer(content: Any, style: estimate.Recorded | Piano, *, style_midi: Any 
     """
     estimate.check_model(model)
     audio_lib.check_sample_rate(sample_rate)
-    una_corda.check(soft_pedal_db)
+    effects = {"soft_pedal_db": soft_pedal_db, "coupling": coupling, "half_pedal": half_pedal}
+    check_effects(**effects)
     audio_lib.loudness_db(loudness, 0.0)
     if channels not in (None, 1, 2):
         raise ValueError(f"channels must be 1, 2 or None, got {channels!r}.")
@@ -107,7 +113,8 @@ def transfer(content: Any, style: estimate.Recorded | Piano, *, style_midi: Any 
                            transcribe_style=transcribe_style)
     from style_transfer.models.piano_ddsp import playing
 
-    played = playing.played(model, piano, table, seed, progress, soft_pedal_db, sample_rate,
+    piano = piano.with_effects(**effects)
+    played = playing.played(model, piano, table, seed, progress, sample_rate,
                             channels or piano.channels)
     samples = np.concatenate(list(played))
     level = audio_lib.loudness_db(loudness, piano.loudness_db)

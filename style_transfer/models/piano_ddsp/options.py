@@ -6,7 +6,7 @@ from style_transfer import audio as audio_lib
 from style_transfer import options as options_lib
 from style_transfer.models import base
 from style_transfer.options import REQUIRED, option
-from style_transfer.synthesis import una_corda
+from style_transfer.synthesis import sympathetic, una_corda
 from style_transfer.transcription.thresholds import Thresholds
 
 AUDIO_FORMATS = ("wav", "flac")
@@ -25,10 +25,17 @@ class Options(options_lib.ContentOptions):
                                      "none.", low=0)
     save_piano: str | None = option(None, "Where to keep what was estimated, *.piano; give it as "
                                     "--style later.", counts=False)
-    soft_pedal_db: float = option(
-        una_corda.DEFAULT_DB, "How much weaker the soft pedal makes what is struck while it is "
-        "down, in level and, more so, in its higher partials; 0 turns it off.", low=0.0,
-        high=una_corda.MAX_DB)
+    soft_pedal_db: float | None = option(
+        None, "How much weaker the soft pedal makes what is struck while it is down, in level and, "
+        "more so, in its higher partials; 0 turns it off. By default what the clip and "
+        f"--style_midi tell of it, or {una_corda.DEFAULT_DB:g}.", low=0.0, high=una_corda.MAX_DB)
+    coupling: float | None = option(
+        None, "How much strings that nobody struck ring along where their dampers are up, 0 to "
+        f"{sympathetic.MAX_COUPLING:g}. By default what the clip and --style_midi tell of it, or "
+        "0.", low=0.0, high=sympathetic.MAX_COUPLING)
+    half_pedal: bool | None = option(
+        None, "Dampers follow the sustain pedal all the way, instead of being down or, from 64 "
+        "on, up. By default what the clip and --style_midi tell of it, or up and down.")
     sample_rate: int = option(24_000, "Rate of the audio written, 8000 to 48000 Hz. At 44100 or "
                               "48000 it goes up to 20 kHz, as far as the style clip does.",
                               group="Audio")

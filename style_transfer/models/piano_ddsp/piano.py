@@ -13,6 +13,7 @@ import numpy as np
 from style_transfer import files
 from style_transfer.measure import high_band, stereo
 from style_transfer.piano_roll import NUM_KEYS
+from style_transfer.synthesis import sympathetic, una_corda
 
 if TYPE_CHECKING:
     from matplotlib import figure
@@ -21,9 +22,23 @@ FORMAT = "style_transfer.piano/1"
 SUFFIX = ".piano"
 _ARRAYS = ("style", "f0_hz", "inharmonicity", "noise_floor_db")
 CORRECTIONS = ("by_key", "by_velocity", "room")
+# Older files have but the first.
+_SCALARS = {"loudness_db": float, "soft_pedal_db": float, "coupling": float, "half_pedal": bool}
+EFFECTS = ("soft_pedal_db", "coupling", "half_pedal")
 _CONTENT_BYTES = 1 << 24  # a real one holds some 50 kB
 _LOUDNESS_DB = (-200.0, 20.0)
 BASE_RATE, FULL_RATE = 24_000, 44_100
+
+
+def check_effects(soft_pedal_db: float | None = None, coupling: float | None = None,
+                  half_pedal: bool | None = None) -> None:
+    """Raises ValueError unless a piano can have these effects; None is its own."""
+    una_corda.check(soft_pedal_db or 0.0)
+    if not 0 <= (coupling or 0.0) <= sympathetic.MAX_COUPLING:
+        raise ValueError(f"coupling must be 0 (none) to {sympathetic.MAX_COUPLING:g}, got "
+                         f"{coupling}.")
+    if half_pedal not in (None, False, True):
+        raise ValueError(f"half_pedal must be True, False or None, got {half_pedal!r}.")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,6 +56,9 @@ class Piano:
         image: Its `measure.stereo.Image`, or None where the clip is mono.
         corrections: What adaptation adds to the note net's outputs (`by_key`, `by_velocity`) and
             to the room (`room`), or None.
+        soft_pedal_db: What the soft pedal takes away, see `una_corda.soften`.
+        coupling: Between strings of different keys, see `sympathetic.answers`; 0 is none.
+        half_pedal: Whether its dampers follow the pedal all the way, see `dampers.Clock`.
         name: For people.
         weights: Name of the weights that the style vector belongs to.
     """
@@ -53,8 +71,16 @@ class Piano:
     high_band_db: np.ndarray = dataclasses.field(default_factory=lambda: np.zeros(0, np.float32))
     image: stereo.Image | None = None
     corrections: dict | None = None
+    soft_pedal_db: float = una_corda.DEFAULT_DB
+    coupling: float = 0.0
+    half_pedal: bool = False
     name: str = "piano"
     weights: str = ""
+
+    def with_effects(self, **effects: float | bool | None) -> "Piano":
+        """With other `EFFECTS`; those that are None stay."""
+        return dataclasses.replace(self, **{name: value for name, value in effects.items()
+                                            if value is not None})
 
     @property
     def channels(self) -> int:
@@ -89,7 +115,7 @@ class Piano:
         arrays |= {"high_band_db": self.high_band_db} if len(self.high_band_db) else {}
         arrays |= {f"image.{k}": v for k, v in vars(self.image).items()} if self.image else {}
         about = {"format": FORMAT, "name": self.name, "weights": self.weights,
-                 "loudness_db": float(self.loudness_db)}
+                 **{name: kind(getattr(self, name)) for name, kind in _SCALARS.items()}}
         with (files.written_whole(path) as partial,
               zipfile.ZipFile(partial, "w", zipfile.ZIP_DEFLATED) as archive):
             archive.writestr("piano.json", json.dumps(about, indent=1))
@@ -127,8 +153,8 @@ class Piano:
             piano = cls(**{name: arrays[name] for name in _ARRAYS}, corrections=corrections or None,
                         image=stereo.Image(**image) if image else None,
                         high_band_db=arrays.get("high_band_db", np.zeros(0, np.float32)),
-                        loudness_db=float(about["loudness_db"]), name=str(about["name"]),
-                        weights=str(about["weights"]))
+                        name=str(about["name"]), weights=str(about["weights"]),
+                        **{n: kind(about[n]) for n, kind in _SCALARS.items() if n in about})
         except Exception as error:  # what a damaged or hostile file raises is anyone's guess
             raise ValueError(
                 f"{str(path)!r} is not a piano saved by style_transfer ({files.reason(error)}). "
@@ -150,6 +176,8 @@ class Piano:
         banded = self.high_band_db.shape in ((0,), (high_band.NUM_BANDS,))
         if not (finite and imaged and banded and np.all(self.f0_hz > 0)
                 and np.all(self.inharmonicity >= 0)
-                and low <= self.loudness_db <= high):
+                and low <= self.loudness_db <= high
+                and 0 <= self.soft_pedal_db <= una_corda.MAX_DB
+                and 0 <= self.coupling <= sympathetic.MAX_COUPLING):
             raise ValueError(f"{name!r} holds numbers that no piano has. Estimate it again from "
                              "its clip.")

@@ -20,7 +20,14 @@ from style_transfer.measure import high_band, stereo
 from style_transfer.models.piano_ddsp import frames as frames_lib
 from style_transfer.models.piano_ddsp import net as piano_ddsp
 from style_transfer.signal import mel
-from style_transfer.synthesis import fast_modal, modal, una_corda, white_noise
+from style_transfer.synthesis import (
+    dampers,
+    fast_modal,
+    modal,
+    sympathetic,
+    una_corda,
+    white_noise,
+)
 
 CHUNK_NODES = 192
 WINDOW_FRAMES = 1000
@@ -32,9 +39,11 @@ NOISE_SECS = 6.0
 HIGH_CONSTANTS = 4
 INAUDIBLE = 4e-6
 TAIL_SECS = 1.5
+FREE_VELOCITY = 0.5  # at which strings that nobody strikes are asked for their decays
 _SIDE_SEED = 1 << 40  # added to the seed of the noise of the side
 PER_PARTIAL = ("frequency_hz", "amplitude", "decay", "aftersound_decay", "aftersound", "beat_hz",
                 "damping")
+_NOT_SUMMED = ("key", "partial", "note")
 
 
 def num_chunks(model, table, chunk_nodes=CHUNK_NODES, sample_rate=None):
@@ -103,8 +112,7 @@ def bursting(bursts, start, end, xp=np):
     return found
 
 
-def play(model, piano, table, seed=0, chunk_nodes=CHUNK_NODES, soft_pedal_db=una_corda.DEFAULT_DB,
-         sample_rate=None, channels=1):
+def play(model, piano, table, seed=0, chunk_nodes=CHUNK_NODES, sample_rate=None, channels=1):
     """Plays a note table on a piano.
 
     Args:
@@ -113,7 +121,6 @@ def play(model, piano, table, seed=0, chunk_nodes=CHUNK_NODES, soft_pedal_db=una
         table: A `NoteTable` of any length.
         seed: Seed of phases and noise; one seed gives one waveform.
         chunk_nodes: Nodes (of `model.hop` samples at the model's rate) in a chunk, at most 4095.
-        soft_pedal_db: See `una_corda.soften`; 0 leaves the soft pedal to the nets.
         sample_rate: Hz, the model's rate or above; None is the model's.
         channels: 1 or 2; 2 is left and right, whose mean is what 1 gives.
 
@@ -121,7 +128,7 @@ def play(model, piano, table, seed=0, chunk_nodes=CHUNK_NODES, soft_pedal_db=una
         float32 arrays of `chunk_nodes` hops of samples, the last one included; `[samples]`, or
         `[samples, 2]`. Their concatenation does not depend on `chunk_nodes`.
     """
-    player = _Player(model, piano, table, seed, soft_pedal_db, sample_rate, channels)
+    player = _Player(model, piano, table, seed, sample_rate, channels)
     responses = player.sound.room_responses()
     tails = np.zeros((len(responses), responses.shape[1] - 1), np.float32)
     for chunk in range(num_chunks(model, table, chunk_nodes, sample_rate)):
@@ -172,10 +179,11 @@ class Sound:
         arrays: The piano's arrays as `note_controls` takes them.
         step_secs: From node to node.
         high_hz: Where what is played ends.
+        clock: The `dampers.Clock` of what is played, or None.
     """
 
-    def __init__(self, model, piano, seed=0, sample_rate=None, channels=1):
-        self.model, self.seed = model, seed
+    def __init__(self, model, piano, seed=0, sample_rate=None, channels=1, clock=None):
+        self.model, self.seed, self.clock = model, seed, clock
         self.sample_rate = native_rate(model, sample_rate)
         self.hop = native_hop(model, sample_rate)
         self.bank = fast_modal.OscillatorBank(self.hop, self.sample_rate)
@@ -192,14 +200,15 @@ class Sound:
             np.array([-1, 1], np.float32), self.phase.shape)
         self._prepare_noise()
 
-    def oscillators(self, key, controls, onset, damped):
+    def oscillators(self, key, controls, onset, damped, follows=None):
         """What can be heard of notes, as `fast_modal.OscillatorBank` takes it.
 
         Args:
             key: `[notes]`.
             controls: From `note_controls`, without batch, NumPy arrays.
             onset: Seconds, `[notes]`.
-            damped: Seconds, `[notes]`.
+            damped: Seconds, `[notes]`; of the clock where a note follows it.
+            follows: Whether notes do, bool `[notes]`; needed if there is a clock.
         """
         amplitude = controls["amplitude"]
         if self.high_hz > piano_ddsp.HIGH_HZ:
@@ -208,15 +217,42 @@ class Sound:
         heard = amplitude > INAUDIBLE
         flat = {name: controls[name][heard] for name in PER_PARTIAL}
         flat["amplitude"] = amplitude[heard]
-        row = np.nonzero(heard)[0]
+        row, partial = np.nonzero(heard)
         flat |= {"attack_secs": controls["attack_secs"][row], "onset": onset[row],
-                 "damped": damped[row], "phase": self.phase[key][heard]}
+                 "damped": damped[row], "key": key[row], "partial": partial, "note": row}
+        return self._placed(flat, None if follows is None else follows[row])
+
+    def answers(self, struck, damped, strings, openings, coupling):
+        """What strings that nobody struck add to `oscillators`, see `sympathetic.answers`.
+
+        Args:
+            struck: From `oscillators`.
+            damped: Of the notes struck, seconds, `[notes]`.
+            strings: `sympathetic.Strings`.
+            openings: `sympathetic.Openings`.
+            coupling: See there.
+        """
+        struck = {**struck, "until": damped[struck["note"]]}
+        return self._placed(sympathetic.answers(struck, strings, openings, coupling, INAUDIBLE))
+
+    def _placed(self, flat, follows=None):
+        """Oscillators with phases, bins, ends and, in stereo, gains of the side."""
+        key, partial = flat["key"], flat["partial"]
+        flat["phase"] = self.phase[key, partial]
         flat["end"] = end_secs(flat)
+        if self.clock is not None:
+            flat["follows"] = np.zeros(len(key), bool) if follows is None else follows
+            flat["end"] = np.where(flat["follows"], self._end_by_clock(flat), flat["end"])
         flat["bins"], flat["weights"] = self.bank.bins(flat["frequency_hz"])
         if self.image is not None:
-            flat["side"] = self.image.partials(key[row], flat["frequency_hz"],
-                                               self.sign[key][heard])
+            flat["side"] = self.image.partials(key, flat["frequency_hz"], self.sign[key, partial])
         return flat
+
+    def _end_by_clock(self, flat):
+        """When each can no longer be heard, if its damper is the clock's; at the latest."""
+        nepers = np.log(np.asarray(flat["amplitude"], float) / INAUDIBLE)
+        rings_out = flat["onset"] + nepers / flat["aftersound_decay"]
+        return np.minimum(rings_out, self.clock.when(flat["damped"] + nepers / flat["damping"]))
 
     def dry(self, oscillators, bursts, background, first_node, num_nodes, noise_seed=None):
         """Samples without the room, float32 `[sums, num_nodes * hop]`.
@@ -244,7 +280,7 @@ class Sound:
         seed = self.seed if noise_seed is None else noise_seed
         noise = np.stack([self._white_noise(seed + i * _SIDE_SEED, first_node, num_nodes + 1)
                           for i in range(len(power))])
-        return (self.bank.sum(oscillators, first_node, num_nodes)
+        return (self.bank.sum(oscillators, first_node, num_nodes, self.clock)
                 + fast_modal.shaped_noise(noise, power))
 
     def room_responses(self):
@@ -295,12 +331,17 @@ class Sound:
 class _Player:
     """The state of one performance: controls of the notes that may still sound."""
 
-    def __init__(self, model, piano, table, seed, soft_pedal_db=0.0, sample_rate=None, channels=1):
-        una_corda.check(soft_pedal_db)
-        self.soft_pedal_db = soft_pedal_db
+    def __init__(self, model, piano, table, seed, sample_rate=None, channels=1):
+        self.soft_pedal_db = piano.soft_pedal_db
         self.model = model
-        self.sound = Sound(model, piano, seed, sample_rate, channels)
+        clock = dampers.clock(table) if piano.half_pedal else None
+        self.sound = Sound(model, piano, seed, sample_rate, channels, clock)
+        self.follows = None if clock is None else dampers.followers(table)
+        self.coupling = piano.coupling
         self.table = table
+        if self.coupling:
+            self.openings = sympathetic.Openings.of(table)
+            self.strings = self._strings()
         self.frames_per_second = piano_roll.FRAMES_PER_SECOND
         self.next_window = 0
         self.backgrounds = {}
@@ -352,11 +393,29 @@ class _Player:
         controls = {name: ops.convert_to_numpy(value)[0, :len(rows)]
                     for name, value in controls.items()}
         onset, damped = table.onset_secs[rows], table.damped_secs[rows]
-        found = self.sound.oscillators(table.key[rows], controls, onset, damped)
+        ends, follows = damped, None
+        if self.follows is not None:
+            follows = self.follows[rows]
+            ends = np.where(follows, self.sound.clock.at(table.release_secs[rows]), damped)
+        found = self.sound.oscillators(table.key[rows], controls, onset, ends, follows)
+        if self.coupling:
+            answers = self.sound.answers(found, damped, self.strings, self.openings, self.coupling)
+            found = _joined({name: found[name] for name in answers}, answers)
         bursts = {"hammer": controls["noise"], "hammer_secs": onset,
                   "damper": controls["damper_noise"], "damper_secs": damped}
+        found = {name: value for name, value in found.items() if name not in _NOT_SUMMED}
         self.oscillators = _joined(self.oscillators, found)
         self.bursts = _joined(self.bursts, bursts)
+
+    def _strings(self):
+        """The strings of all keys as they are when nothing else sounds."""
+        key = np.arange(piano_roll.NUM_KEYS, dtype=np.int32)[None]
+        context = np.zeros((*key.shape, self.model.context_filters), np.float32)
+        controls = note_controls(self.model, self.sound.arrays, key,
+                                 np.full(key.shape, FREE_VELOCITY, np.float32), context,
+                                 np.zeros(key.shape, np.float32), 0.0, self.sound.high_hz)
+        return sympathetic.Strings.of({name: ops.convert_to_numpy(value)[0]
+                                       for name, value in controls.items()}, self.sound.high_hz)
 
     def _forget(self, start, window):
         """Drops what can no longer be heard after `start`, and windows before `window`."""
@@ -396,12 +455,10 @@ def _noise_block(seed, block, size):
     return white_noise.block(seed, block, (NOISE_BLOCK_NODES, size))
 
 
-def played(model, piano, table, seed=0, progress=None, soft_pedal_db=una_corda.DEFAULT_DB,
-           sample_rate=None, channels=1):
+def played(model, piano, table, seed=0, progress=None, sample_rate=None, channels=1):
     """Chunks of the piece at any rate; `progress` is told the seconds."""
     rate = native_rate(model, sample_rate)
-    chunks = play(model, piano, table, seed, soft_pedal_db=soft_pedal_db, sample_rate=rate,
-                  channels=channels)
+    chunks = play(model, piano, table, seed, sample_rate=rate, channels=channels)
     if progress is not None:
         chunks = _told(chunks, num_chunks(model, table, sample_rate=rate), rate, progress)
     return audio_lib.resampled(chunks, rate, sample_rate or rate, channels)

@@ -198,7 +198,7 @@ def test_a_saved_piano_keeps_its_image_and_band_and_older_files_have_none(tmp_pa
 def test_a_clip_of_a_high_rate_tells_what_is_above_the_nets_and_a_low_pass_tells_nothing(model):
     table = pianos.random_notes(30, 4)
     true = pianos.piano(high_band_db=np.full(high_band.NUM_BANDS, 6.0, np.float32))
-    samples = np.concatenate(list(playing.play(model, true, table, seed=7, soft_pedal_db=0.0,
+    samples = np.concatenate(list(playing.play(model, true, table, seed=7,
                                                sample_rate=44_100)))
     taps = scipy.signal.firwin(801, 16_000, fs=44_100, window=("kaiser", 12))
     cut = scipy.signal.oaconvolve(samples, taps, mode="same")

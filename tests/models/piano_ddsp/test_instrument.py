@@ -40,8 +40,7 @@ def renderer(path):
 
 
 def own(model, table, secs, seed=0):
-    samples = np.concatenate(list(playing.play(model, pianos.piano(), table, seed,
-                                               soft_pedal_db=0.0)))
+    samples = np.concatenate(list(playing.play(model, pianos.piano(), table, seed)))
     return samples[:int(secs * RATE)]
 
 
