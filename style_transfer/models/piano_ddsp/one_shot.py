@@ -98,7 +98,8 @@ def transfer(content: Any, style: estimate.Recorded | Piano, *, style_midi: Any 
     """
     estimate.check_model(model)
     audio_lib.check_sample_rate(sample_rate)
-    effects = {"soft_pedal_db": soft_pedal_db, "coupling": coupling, "half_pedal": half_pedal}
+    effects: dict[str, Any] = {"soft_pedal_db": soft_pedal_db, "coupling": coupling,
+                               "half_pedal": half_pedal}
     check_effects(**effects)
     audio_lib.loudness_db(loudness, 0.0)
     if channels not in (None, 1, 2):

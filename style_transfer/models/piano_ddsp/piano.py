@@ -6,7 +6,7 @@ import json
 import os
 import pathlib
 import zipfile
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -23,7 +23,8 @@ SUFFIX = ".piano"
 _ARRAYS = ("style", "f0_hz", "inharmonicity", "noise_floor_db")
 CORRECTIONS = ("by_key", "by_velocity", "room")
 # Older files have but the first.
-_SCALARS = {"loudness_db": float, "soft_pedal_db": float, "coupling": float, "half_pedal": bool}
+_SCALARS: dict[str, Any] = {"loudness_db": float, "soft_pedal_db": float, "coupling": float,
+                            "half_pedal": bool}
 EFFECTS = ("soft_pedal_db", "coupling", "half_pedal")
 _CONTENT_BYTES = 1 << 24  # a real one holds some 50 kB
 _LOUDNESS_DB = (-200.0, 20.0)
@@ -77,7 +78,7 @@ class Piano:
     name: str = "piano"
     weights: str = ""
 
-    def with_effects(self, **effects: float | bool | None) -> "Piano":
+    def with_effects(self, **effects: Any) -> "Piano":
         """With other `EFFECTS`; those that are None stay."""
         return dataclasses.replace(self, **{name: value for name, value in effects.items()
                                             if value is not None})
