@@ -29,6 +29,8 @@ class SegmentSettings:
         style_secs: Length of the style clip.
         frames: Crops are multiples of so many frames of `signal.log_mel`.
         change: Random changes of what is heard of the content, None for none.
+        others_share: Share of examples whose content is heard from another recording of the same
+            notes, on another instrument, where there is one.
         seed: Of everything random.
     """
 
@@ -36,6 +38,7 @@ class SegmentSettings:
     style_secs: float = 3.072
     frames: int = 8
     change: RecordingChange | None = None
+    others_share: float = 0.0
     seed: int = 0
 
     @property
@@ -69,6 +72,7 @@ class SegmentPairs:
             sorted({getattr(reference, name) for reference in references})
             for name in ("timbre_id", "piece_id"))
         needed = settings.crop_samples + settings.style_samples
+        self._others = _same_notes(references) if settings.others_share else {}
         self.eligible = [i for i, reference in enumerate(references)
                          if reference.num_samples >= needed]
 
@@ -83,7 +87,7 @@ class SegmentPairs:
         Returns:
             Inputs: `content_audio` `[crop_samples]`, `style_audio` `[style_samples]` of another
             part, `timbre` and `piece`, which number instruments and music. The target: the content
-            as it was recorded. All recordings are at one level.
+            as it was recorded, on the style's instrument. All recordings are at one level.
         """
         settings = self.settings
         rng = np.random.default_rng([settings.seed, epoch, place, repetition])
@@ -96,6 +100,11 @@ class SegmentPairs:
             if min(map(_level_db, (target, style))) > LEVEL_DB + SILENT_DB:
                 break
         content = target
+        others = self._others.get(self.eligible[place], ())
+        if others and rng.random() < settings.others_share:
+            other = self.references[others[int(rng.integers(len(others)))]]
+            if begins[0] + settings.crop_samples <= other.num_samples:
+                content = self._read(other, begins[0], settings.crop_samples)
         if settings.change is not None:
             content = np.clip(settings.change.apply(target, SAMPLE_RATE, rng), -1, 1)
         x = {"content_audio": content, "style_audio": style,
@@ -115,6 +124,18 @@ class SegmentPairs:
     def _read(self, reference, begin, count):
         gain = np.float32(10 ** ((LEVEL_DB - reference.rms_db) / 20))
         return np.clip(examples.read_audio(reference, begin, count) * gain, -1, 1)
+
+
+def _same_notes(references):
+    """Rows of the references that play the same notes on other instruments, by row."""
+    groups: dict[tuple, list[int]] = {}
+    for row, reference in enumerate(references):
+        notes = examples.read_notes(reference)
+        groups.setdefault((reference.piece_id, notes.key.tobytes(), notes.onset_secs.tobytes()),
+                          []).append(row)
+    return {row: [other for other in rows
+                  if references[other].timbre_id != references[row].timbre_id]
+            for rows in groups.values() for row in rows}
 
 
 def _level_db(samples):

@@ -62,6 +62,36 @@ def test_the_same_arguments_give_the_same_example_and_others_another(ramps):
     assert np.abs(one[0]["content_audio"] - one[1]).max() > 1e-3, "what is heard is changed"
 
 
+def test_the_content_may_be_heard_from_another_instrument_that_plays_the_same_notes(tmp_path):
+    clips = np.random.default_rng(0).normal(0, 0.1, (4, round(SECS * SAMPLE_RATE)))
+    clips = clips.astype(np.float32)
+    same, others = tiny_pairs.table(SECS), tiny_pairs.table(SECS).transpose(1)
+    of = {"a": same, "b": same, "c": others, "d": same}
+    pieces = {"a": "x", "b": "x", "c": "x", "d": "y"}
+    with tfrecords.atomic_file(tmp_path / "a.tfrecord") as file:
+        for (name, notes), samples in zip(of.items(), clips, strict=True):
+            file.write(tfrecords.frame(examples.make_example(
+                Audio(samples, SAMPLE_RATE), piano_roll.to_sequence(notes), id=name,
+                timbre_id=name, piece_id=pieces[name], split="train")))
+    references = list(examples.read_references(str(tmp_path / "a.tfrecord")))
+    pairs = SegmentPairs(references, dataclasses.replace(SETTINGS, others_share=0.5))
+    heard = []
+    for epoch in range(30):
+        x, y = pairs.make(0, epoch)
+        own, begin = np.abs(x["content_audio"] - y).max() < 1e-6, None
+        if not own:  # of the same time of the other recording
+            gains = [10 ** ((LEVEL_DB - reference.rms_db) / 20) for reference in references[:2]]
+            begin = int(np.argmin([np.abs(clips[0, b:b + 99] * gains[0] - y[:99]).max()
+                                   for b in range(len(clips[0]) - len(y))]))
+            np.testing.assert_allclose(
+                x["content_audio"], clips[1, begin:begin + len(y)] * gains[1], atol=1e-3)
+        heard.append(own)
+    assert 5 < sum(heard) < 25
+    for alone in (2, 3):  # other notes, another piece
+        x, y = pairs.make(alone, 0)
+        np.testing.assert_array_equal(x["content_audio"], y)
+
+
 def test_silent_parts_are_avoided(tmp_path):
     samples = np.zeros(round(SECS * SAMPLE_RATE), np.float32)
     samples[SAMPLE_RATE:] = np.random.default_rng(0).normal(0, 0.1, len(samples) - SAMPLE_RATE)
