@@ -1,6 +1,7 @@
 """How far a recording is from concert pitch, so that a transcription model hears it in tune."""
 
 import numpy as np
+import scipy.fft
 
 FFT_SECS = 0.512
 MAX_FRAMES = 160
@@ -47,13 +48,13 @@ def deviation_cents(samples, sample_rate):
     starts = np.linspace(0, len(samples) - size, min(MAX_FRAMES, 1 + len(samples) // (size // 2)))
     frames = np.stack([samples[start:start + size] for start in starts.astype(int)])
     low, high = (int(hertz * size / sample_rate) for hertz in (LOWEST_HZ, HIGHEST_HZ))
-    spectrum = np.fft.rfft(frames * np.hanning(size).astype(np.float32))[:, low - 1:high + 2]
+    spectrum = scipy.fft.rfft(frames * np.hanning(size).astype(np.float32))[:, low - 1:high + 2]
     level_db = 20 * np.log10(np.abs(spectrum) + 1e-9)
     before, here, after = level_db[:, :-2], level_db[:, 1:-1], level_db[:, 2:]
     loud = here > here.max(axis=1, keepdims=True) - DEPTH_DB
     is_peak = loud & (here >= before) & (here > after) & (here > level_db.max() - 2 * DEPTH_DB)
     ranked = np.where(is_peak, here, -np.inf)
-    least = np.sort(ranked, axis=1)[:, -PEAKS_PER_FRAME:][:, :1]
+    least = np.partition(ranked, -PEAKS_PER_FRAME, axis=1)[:, -PEAKS_PER_FRAME, None]
     frame, index = np.nonzero(is_peak & (ranked >= least))
     if not len(frame):
         return 0.0, 0.0

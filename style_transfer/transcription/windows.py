@@ -6,6 +6,7 @@ import math
 import numpy as np
 
 WINDOW_SECS = 20.0
+UNIT_SECS = 2.5  # windows are multiples of it, or the longest
 STORED = np.float16  # an hour of all outputs in 160 MB
 PROBABILITIES = ("onset", "offset", "frame", "key", "pedal")
 
@@ -14,13 +15,13 @@ def probabilities(model, samples, window_secs=WINDOW_SECS, progress=None, gain=1
     """What the model says of each frame, as if it heard the whole recording at once.
 
     Windows overlap by the model's context on either side, where its outputs are dropped, and the
-    recording is taken to be surrounded by silence. All windows have one shape, so the model is
-    compiled once.
+    recording is taken to be surrounded by silence. All windows have one shape, the shortest of a
+    few that needs no more of them, so the model is compiled once, and of other recordings seldom.
 
     Args:
         model: A transcription model: `sample_rate`, `hop_length`, `context_secs`, `spectrogram`.
         samples: Mono audio at the model's rate, float32 `[samples]`.
-        window_secs: Length of a window, seconds; decides memory and speed, not the result.
+        window_secs: Length of a window, seconds, at most; decides memory and speed, not the result.
         progress: Called with seconds done and seconds in all after each window.
         gain: What the samples are multiplied by.
 
@@ -32,8 +33,8 @@ def probabilities(model, samples, window_secs=WINDOW_SECS, progress=None, gain=1
         ValueError: The window is no longer than the context it has to drop.
     """
     rate, hop = model.sample_rate, model.hop_length
-    context, window, step = sizes(model, window_secs)
     num_frames = 1 + len(samples) // hop
+    context, window, step = _shortest(model, num_frames, window_secs)
     compiled = _compiled(model)
     outputs = {}
     for first in range(0, num_frames, step):
@@ -65,6 +66,15 @@ def sizes(model, window_secs=WINDOW_SECS):
                          f"{model.context_secs:.2f} s around each frame: give more than "
                          f"{2 * context * hop / rate:.2f} s.")
     return context, window, step
+
+
+def _shortest(model, num_frames, window_secs):
+    """`sizes` of windows that are no longer than so many of a recording need be."""
+    context, window, step = sizes(model, window_secs)
+    needed = math.ceil(num_frames / math.ceil(num_frames / step)) + 2 * context
+    unit = round(UNIT_SECS * model.sample_rate / model.hop_length)
+    window = min(window, math.ceil((needed - 1) / unit) * unit + 1)
+    return context, window, window - 2 * context
 
 
 @functools.lru_cache(maxsize=2)

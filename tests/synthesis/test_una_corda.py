@@ -74,9 +74,8 @@ def two_notes(is_down=True):
 def played(model, is_down, soft_pedal_db):
     """The notes, by nets that do not hear the pedal."""
     model.roll_dense.kernel.assign(0 * model.roll_dense.kernel)
-    chunks = generation.play(model, pianos.piano(), two_notes(is_down),
-                             soft_pedal_db=soft_pedal_db)
-    return np.concatenate(list(chunks))
+    piano = pianos.piano(soft_pedal_db=soft_pedal_db)
+    return np.concatenate(list(generation.play(model, piano, two_notes(is_down))))
 
 
 def level_and_centroid(samples, start):

@@ -57,3 +57,22 @@ def test_progress_ends_with_the_whole_recording(model):
 def test_windows_within_the_context_are_refused(model):
     with pytest.raises(ValueError, match="too short"):
         windows.probabilities(model, recording(1.0), model.context_secs)
+
+
+@pytest.mark.parametrize(("secs", "heard"), [(1.0, [2.5]), (7.5, [10.0]), (30.0, [17.5, 17.5]),
+                                             (56.0, [20.0] * 3)])
+def test_windows_are_no_longer_than_the_recording_needs(model, monkeypatch, secs, heard):
+    lengths = []
+
+    def listening(model):
+        def compiled(audio):
+            lengths.append(audio.shape[1] / model.sample_rate)
+            frames = 1 + audio.shape[1] // model.hop_length
+            return {"velocity": np.zeros((1, frames, 88), np.float32)}
+
+        return compiled
+
+    monkeypatch.setattr(windows, "_compiled", listening)
+    outputs = windows.probabilities(model, np.zeros(int(secs * 16_000), np.float32))
+    assert lengths == pytest.approx(heard, abs=0.03)
+    assert len(outputs["velocity"]) == 1 + int(secs * 50)
