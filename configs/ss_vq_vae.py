@@ -56,7 +56,8 @@ def build_dataset(examples_path: str, hparams, split: str, *, seed: int, skip_ba
 
     is_training = split == "train"
     settings = segment_pairs.SegmentSettings(
-        hparams.crop_secs, hparams.style_secs, seed=seed, others_share=hparams.others_share,
+        hparams.crop_secs, hparams.style_secs, seed=seed,
+        others_share=hparams.others_share if is_training else 0.0,
         change=segment_pairs.CONTENT_CHANGE if hparams.augment and is_training else None)
     return segment_pairs.make_dataset(
         examples_path, split, settings=settings, batch_size=hparams.batch_size,

@@ -106,7 +106,7 @@ class SegmentPairs:
             if begins[0] + settings.crop_samples <= other.num_samples:
                 content = self._read(other, begins[0], settings.crop_samples)
         if settings.change is not None:
-            content = np.clip(settings.change.apply(target, SAMPLE_RATE, rng), -1, 1)
+            content = np.clip(settings.change.apply(content, SAMPLE_RATE, rng), -1, 1)
         x = {"content_audio": content, "style_audio": style,
              "timbre": np.int32(self._timbres.index(reference.timbre_id)),
              "piece": np.int32(self._pieces.index(reference.piece_id))}

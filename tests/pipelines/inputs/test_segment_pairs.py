@@ -87,6 +87,11 @@ def test_the_content_may_be_heard_from_another_instrument_that_plays_the_same_no
                 x["content_audio"], clips[1, begin:begin + len(y)] * gains[1], atol=1e-3)
         heard.append(own)
     assert 5 < sum(heard) < 25
+    changed = SegmentPairs(references, dataclasses.replace(
+        SETTINGS, others_share=1.0, change=segment_pairs.CONTENT_CHANGE))
+    for epoch in range(5):  # what is changed is what is heard
+        x, y = changed.make(0, epoch)
+        assert abs(np.corrcoef(x["content_audio"], y)[0, 1]) < 0.2
     for alone in (2, 3):  # other notes, another piece
         x, y = pairs.make(alone, 0)
         np.testing.assert_array_equal(x["content_audio"], y)
