@@ -30,6 +30,17 @@ class BatchNormalization(layers.BatchNormalization):
                                          offset=offset, scale=scale, epsilon=self.epsilon)
         return ops.cast(normal, self.compute_dtype)
 
+    def of_convolution(self, convolution, x, training=False):
+        """`self(convolution(x))` for one without bias, in a single pass when not training."""
+        if training:
+            return self(convolution(x), training=True)
+        scale = ops.rsqrt(self.moving_variance + self.epsilon)
+        if self.scale:
+            scale = scale * self.gamma
+        offset = (self.beta if self.center else 0.0) - self.moving_mean * scale
+        found = convolution.convolution_op(x, ops.cast(convolution.kernel * scale, x.dtype))
+        return found + ops.cast(offset, found.dtype)
+
 
 @keras.saving.register_keras_serializable(package="style_transfer")
 class Dropout(layers.Dropout):

@@ -111,9 +111,9 @@ class HarmonicBlock(layers.Layer):
     def call(self, x, training=False):
         """Same shape as `x`: `[batch, frames, keys, width]`."""
         past = [[0, 0], [2 * self.dilation, 0], [0, 0], [0, 0]]
-        hidden = self.conv(ops.pad(x, past) if self.causal else x)
-        hidden = ops.relu(self.norm(hidden, training=training))
-        x = x + self.mix(hidden)
+        hidden = self.norm.of_convolution(self.conv, ops.pad(x, past) if self.causal else x,
+                                          training=training)
+        x = x + self.mix(ops.relu(hidden))
         if not self.related:
             return x
         narrow = ops.relu(self.narrow(x))

@@ -104,7 +104,7 @@ class ConvBlock(layers.Layer):
 
     def call(self, x, training=False):
         """`[batch, frames, bins, channels]` to `[batch, frames, bins // pool_size, filters]`."""
-        x = ops.relu(self.norm(self.conv(x), training=training))
+        x = ops.relu(self.norm.of_convolution(self.conv, x, training=training))
         if self.pool_size > 1:
             x = ops.max_pool(x, (1, self.pool_size))
         return self.dropout(x, training=training)
