@@ -76,8 +76,8 @@ def find_pairs(source: str, job: rendering.Job, per_piece: int) -> Listing:
 
     Args:
         source: See `pieces.find_pieces`.
-        job: What names the instruments; with `any_program` one part of a piece is played, else all
-            of it.
+        job: What names the instruments; with `any_program` one part of a piece is played, the same
+            by two of them, else all of it.
         per_piece: How many instruments are drawn for each piece; all of them if there are no more.
 
     Returns:
@@ -93,7 +93,7 @@ def find_pairs(source: str, job: rendering.Job, per_piece: int) -> Listing:
         rng = np.random.default_rng([job.seed, zlib.crc32(piece.id.encode())])
         drawn = rng.permutation(len(names))[:per_piece].tolist()
         first = int(rng.integers(1 << 16))
-        pairs += [PlayedPair(piece, job, instrument, first + i if job.any_program else None,
+        pairs += [PlayedPair(piece, job, instrument, first + i // 2 if job.any_program else None,
                              f"{names[instrument]}/{piece.id}", names[instrument], piece.id)
                   for i, instrument in enumerate(drawn)]
     pairs.sort(key=lambda pair: pair.id)

@@ -25,7 +25,8 @@ def renderers_from(spec: str | os.PathLike, seed: int = 0, dry: bool = False,
             or `procedural:seed=S` for the one of seed S.
         seed: Seed of procedural pianos and of random choices in sample sets.
         dry: Soundfonts without FluidSynth's reverb and chorus, procedural pianos without a room.
-        any_program: Soundfonts' presets of all melodic programs (0-111) rather than the pianos'.
+        any_program: Soundfonts' presets of all melodic programs (0-111) rather than the pianos',
+            and procedural instruments of all kinds rather than pianos.
 
     Returns:
         A non-empty list of `Renderer`.
@@ -36,7 +37,7 @@ def renderers_from(spec: str | os.PathLike, seed: int = 0, dry: bool = False,
     """
     spec = str(spec)
     if spec.startswith("procedural:"):
-        return _procedural(spec, seed, dry)
+        return _procedural(spec, seed, dry, any_program)
     preset = _PRESET.fullmatch(spec)
     if preset and not os.path.exists(spec):
         from style_transfer.pipelines.rendering.soundfont import SoundfontRenderer
@@ -71,8 +72,13 @@ def _from_folder(path, seed, dry, any_program):
     return [renderer for file in files for renderer in renderers_from(file, seed, dry, any_program)]
 
 
-def _procedural(spec, seed, dry):
-    from style_transfer.pipelines.rendering.procedural import ProceduralRenderer
+def _procedural(spec, seed, dry, any_program):
+    if any_program:
+        from style_transfer.pipelines.rendering.procedural_instrument import (
+            InstrumentRenderer as Made,
+        )
+    else:
+        from style_transfer.pipelines.rendering.procedural import ProceduralRenderer as Made
 
     argument = spec.split(":", 1)[1]
     single = argument.startswith("seed=")
@@ -81,6 +87,6 @@ def _procedural(spec, seed, dry):
         raise ValueError(f"{spec!r}: expected procedural:N with N at least 1 for N pianos, or "
                          "procedural:seed=S for one.")
     if single:
-        return [ProceduralRenderer(int(number), dry=dry)]
+        return [Made(int(number), dry=dry)]
     # Seeds of different runs must not overlap, so that --seed really gives other pianos.
-    return [ProceduralRenderer(seed * 1_000_003 + index, dry=dry) for index in range(int(number))]
+    return [Made(seed * 1_000_003 + index, dry=dry) for index in range(int(number))]
