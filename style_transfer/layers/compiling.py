@@ -1,11 +1,22 @@
 """Functions of a model that run many small operations, made into one."""
 
+import atexit
 import functools
 
-import keras
+
+def kept(maxsize):
+    """`functools.lru_cache` of functions that were compiled.
+
+    Emptied before Python's end: TensorFlow's functions cannot be freed when it is half gone.
+    """
+    def decorate(function):
+        cached = functools.lru_cache(maxsize)(function)
+        atexit.register(cached.cache_clear)
+        return cached
+    return decorate
 
 
-@functools.lru_cache(8)
+@kept(8)
 def compiled(function):
     """A function, compiled where the backend can without a model around it.
 
@@ -13,6 +24,8 @@ def compiled(function):
         function: Of tensors, such as a model's method; kept with what it belongs to as long as it
             is among the last asked for.
     """
+    import keras
+
     if keras.backend.backend() != "tensorflow":
         return function
     import tensorflow as tf

@@ -1,9 +1,10 @@
 """Runs a transcription model over audio of any length, in windows that do not show."""
 
-import functools
 import math
 
 import numpy as np
+
+from style_transfer.layers.compiling import kept
 
 WINDOW_SECS = 20.0
 UNIT_SECS = 2.5  # windows are multiples of it, or the longest
@@ -77,7 +78,7 @@ def _shortest(model, num_frames, window_secs):
     return context, window, window - 2 * context
 
 
-@functools.lru_cache(maxsize=2)
+@kept(2)
 def _compiled(model):
     """The model as a function, compiled for each length of window."""
     import keras

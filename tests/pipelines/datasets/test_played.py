@@ -58,7 +58,9 @@ def test_what_is_drawn_depends_on_seed_and_piece_alone(songs, tmp_path):
     assert len(pairs) == 30 and len({pair.id for pair in pairs}) == 30
     programs = [int(pair.timbre_id.split("_")[1]) for pair in pairs]
     assert max(programs) < 112 and len(set(programs)) > 15
-    assert {pair.part % 2 for pair in pairs if pair.piece_id == pairs[0].piece_id} == {0, 1}
+    parts = [pair.part for pair in pairs if pair.piece_id == pairs[0].piece_id]
+    assert {part % 2 for part in parts} == {0, 1}
+    assert sorted(map(parts.count, set(parts))) == [1, 2, 2], "two instruments play one part"
 
 
 def test_pianos_play_whole_pieces(songs):
