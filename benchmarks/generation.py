@@ -34,9 +34,9 @@ ESTIMATES: dict[str, dict] = {"measuring, encoding": {"adapt_steps": 0},
 
 def watched():
     """What is put under the clock: (part, owner, name of the function in it)."""
-    from style_transfer.models.piano_ddsp import generate, playing
+    from style_transfer.models.piano_ddsp import generate, playing, sound
 
-    return [("nets", playing._Player, "_decode_window"), ("synthesis", playing.Sound, "dry"),
+    return [("nets", playing._Player, "_decode_window"), ("synthesis", sound.Sound, "dry"),
             ("room", playing, "_in_room"), ("writing", generate, "_write_scaled")]
 
 

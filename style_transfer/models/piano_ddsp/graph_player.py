@@ -8,11 +8,12 @@ from style_transfer import piano_roll
 from style_transfer.graph import arrays
 from style_transfer.models.piano_ddsp import net as piano_ddsp
 from style_transfer.models.piano_ddsp import playing
+from style_transfer.models.piano_ddsp import sound as sound_lib
 from style_transfer.synthesis import modal, white_noise
 
 SEED = 0
 _PER_NOTE = ("attack_secs", "noise", "damper_noise")
-_PACKED = (*playing.PER_PARTIAL, "attack_secs", "onset", "damped", "phase")
+_PACKED = (*sound_lib.PER_PARTIAL, "attack_secs", "onset", "damped", "phase")
 
 
 class Player:
@@ -84,12 +85,12 @@ class Player:
 
         def control(batch):
             key, velocity, frame, soft = (value[None] for value in batch)
-            found = playing.note_controls(model, piano, key, velocity, tf.gather(frames, frame),
+            found = sound_lib.note_controls(model, piano, key, velocity, tf.gather(frames, frame),
                                           soft)
-            return {name: found[name][0] for name in (*playing.PER_PARTIAL, *_PER_NOTE)}
+            return {name: found[name][0] for name in (*sound_lib.PER_PARTIAL, *_PER_NOTE)}
 
         bursts = model.num_bands, len(modal.NOISE_TIME_CONSTANTS_SECS)
-        shapes = {**dict.fromkeys(playing.PER_PARTIAL, (model.num_partials,)), "attack_secs": (),
+        shapes = {**dict.fromkeys(sound_lib.PER_PARTIAL, (model.num_partials,)), "attack_secs": (),
                   "noise": bursts, "damper_noise": bursts}
         made = tf.map_fn(control, [in_batches(v) for v in (key, velocity, frame, soft)],
                          fn_output_signature={name: tf.TensorSpec((size, *shape))
@@ -98,10 +99,10 @@ class Player:
         notes = {name: tf.reshape(made[name], (-1, *shape))[:count]
                  for name, shape in shapes.items()}
         notes |= {"onset": onset, "damped": damped,
-                  "phase": tf.gather(playing.initial_phases(model, SEED), key)}
-        end = playing.end_secs({**notes, "onset": onset[:, None], "damped": damped[:, None]},
+                  "phase": tf.gather(sound_lib.initial_phases(model, SEED), key)}
+        end = sound_lib.end_secs({**notes, "onset": onset[:, None], "damped": damped[:, None]},
                                arrays)
-        end = tf.where(notes["amplitude"] > playing.INAUDIBLE, end, -float("inf"))
+        end = tf.where(notes["amplitude"] > sound_lib.INAUDIBLE, end, -float("inf"))
         return {**notes, "end": end, "note_end": tf.reduce_max(end, axis=1)}
 
     def _dry(self, first_node, notes, background):
@@ -109,7 +110,7 @@ class Player:
         nodes = first_node + tf.range(self.chunk_nodes + 1)
         node_secs = tf.cast(nodes, tf.float64) * self._node_secs
         start, end = node_secs[0], node_secs[-1]
-        bursts = playing.bursting({
+        bursts = sound_lib.bursting({
             "hammer": notes["noise"], "hammer_secs": notes["onset"],
             "damper": notes["damper_noise"], "damper_secs": notes["damped"]}, start, end, arrays)
         inputs = {"node_secs": tf.cast(node_secs - start, tf.float32),
@@ -145,7 +146,7 @@ class Player:
         heard = notes["end"] > start
         row = tf.where(heard)[:, 0]
         osc = {name: tf.gather(notes[name], row) for name in ("onset", "damped", "attack_secs")}
-        osc |= {name: notes[name][heard] for name in (*playing.PER_PARTIAL, "phase")}
+        osc |= {name: notes[name][heard] for name in (*sound_lib.PER_PARTIAL, "phase")}
         # The phase at the chunk's start, from the very float32 increment that runs inside it.
         turns = tf.cast(osc["frequency_hz"] * np.float32(self._node_secs), tf.float64)
         turns = tf.math.floormod(turns * tf.cast(first_node, tf.float64), 1.0)
@@ -155,7 +156,7 @@ class Player:
 
     def _white_noise(self, first_node):
         """Noise frames of the chunk's nodes, `[chunk_nodes + 1, 2 * hop]`."""
-        size, width = playing.NOISE_BLOCK_NODES, 2 * self.model.hop
+        size, width = sound_lib.NOISE_BLOCK_NODES, 2 * self.model.hop
         first = first_node // size
         # As many blocks as a chunk can touch, wherever in a block it begins.
         blocks = tf.concat([white_noise.block(SEED, first + i, (size, width), arrays)

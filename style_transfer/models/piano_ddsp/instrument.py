@@ -23,7 +23,8 @@ import numpy as np
 
 from style_transfer import audio as audio_lib
 from style_transfer import files, piano_roll
-from style_transfer.models.piano_ddsp import estimate, net, playing
+from style_transfer.models.piano_ddsp import estimate, net
+from style_transfer.models.piano_ddsp import sound as sound_lib
 
 PITCHES = tuple(range(piano_roll.LOWEST_PITCH, piano_roll.LOWEST_PITCH + piano_roll.NUM_KEYS))
 FULL = {"velocities": (8, 24, 40, 56, 72, 88, 104, 127), "pitches": PITCHES}
@@ -137,7 +138,7 @@ def render(model, piano, velocities, pitches, seed=0, channels=None):
 
 
 def _rate(model, piano):
-    return playing.native_rate(model, piano.sample_rate)
+    return sound_lib.native_rate(model, piano.sample_rate)
 
 
 class _Sampler:
@@ -146,7 +147,7 @@ class _Sampler:
     def __init__(self, model, piano, velocities, seed, channels):
         self.model, self.velocities, self.seed = model, velocities, seed
         self.channels = channels
-        self.sound = playing.Sound(model, piano, seed, _rate(model, piano), channels)
+        self.sound = sound_lib.Sound(model, piano, seed, _rate(model, piano), channels)
         self.responses = self.sound.room_responses()
 
     def key(self, pitch):
@@ -176,7 +177,7 @@ class _Sampler:
         roll[:, -1, key] = roll[:, -1, piano_roll.NUM_KEYS + key] = velocity
         piano = self.sound.arrays
         frames, _ = model.decode_frames(roll, np.repeat(piano["style"][None], count, axis=0))
-        controls = playing.note_controls(
+        controls = sound_lib.note_controls(
             model, piano, np.full((1, count), key, np.int32), velocity[None],
             np.asarray(frames)[None, :, -1], np.zeros((1, count), np.float32), 0.0,
             self.sound.high_hz)
@@ -196,7 +197,7 @@ class _Sampler:
                       "damper": mine["damper_noise"], "damper_secs": damped}
             dry = sound.dry(osc, bursts, np.zeros((1, self.model.num_bands), np.float32), 0, nodes,
                             self.seed + (1 + key) * _KEY_SEED)
-            made.append(playing.to_channels(playing.in_room(dry, self.responses)
+            made.append(sound_lib.to_channels(sound_lib.in_room(dry, self.responses)
                                             [:, :dry.shape[1]]))
         return np.stack(made)
 

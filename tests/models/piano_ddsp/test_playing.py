@@ -6,7 +6,7 @@ from keras import ops
 
 from style_transfer import piano_roll
 from style_transfer.measure import high_band, stereo
-from style_transfer.models.piano_ddsp import frames
+from style_transfer.models.piano_ddsp import frames, sound
 from style_transfer.models.piano_ddsp import playing as generation
 from tests import pianos
 
@@ -202,8 +202,8 @@ def test_what_is_out_of_phase_makes_the_channels_less_alike(model):
 def test_the_rooms_channels_are_as_unlike_as_the_ambience(model):
     for share in (0.0, 0.25, 1.0):
         image = stereo.Image(np.zeros((8, 8)), np.zeros((8, 8)), np.full(8, share))
-        middle, side = generation.Sound(model, pianos.piano(image=image),
-                                        channels=2).room_responses()
+        middle, side = sound.Sound(model, pianos.piano(image=image),
+                                   channels=2).room_responses()
         assert side[0] == 0
         power = np.sum(np.square(side)) / np.sum(np.square(middle[1:]))
         assert power == pytest.approx(share, rel=0.15)
