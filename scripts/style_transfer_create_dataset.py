@@ -31,8 +31,8 @@ flags.DEFINE_bool("overwrite", False, "Replace an existing output.")
 _flags.require("config", "input", "output_dir")
 _flags.group("Notes that are played")
 _flags.define_list("soundfonts", [], "What plays the notes of --input, as for render_performances; "
-                   "of soundfonts all melodic programs where the configuration is for any "
-                   "instrument.")
+                   "where the configuration is for any instrument, all melodic programs of "
+                   "soundfonts, and procedural instruments instead of pianos.")
 flags.DEFINE_integer("instruments_per_piece", 4, "With --soundfonts: how many instruments are "
                      "drawn for each piece.", lower_bound=1)
 flags.DEFINE_float("max_secs", 60.0, "With --soundfonts: how much of a piece is played at most; 0 "
