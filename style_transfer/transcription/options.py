@@ -8,7 +8,7 @@ from style_transfer.options import REQUIRED, option
 from style_transfer.transcription.thresholds import Thresholds
 
 FORMATS = ("midi", "notesequence", "csv", "png")
-WINDOW_SECS = 20.0
+WINDOW_SECS = 35.0  # 20 take 0.1 GB less, and 1.07 of the time
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -5,8 +5,8 @@ import math
 import numpy as np
 
 from style_transfer.layers.compiling import kept
+from style_transfer.transcription.options import WINDOW_SECS
 
-WINDOW_SECS = 20.0
 UNIT_SECS = 2.5  # windows are multiples of it, or the longest
 STORED = np.float16  # an hour of all outputs in 160 MB
 PROBABILITIES = ("onset", "offset", "frame", "key", "pedal")

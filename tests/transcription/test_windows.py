@@ -59,8 +59,8 @@ def test_windows_within_the_context_are_refused(model):
         windows.probabilities(model, recording(1.0), model.context_secs)
 
 
-@pytest.mark.parametrize(("secs", "heard"), [(1.0, [2.5]), (7.5, [10.0]), (30.0, [17.5, 17.5]),
-                                             (56.0, [20.0] * 3)])
+@pytest.mark.parametrize(("secs", "heard"), [(1.0, [2.5]), (7.5, [10.0]), (30.0, [32.5]),
+                                             (56.0, [30.0] * 2), (90.0, [32.5] * 3)])
 def test_windows_are_no_longer_than_the_recording_needs(model, monkeypatch, secs, heard):
     lengths = []
 

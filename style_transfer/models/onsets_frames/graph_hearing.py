@@ -1,6 +1,6 @@
 """A recording -> what a transcription model says of each frame, inside a graph.
 
-The same windows as `transcription.windows`, so the same numbers.
+In windows, as `transcription.windows`, so the same numbers.
 """
 
 import functools
@@ -13,6 +13,8 @@ from style_transfer.graph.batches import each
 from style_transfer.graph.checks import require
 from style_transfer.transcription import transcriber, windows
 
+WINDOW_SECS = 20.0  # whole ones are heard, however short the recording
+
 
 class Listener:
     """`transcription.windows.probabilities` of recordings of any rate and level.
@@ -23,7 +25,7 @@ class Listener:
         window_secs: Length of the windows, seconds.
     """
 
-    def __init__(self, model, max_secs, window_secs=windows.WINDOW_SECS):
+    def __init__(self, model, max_secs, window_secs=WINDOW_SECS):
         self.model, self.max_secs = model, max_secs
         self._context, self._window, self._step = windows.sizes(model, window_secs)
 
