@@ -119,6 +119,7 @@ def prepare_environment(debug=False):
     if not debug:
         os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
         warnings.filterwarnings("ignore", _PYDUB_SAYS, RuntimeWarning)
+        warnings.formatwarning = lambda message, *_, **__: f"warning: {message}\n"
         # Processes that are started begin with what stands in the environment.
         os.environ["PYTHONWARNINGS"] = ",".join(filter(None, (
             os.environ.get("PYTHONWARNINGS"), f"ignore:{_PYDUB_SAYS}:RuntimeWarning")))

@@ -93,6 +93,8 @@ def main(argv):
         raise ZeroDivisionError("a fault of the program")
     if _BY.value == 3:
         return 3
+    if _BY.value == 6:
+        warnings.warn("by 6 is slow")
     if _BY.value == 5:  # a worker
         warn = "import sys, warnings; [warnings.warn(t, RuntimeWarning) for t in sys.argv]"
         subprocess.run([sys.executable, "-c", warn, "Couldn't find ffmpeg", "mine"])
@@ -124,6 +126,10 @@ def command(tmp_path_factory):
 def test_an_error_of_the_user_is_one_line_and_status_1(command, by, message):
     result = command(f"--by={by}")
     assert (result.returncode, result.stderr, result.stdout) == (1, message, "")
+
+
+def test_a_warning_is_one_line(command):
+    assert command("--by=6").stderr == "warning: by 6 is slow\n"
 
 
 def test_debug_shows_the_traceback_of_the_same_error(command):

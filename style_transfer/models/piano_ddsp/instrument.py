@@ -11,13 +11,14 @@ released, as FLAC files with an SFZ map.
   difference for a note held `HELD_SECS`, and weaker for longer ones by the key's own decay.
 * The sustain pedal is the sampler's; it lifts the dampers of samples that are sounding.
 
-The piano's steady background noise is left out. Samples are in stereo, and at 44.1 kHz, if the
-clip that the piano was estimated from told so much.
+The piano's steady background noise, half-pedalling and strings that ring along are left out.
+Samples are in stereo, and at 44.1 kHz, if the clip that the piano was estimated from told so much.
 """
 
 import dataclasses
 import math
 import pathlib
+import warnings
 
 import numpy as np
 
@@ -108,6 +109,9 @@ def save(model, piano, folder, *, velocities=FULL["velocities"], pitches=PITCHES
     folder = pathlib.Path(folder)
     if folder.exists():
         raise FileExistsError(f"{str(folder)!r} is there already. Choose another folder.")
+    if piano.half_pedal or piano.coupling:
+        warnings.warn("Samplers know neither half-pedalling nor strings that ring along, which "
+                      "this piano has: it is sampled without.", stacklevel=2)
     with files.folder_written_whole(folder) as partial:
         (partial / SAMPLES).mkdir()
         regions, levels = [], []

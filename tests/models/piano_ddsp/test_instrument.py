@@ -55,6 +55,12 @@ def distance(ours, true):
     return metrics.log_mel_l1(*clips, 60.0)
 
 
+def test_what_a_sampler_cannot_do_is_said(model, tmp_path):
+    piano = pianos.piano().with_effects(coupling=0.2)
+    with pytest.warns(UserWarning, match="Samplers know neither"):
+        instrument.save(model, piano, tmp_path / "x", velocities=(64,), pitches=(60,))
+
+
 def test_each_key_is_there_at_each_velocity_and_once_for_its_release(path, renderer):
     names = sorted(file.name for file in (path.parent / "samples").iterdir())
     assert len(names) == 3 * (3 + 1) and "060_v024.flac" in names and "060_release.flac" in names
