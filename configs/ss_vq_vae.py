@@ -19,6 +19,8 @@ class SSVQVAEHparams(hparams_lib.Hparams):
         augment: Whether what is heard of the content differs in timbre from what is to be made.
         others_share: Share of examples whose content is heard from another instrument's recording
             of the same notes, where the data have one: rendered data do. 0 is self-supervision.
+        style_share: Share of examples whose style clip is of another piece on the same instrument,
+            so that the style says nothing of the notes. 0 is self-supervision.
         width: From here on to `style_width`, see `style_transfer.models.ss_vq_vae.net.SSVQVAE`.
         squared_weight: See `style_transfer.models.ss_vq_vae.loss.ReconstructionLoss`.
     """
@@ -35,6 +37,7 @@ class SSVQVAEHparams(hparams_lib.Hparams):
     crops_per_example: int = 1
     augment: bool = True
     others_share: float = 0.0
+    style_share: float = 0.0
     width: int = 512
     encoder_blocks: int = 4
     decoder_blocks: int = 8
@@ -58,6 +61,7 @@ def build_dataset(examples_path: str, hparams, split: str, *, seed: int, skip_ba
     settings = segment_pairs.SegmentSettings(
         hparams.crop_secs, hparams.style_secs, seed=seed,
         others_share=hparams.others_share if is_training else 0.0,
+        style_share=hparams.style_share if is_training else 0.0,
         change=segment_pairs.CONTENT_CHANGE if hparams.augment and is_training else None)
     return segment_pairs.make_dataset(
         examples_path, split, settings=settings, batch_size=hparams.batch_size,

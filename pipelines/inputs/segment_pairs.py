@@ -31,6 +31,8 @@ class SegmentSettings:
         change: Random changes of what is heard of the content, None for none.
         others_share: Share of examples whose content is heard from another recording of the same
             notes, on another instrument, where there is one.
+        style_share: Share of examples whose style clip is of another piece on the same instrument,
+            where there is one.
         seed: Of everything random.
     """
 
@@ -39,6 +41,7 @@ class SegmentSettings:
     frames: int = 8
     change: RecordingChange | None = None
     others_share: float = 0.0
+    style_share: float = 0.0
     seed: int = 0
 
     @property
@@ -73,6 +76,7 @@ class SegmentPairs:
             for name in ("timbre_id", "piece_id"))
         needed = settings.crop_samples + settings.style_samples
         self._others = _same_notes(references) if settings.others_share else {}
+        self._pieces_of = _same_timbre(references) if settings.style_share else {}
         self.eligible = [i for i, reference in enumerate(references)
                          if reference.num_samples >= needed]
 
@@ -86,7 +90,7 @@ class SegmentPairs:
 
         Returns:
             Inputs: `content_audio` `[crop_samples]`, `style_audio` `[style_samples]` of another
-            part, `timbre` and `piece`, which number instruments and music. The target: the content
+            part or, by `style_share`, of another piece, `timbre` and `piece`, which number instruments and music. The target: the content
             as it was recorded, on the style's instrument. All recordings are at one level.
         """
         settings = self.settings
@@ -94,9 +98,8 @@ class SegmentPairs:
         reference = self.references[self.eligible[place]]
         for _ in range(_TRIES):
             begins = self._begins(reference, rng)
-            target, style = (
-                self._read(reference, begin, count) for begin, count in zip(
-                    begins, (settings.crop_samples, settings.style_samples), strict=True))
+            target = self._read(reference, begins[0], settings.crop_samples)
+            style = self._style(reference, begins[1], rng)
             if min(map(_level_db, (target, style))) > LEVEL_DB + SILENT_DB:
                 break
         content = target
@@ -121,6 +124,16 @@ class SegmentPairs:
             return first, spare + lengths[0]
         return spare + lengths[1], first
 
+    def _style(self, reference, begin, rng):
+        """The style clip: from there, or from anywhere in another piece on that instrument."""
+        count = self.settings.style_samples
+        others = [other for other in self._pieces_of.get(reference.timbre_id, ())
+                  if other.piece_id != reference.piece_id and other.num_samples >= count]
+        if others and rng.random() < self.settings.style_share:
+            reference = others[int(rng.integers(len(others)))]
+            begin = int(rng.integers(reference.num_samples - count + 1))
+        return self._read(reference, begin, count)
+
     def _read(self, reference, begin, count):
         gain = np.float32(10 ** ((LEVEL_DB - reference.rms_db) / 20))
         return np.clip(examples.read_audio(reference, begin, count) * gain, -1, 1)
@@ -136,6 +149,14 @@ def _same_notes(references):
     return {row: [other for other in rows
                   if references[other].timbre_id != references[row].timbre_id]
             for rows in groups.values() for row in rows}
+
+
+def _same_timbre(references):
+    """The references of each instrument, by its name."""
+    groups: dict[str, list] = {}
+    for reference in references:
+        groups.setdefault(reference.timbre_id, []).append(reference)
+    return groups
 
 
 def _level_db(samples):
