@@ -97,6 +97,28 @@ def test_the_content_may_be_heard_from_another_instrument_that_plays_the_same_no
         np.testing.assert_array_equal(x["content_audio"], y)
 
 
+def test_the_style_is_of_another_piece_on_the_same_instrument_for_the_share_that_is_asked(tmp_path):
+    # Constant recordings, so that a sign tells which of three each part is of.
+    notes, count = piano_roll.to_sequence(tiny_pairs.table(SECS)), round(SECS * SAMPLE_RATE)
+    kinds = {"one": ("organ", "fugue", 1.0), "two": ("organ", "canon", -1.0),
+             "three": ("flute", "canon", 1.0)}
+    with tfrecords.atomic_file(tmp_path / "a.tfrecord") as file:
+        for name, (timbre, piece, sign) in kinds.items():
+            file.write(tfrecords.frame(examples.make_example(
+                Audio(np.full(count, 0.1 * sign, np.float32), SAMPLE_RATE), notes, id=name,
+                timbre_id=timbre, piece_id=piece, split="train")))
+    references = list(examples.read_references(str(tmp_path / "a.tfrecord")))
+    pairs = SegmentPairs(references, dataclasses.replace(SETTINGS, style_share=0.5))
+    signs = [np.sign(pairs.make(0, epoch)[0]["style_audio"].mean()) for epoch in range(40)]
+    assert 10 < signs.count(-1.0) < 30
+    assert all(pairs.make(0, epoch)[1].mean() > 0 for epoch in range(5)), "the target stays"
+    assert all(pairs.make(2, epoch)[0]["style_audio"].mean() > 0 for epoch in range(9)), (
+        "a flute plays one piece only")
+    changed = SegmentPairs(references, dataclasses.replace(
+        SETTINGS, style_share=1.0, change=segment_pairs.CONTENT_CHANGE))
+    assert changed.make(0, 0)[0]["style_audio"].mean() < 0
+
+
 def test_silent_parts_are_avoided(tmp_path):
     samples = np.zeros(round(SECS * SAMPLE_RATE), np.float32)
     samples[SAMPLE_RATE:] = np.random.default_rng(0).normal(0, 0.1, len(samples) - SAMPLE_RATE)
