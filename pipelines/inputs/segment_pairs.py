@@ -90,8 +90,9 @@ class SegmentPairs:
 
         Returns:
             Inputs: `content_audio` `[crop_samples]`, `style_audio` `[style_samples]` of another
-            part or, by `style_share`, of another piece, `timbre` and `piece`, which number instruments and music. The target: the content
-            as it was recorded, on the style's instrument. All recordings are at one level.
+            part or, by `style_share`, of another piece, `timbre` and `piece`, which number
+            instruments and music. The target: the content as it was recorded, on the style's
+            instrument. All recordings are at one level.
         """
         settings = self.settings
         rng = np.random.default_rng([settings.seed, epoch, place, repetition])
