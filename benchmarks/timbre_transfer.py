@@ -27,6 +27,7 @@ from style_transfer.spectrograms import generate, making, vocoding
 
 DB = 20 / np.log(10)
 MAX_SECS = 10.0
+MIN_STYLE_SECS = 2.0
 FLOOR_DB = 60.0  # below the loudest, what is not compared
 LOWEST_HZ, HIGHEST_HZ = 100.0, 2000.0
 NUM_RESAMPLES = 2000
@@ -84,7 +85,9 @@ def _cases():
             continue
         content, clip, another, truth = (audio for _, audio in played)
         count = min(len(content.samples), len(truth.samples), int(MAX_SECS * log_mel.SAMPLE_RATE))
-        if min(content.rms_db, clip.rms_db, truth.rms_db) < -50 or count < 3 * content.sample_rate:
+        shortest = min(clip.duration_secs, another.duration_secs)
+        if min(content.rms_db, clip.rms_db, truth.rms_db) < -50 or shortest < MIN_STYLE_SECS or (
+                count < 3 * content.sample_rate):
             continue
         given += 1
         yield _cut(content, count), clip, another, _cut(truth, count), piano_roll.note_table(
