@@ -10,6 +10,7 @@ import dataclasses
 
 import numpy as np
 
+from style_transfer import strings
 from style_transfer.audio import Audio
 from style_transfer.piano_roll import LOWEST_PITCH, note_table
 from style_transfer.pipelines.rendering.base import PIANO_PITCHES, unclipped
@@ -184,7 +185,7 @@ def played(instrument, pitch, velocity, held_secs, sample_rate, rng):
         sample_rate: Hz.
         rng: Phases and noise are drawn from it.
     """
-    f0_hz = 440.0 * 2 ** ((pitch - 69) / 12)
+    f0_hz = strings.equal_temperament_hz()[pitch - LOWEST_PITCH]
     ratios, amplitude = _partials(instrument, f0_hz, velocity, HIGHEST_SHARE * sample_rate)
     secs = max(held_secs, FADE_SECS) + min(7 * instrument.release_secs, LONGEST_RELEASE_SECS)
     nodes = int(secs * sample_rate / NODE_SAMPLES) + 2
@@ -211,7 +212,7 @@ def played(instrument, pitch, velocity, held_secs, sample_rate, rng):
 def _partials(instrument, f0_hz, velocity, highest_hz):
     """Frequencies over the fundamental, and amplitudes."""
     number = np.arange(1, len(instrument.ratios) + 1)
-    ratios = instrument.ratios * np.sqrt(1 + instrument.stiffness * number ** 2)
+    ratios = strings.partial_hz(instrument.ratios / number, instrument.stiffness, number)
     octaves = np.log2(np.maximum(ratios, 1.0))
     hz = ratios * f0_hz
     tilt = (instrument.key_tilt_db * np.log2(f0_hz / MIDDLE_HZ)
