@@ -16,6 +16,7 @@ from absl import app, flags
 
 from style_transfer import audio as audio_lib
 from style_transfer import configs, piano_roll
+from style_transfer.measure.clip import MIN_CLIP_SECS
 from style_transfer.midi import tracks
 from style_transfer.models import base
 from style_transfer.pipelines.datasets.splits import piece_position
@@ -27,7 +28,6 @@ from style_transfer.spectrograms import generate, making, vocoding
 
 DB = 20 / np.log(10)
 MAX_SECS = 10.0
-MIN_STYLE_SECS = 2.0
 FLOOR_DB = 60.0  # below the loudest, what is not compared
 LOWEST_HZ, HIGHEST_HZ = 100.0, 2000.0
 NUM_RESAMPLES = 2000
@@ -86,7 +86,7 @@ def _cases():
         content, clip, another, truth = (audio for _, audio in played)
         count = min(len(content.samples), len(truth.samples), int(MAX_SECS * log_mel.SAMPLE_RATE))
         shortest = min(clip.duration_secs, another.duration_secs)
-        if min(content.rms_db, clip.rms_db, truth.rms_db) < -50 or shortest < MIN_STYLE_SECS or (
+        if min(content.rms_db, clip.rms_db, truth.rms_db) < -50 or shortest < MIN_CLIP_SECS or (
                 count < 3 * content.sample_rate):
             continue
         given += 1

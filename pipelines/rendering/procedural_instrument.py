@@ -27,6 +27,7 @@ MIDDLE_HZ = 261.6
 STRUCK_RATIOS = ((1.0, 2.76, 5.40, 8.93, 13.34), (1.0, 3.0, 6.0, 10.0, 15.0),
                  (1.0, 3.98, 10.6, 17.9), (0.5, 1.0, 1.2, 1.5, 2.0, 2.67, 3.0, 4.0))
 FOOTAGES = (0.5, 1.0, 1.5, 2.0, 3.0, 4.0, 5.0, 6.0, 8.0)  # of an organ's stops
+FORMANT_HZ = np.geomspace(40, 16_000, 96)  # where the body's gains stand
 KINDS = {"sustained": 0.45, "plucked": 0.3, "stops": 0.1, "struck": 0.15}
 
 
@@ -79,9 +80,6 @@ class Instrument:
     stroke_secs: float
     room: dict
     seed: int
-
-
-FORMANT_HZ = np.geomspace(40, 16_000, 96)
 
 
 def draw_instrument(seed: int) -> Instrument:
@@ -234,7 +232,7 @@ def _envelopes(instrument, ratios, amplitude, pitch, held_secs, secs):
     body = 1 - np.exp(-3 * secs / attack)
     body *= instrument.sustain + (1 - instrument.sustain) * fall
     release = np.exp(-np.maximum(secs - held_secs, 0) / instrument.release_secs)
-    release *= np.linspace(1, 0, len(secs)) ** 0.1
+    release *= np.linspace(1, 0, len(secs)) ** 0.1  # ends in silence
     breath_db, stroke_db = instrument.noise_db
     noise = (10 ** (breath_db / 20) * (1 - np.exp(-3 * secs / attack[0])) * release
              + 10 ** (stroke_db / 20) * np.exp(-secs / instrument.stroke_secs))

@@ -31,7 +31,13 @@ class BatchNormalization(layers.BatchNormalization):
         return ops.cast(normal, self.compute_dtype)
 
     def of_convolution(self, convolution, x, training=False):
-        """`self(convolution(x))` for one without bias, in a single pass when not training."""
+        """`self(convolution(x))`, in a single pass when not training.
+
+        Args:
+            convolution: A built layer that convolves, without bias and activation.
+            x: What it is given.
+            training: Whether the batch's statistics are used and gathered.
+        """
         if training:
             return self(convolution(x), training=True)
         scale = ops.rsqrt(self.moving_variance + self.epsilon)

@@ -86,7 +86,7 @@ class Player:
         def control(batch):
             key, velocity, frame, soft = (value[None] for value in batch)
             found = sound_lib.note_controls(model, piano, key, velocity, tf.gather(frames, frame),
-                                          soft)
+                                            soft)
             return {name: found[name][0] for name in (*sound_lib.PER_PARTIAL, *_PER_NOTE)}
 
         bursts = model.num_bands, len(modal.NOISE_TIME_CONSTANTS_SECS)
@@ -101,7 +101,7 @@ class Player:
         notes |= {"onset": onset, "damped": damped,
                   "phase": tf.gather(sound_lib.initial_phases(model, SEED), key)}
         end = sound_lib.end_secs({**notes, "onset": onset[:, None], "damped": damped[:, None]},
-                               arrays)
+                                 arrays)
         end = tf.where(notes["amplitude"] > sound_lib.INAUDIBLE, end, -float("inf"))
         return {**notes, "end": end, "note_end": tf.reduce_max(end, axis=1)}
 

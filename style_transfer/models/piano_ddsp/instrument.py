@@ -201,8 +201,8 @@ class _Sampler:
                       "damper": mine["damper_noise"], "damper_secs": damped}
             dry = sound.dry(osc, bursts, np.zeros((1, self.model.num_bands), np.float32), 0, nodes,
                             self.seed + (1 + key) * _KEY_SEED)
-            made.append(sound_lib.to_channels(sound_lib.in_room(dry, self.responses)
-                                            [:, :dry.shape[1]]))
+            wet = sound_lib.in_room(dry, self.responses)[:, :dry.shape[1]]
+            made.append(sound_lib.to_channels(wet))
         return np.stack(made)
 
 
