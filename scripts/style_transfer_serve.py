@@ -47,8 +47,8 @@ flags.DEFINE_integer("max_batch", 8, "Most items of a request.", lower_bound=1)
 flags.DEFINE_float("max_clip_secs", 600.0, "Longest style clip, seconds.", lower_bound=2.0)
 flags.DEFINE_float("max_content_secs", 1200.0, "Longest piece, seconds.", lower_bound=1.0)
 flags.DEFINE_integer("max_notes", 30_000, "Most notes of a piece.", lower_bound=1)
-flags.DEFINE_integer("max_adapt_steps", 400, "Most gradient steps of an adaptation.",
-                     lower_bound=1)
+flags.DEFINE_integer("max_adapt_steps", 400, "Most gradient steps of an adaptation that a request "
+                     "may ask for.", lower_bound=1)
 flags.DEFINE_float("shutdown_secs", 60.0, "How long requests under way may take to finish when the "
                    "server is told to stop.", lower_bound=0.0)
 

@@ -14,13 +14,14 @@ from keras import ops
 from style_transfer import losses, piano_roll
 from style_transfer.models.piano_ddsp import net as piano_ddsp
 
-DEFAULT_STEPS = 60
+CLIP_SECS = 10.0  # a clip up to which the steps and the penalty are these; longer ones tell more
+STEPS = 60
+PENALTY = 24.0  # of the corrections' mean squares
 LEARNING_RATE = 0.03
 NUM_OSCILLATORS = 1000  # at once; what the quieter partials add takes as long and teaches nothing
 CROP_SECS = 2.5
 BATCH_SIZE = 3
 MAX_NOTES = 96
-PENALTY = 24.0  # of the corrections' mean squares
 VELOCITY_PENALTY = 6.0  # of the mean square of what is added to velocities
 MAX_CLIP_NOTES = 2048  # whose velocities are fitted each by itself
 SOFTEST = 0.02  # velocity that a fitted note has at least
@@ -31,15 +32,12 @@ class Adapter(keras.Model):
 
     Args:
         model: The `PianoDDSP`; its weights stay as they are.
-        style: The encoder's style vector, `[style_size]`, where the fit starts.
-        penalty: Weight of the squared corrections in the loss.
     """
 
-    def __init__(self, model, style, penalty, **kwargs):
+    def __init__(self, model, **kwargs):
         super().__init__(**kwargs)
         self.piano = model
         self.piano.trainable = False
-        self.penalty = penalty
         self.spectral_loss = losses.PianoLoss(model.sample_rate, soft_floor=True, logmel_weight=4.0)
         shapes = {"shared": (model.num_outputs,),
                   "by_key": (piano_ddsp.NUM_ANCHORS, model.num_outputs),
@@ -51,8 +49,9 @@ class Adapter(keras.Model):
                                                initializer="zeros")
         self.unsure = self.add_weight(name="unsure", shape=(), initializer="zeros",
                                       trainable=False)
-        self.style = self.add_weight(name="style", shape=style.shape,
-                                     initializer=lambda shape, dtype=None: ops.cast(style, dtype))
+        self.penalty = self.add_weight(name="penalty", shape=(), initializer="zeros",
+                                       trainable=False)
+        self.style = self.add_weight(name="style", shape=(model.style_size,), initializer="zeros")
         self.learned = {name: self.add_weight(name=name, shape=shape, initializer="zeros")
                         for name, shape in shapes.items()}
 
@@ -86,15 +85,17 @@ class Adapter(keras.Model):
         """Loss of all magnitudes together and the penalties; `compile` would take them apart."""
         return sum(self.losses, self.spectral_loss(y, y_pred, sample_weight))
 
-    def restart(self, style, middle, unsure_velocities):
+    def restart(self, style, penalty, middle, unsure_velocities):
         """Forgets what was learned and starts at `style`; see `adapt`.
 
         Args:
-            style: `[style_size]`.
+            style: The encoder's style vector, `[style_size]`.
+            penalty: Weight of the squared corrections in the loss.
             middle: Velocity at which `by_velocity` corrects nothing, so that it is only a slope.
             unsure_velocities: See `adapt`.
         """
         self.style.assign(style)
+        self.penalty.assign(penalty)
         self.middle.assign(middle)
         self.unsure.assign(float(unsure_velocities))
         for variable in (*self.learned.values(), self.velocity_offset):
@@ -105,9 +106,9 @@ class Adapter(keras.Model):
 
 
 @functools.lru_cache(maxsize=1)
-def _adapter(model, penalty):
+def _adapter(model):
     """An `Adapter` ready to train; kept, since compiling it takes longer than many steps."""
-    adapter = Adapter(model, np.zeros(model.style_size, np.float32), penalty)
+    adapter = Adapter(model)
     adapter.compile(keras.optimizers.Adam(beta_2=0.99, global_clipnorm=1.0))
     adapter.optimizer.build(adapter.trainable_variables)
     return adapter
@@ -167,8 +168,13 @@ def note_arrays(table, start_secs, crop_secs, max_notes):
             for name, (values, dtype, fill) in arrays.items()}
 
 
-def adapt(model, style, audio, table, tuning, steps=DEFAULT_STEPS, learning_rate=LEARNING_RATE,
-          penalty=PENALTY, seed=0, progress=None, batch_size=BATCH_SIZE, unsure_velocities=False):
+def default_steps(clip_secs):
+    """Gradient steps that a clip of so many seconds is worth: 60 up to 10 s, 147 for a minute."""
+    return round(STEPS * max(1.0, clip_secs / CLIP_SECS) ** 0.5)
+
+
+def adapt(model, style, audio, table, tuning, steps=None, learning_rate=LEARNING_RATE,
+          penalty=None, seed=0, progress=None, batch_size=BATCH_SIZE, unsure_velocities=False):
     """Fits style vector and corrections to a clip with known notes.
 
     Args:
@@ -177,9 +183,10 @@ def adapt(model, style, audio, table, tuning, steps=DEFAULT_STEPS, learning_rate
         audio: The clip at the model's rate, scaled to the level that the model was trained at.
         table: Its `NoteTable`.
         tuning: Its measured tuning.
-        steps: Gradient steps.
+        steps: Gradient steps; None takes `default_steps` of the clip's length.
         learning_rate: Of Adam at the start; it falls to a tenth.
-        penalty: Weight of the squared corrections.
+        penalty: Weight of the squared corrections; None takes `PENALTY` for 10 s, and less for
+            longer clips as they tell more.
         seed: Seed of the crops.
         progress: Called with (step, steps, loss) after each step.
         batch_size: Crops in a step.
@@ -189,8 +196,11 @@ def adapt(model, style, audio, table, tuning, steps=DEFAULT_STEPS, learning_rate
     Returns:
         The adapted style vector and the corrections, as NumPy arrays.
     """
-    adapter = _adapter(model, penalty)
-    adapter.restart(style, np.mean(table.velocity), unsure_velocities)
+    steps = default_steps(audio.duration_secs) if steps is None else steps
+    if penalty is None:
+        penalty = PENALTY / max(1.0, audio.duration_secs / CLIP_SECS)
+    adapter = _adapter(model)
+    adapter.restart(style, penalty, np.mean(table.velocity), unsure_velocities)
     batches = crops(audio, table, tuning, seed, model.warmup_secs, batch_size=batch_size)
     for step in range(steps):
         falling = 0.1 + 0.9 * 0.5 * (1 + np.cos(np.pi * step / steps))

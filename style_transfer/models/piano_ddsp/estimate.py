@@ -68,18 +68,15 @@ def estimate_piano(style: Recorded | Piano, *, style_midi: Any = None,
         model = weights.load()
     if isinstance(given, Piano):
         return checked(given, model)
-    from style_transfer.models.piano_ddsp import adaptation
-
-    steps = adaptation.DEFAULT_STEPS if adapt_steps is None else adapt_steps
     clip = audio_lib.resample(audio_lib.mono(given.audio), model.sample_rate)
     loudness_db = audio_lib.sounding_rms_db(clip)
     wide = _cut(given.audio, *_part(clip))
     clip, notes = excerpt(clip, given.notes)
     played = notes
     unsure_velocities = notes is None or _alike(notes.velocity)
-    if notes is None and transcribe_style and steps:
+    if notes is None and transcribe_style and adapt_steps != 0:
         notes = _heard_notes(clip, transcriber, progress)
-    piano = _estimated(model, clip, notes, unsure_velocities, steps, seed, progress,
+    piano = _estimated(model, clip, notes, unsure_velocities, adapt_steps, seed, progress,
                        name=given.name if name is None else name, loudness_db=loudness_db)
     if played is not None and len(played) and piano.corrections:
         from style_transfer.models.piano_ddsp import effects
@@ -170,7 +167,7 @@ def _estimated(model, clip, notes, unsure_velocities, steps, seed, progress, **a
     clip = audio_lib.at_loudness(clip, TRAINING_RMS_DB)
     vector = np.asarray(model.encode_style(clip.samples[None]))[0]
     corrections = None
-    if notes is not None and steps:
+    if notes is not None and steps != 0:
         vector, corrections = adaptation.adapt(
             model, vector, clip, notes, tuning, steps=steps, seed=seed,
             progress=progress and (lambda done, total, _: progress("adapting", done, total)),

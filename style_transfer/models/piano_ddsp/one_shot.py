@@ -65,7 +65,8 @@ def transfer(content: Any, style: estimate.Recorded | Piano, *, style_midi: Any 
         style_midi: The notes of the recording, in its time, as `content` but no recording, if
             they are known: the piano is fitted to the clip with them. Otherwise they are
             transcribed.
-        adapt_steps: Gradient steps of that fit; None is a good number, 0 is none.
+        adapt_steps: Gradient steps of that fit; 0 is none, None goes by the clip's length: 60 up
+            to 10 s, 147 for a minute.
         sample_rate: Of the result, 8000 to 48000 Hz. At 44100 or 48000 Hz it goes up to 20 kHz,
             as far as the recording of the piano does.
         loudness: RMS of what sounds of the result, pauses aside, in dB full scale; None is -20 dB,

@@ -76,7 +76,7 @@ class Service:
             content: Where the piece is: a dict with the key of an `upload` or of an `example`.
             style: Where the piano is, likewise.
             style_notes: Where the style clip's notes are, or None.
-            steps: Gradient steps of the fit, None for a good number.
+            steps: Gradient steps of the fit, None for a number by the recording's length.
             seed: Seed of everything random.
             voicing: Values of the sliders, a dict, or None.
             transpose: Semitones that the piece is moved by.
@@ -253,10 +253,7 @@ class Service:
 
     def _fit(self, style, style_notes, steps, seed):
         """The `work.Fit` that a request asks for, and how the page asks for it again."""
-        from style_transfer.models.piano_ddsp import adaptation
-
-        steps = adaptation.DEFAULT_STEPS if steps is None else steps
-        if not _is_whole(steps, 0, self.limits.adapt_steps):
+        if steps is not None and not _is_whole(steps, 0, self.limits.adapt_steps):
             raise InvalidRequestError("steps must be a whole number from 0 to "
                                       f"{self.limits.adapt_steps}.")
         _check_seed(seed)

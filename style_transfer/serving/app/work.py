@@ -33,13 +33,13 @@ class Fit:
     Attributes:
         style: The `Upload` of its recording or of a `.piano` file.
         notes: The `Upload` of the recording's notes, or None.
-        steps: Gradient steps.
+        steps: Gradient steps; None for a number by the recording's length.
         seed: Seed of everything random.
     """
 
     style: uploads.Upload
     notes: uploads.Upload | None
-    steps: int
+    steps: int | None
     seed: int
 
     @property
@@ -99,8 +99,8 @@ def stages(content, fit):
     """
     keys = [] if content is None else _hearing(content)
     if fit.style.kind == "recording" and fit.found is None:
-        keys += ["hear_style"] if fit.steps and not fit.notes else []
-        keys += ["measuring"] + (["adapting"] if fit.steps else [])
+        keys += ["hear_style"] if fit.steps != 0 and not fit.notes else []
+        keys += ["measuring"] + (["adapting"] if fit.steps != 0 else [])
     keys += ["sampling"] if content is None else ["playing", "drawing"]
     return _named(keys)
 
@@ -202,7 +202,7 @@ class Work:
                  else style.piano),
                 adapt_steps=fit.steps, seed=fit.seed, style_midi=fit.notes and fit.notes.sequence,
                 model=self.model, name=style.name, transcriber=self.transcriber,
-                transcribe_style=fit.steps > 0,
+                transcribe_style=fit.steps != 0,
                 progress=lambda what, done, total: job.progress(
                     "hear_style" if what == "transcribing" else what, done, total))
         return fit.keep(piano, [str(w.message) for w in caught

@@ -34,19 +34,19 @@ class AdaptSignature:
             inputs: Dict of arrays.
             stop: `Stop` by which another thread ends the fit, between two of its steps.
         """
-        from style_transfer.models.piano_ddsp import adaptation
-
         count = len(inputs["style_bytes"])
-        steps = inputs.get("steps", np.full(count, adaptation.DEFAULT_STEPS))
+        steps = inputs.get("steps")
         seeds = inputs.get("seed", np.zeros(count, np.int32))
-        if np.any(steps < 0) or np.any(steps > self.limits.adapt_steps) or np.any(seeds < 0):
+        if np.any(seeds < 0) or (steps is not None and not np.all(
+                (steps >= 0) & (steps <= self.limits.adapt_steps))):
             raise InvalidRequestError(
                 f"steps must lie between 0 and {self.limits.adapt_steps}, and "
                 "seed must not be negative.")
         contents = inputs.get("style_content_bytes", [None] * count)
         with self._lock:
             rows = [self._one(stop, *row) for row in zip(
-                inputs["style_bytes"], contents, steps, seeds, strict=True)]
+                inputs["style_bytes"], contents,
+                [None] * count if steps is None else steps.tolist(), seeds, strict=True)]
         return {name: np.stack([row[name] for row in rows]) for name in rows[0]}
 
     def _one(self, stop, style, content, steps, seed):
@@ -60,7 +60,7 @@ class AdaptSignature:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", UserWarning)  # what is odd about the clip
                 piano = estimate.estimate_piano(
-                    audio.load(style), style_midi=content, adapt_steps=int(steps), seed=int(seed),
+                    audio.load(style), style_midi=content, adapt_steps=steps, seed=int(seed),
                     model=model, progress=stop.check)
         except (ValueError, FileNotFoundError) as error:  # no weights to transcribe with
             raise InvalidRequestError(str(error)) from error

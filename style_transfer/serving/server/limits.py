@@ -18,7 +18,7 @@ class Limits:
         clip_secs: Longest style clip.
         content_secs: Longest piece, and longest recording that is transcribed.
         notes: Most notes of a piece.
-        adapt_steps: Most gradient steps of an adaptation.
+        adapt_steps: Most gradient steps of an adaptation that a request may ask for.
         workers: Requests computed at the same time.
         queue: Requests that wait, beyond those being computed.
         read_secs: How long a client may take to send its request.

@@ -156,3 +156,30 @@ def test_clip_shorter_than_a_crop_is_padded():
     audio = Audio(np.ones(RATE, np.float32), RATE)
     inputs, target = next(adaptation.crops(audio, pianos.random_notes(3, 1), tuning(), 0, 0.5))
     assert target.shape[1] == int(2.0 * RATE) and target[0, -1] == 0
+
+
+@pytest.mark.parametrize(("secs", "steps", "penalty"), [(4, 60, 24.0), (10, 60, 24.0),
+                                                        (60, 147, 4.0)])
+def test_a_longer_clip_gets_more_steps_and_corrections_that_are_freer(model, monkeypatch, secs,
+                                                                      steps, penalty):
+    seen = []
+
+    def train(adapter, *_):
+        seen.append(float(adapter.penalty))
+        return 0.0
+
+    monkeypatch.setattr(adaptation.Adapter, "train_on_batch", train)
+    audio = Audio(np.ones(secs * RATE, np.float32), RATE)
+    adaptation.adapt(model, pianos.piano().style, audio, pianos.random_notes(10, 3), tuning())
+    assert seen == [pytest.approx(penalty)] * steps
+
+
+def test_corrections_are_the_smaller_the_more_they_are_held_back(model):
+    table = pianos.random_notes(25, 3.5)
+    audio = clip(model, 1.5, table)
+    sizes = []
+    for penalty in (0.1, 1000.0):
+        _, corrections = adaptation.adapt(model, pianos.piano().style, audio, table, tuning(),
+                                          steps=5, penalty=penalty, batch_size=1)
+        sizes.append(np.abs(corrections["by_key"]).mean())
+    assert sizes[1] < 0.8 * sizes[0]
