@@ -36,8 +36,8 @@ flags.DEFINE_float("max_clip_secs", 600.0, "Longest recording of a piano, second
                    lower_bound=2.0)
 flags.DEFINE_float("max_content_secs", 600.0, "Longest piece, seconds.", lower_bound=1.0)
 flags.DEFINE_integer("max_notes", 30_000, "Most notes of a piece.", lower_bound=1)
-flags.DEFINE_integer("max_adapt_steps", 400, "Most gradient steps of a fit that the page may ask for.",
-                     lower_bound=1)
+flags.DEFINE_integer("max_adapt_steps", 400, "Most gradient steps of a fit that the page may "
+                     "ask for.", lower_bound=1)
 flags.DEFINE_integer("max_results", 12, "Results kept; older ones are deleted.", lower_bound=2)
 flags.DEFINE_float("keep_mins", 60.0, "How long results and files are kept unused, minutes.",
                    lower_bound=0.1)
