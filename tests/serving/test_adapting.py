@@ -62,6 +62,13 @@ def test_notes_that_are_not_given_are_heard_and_fitted_to(server, model, clip):
                                    err_msg=name)
 
 
+def test_a_request_that_asks_for_no_steps_is_served_whatever_the_limit(server, clip, monkeypatch):
+    monkeypatch.setattr(adaptation, "STEPS", 11)  # one more than a request may ask for
+    with connect("grpc", f"127.0.0.1:{server.grpc_port}", retries=Retries(0)) as client:
+        adapted = client.adapt(clip)
+    assert np.abs(adapted["by_key"]).max() > 0
+
+
 def test_a_clip_with_hardly_a_note_gives_a_piano_without_a_fit(server):
     time = np.arange(4 * RATE) / RATE
     tone = wav(0.3 * np.exp(-time) * np.sin(2 * np.pi * 440 * time))

@@ -273,7 +273,9 @@ def test_a_piano_is_estimated_once_for_all_that_is_played_on_it(client, midi, cl
         assert last["state"] == "done"
     assert calls == [3] and last["stages"] == ["Playing", "Drawing"]
     assert wait(client, begin(client, content=content, style=style, steps=2))[-1]["state"] == "done"
-    assert calls == [3, 2]
+    last = wait(client, begin(client, content=content, style=style))[-1]
+    assert last["state"] == "done" and "Fitting the instrument" in last["stages"]
+    assert calls == [3, 2, None]
 
 
 def test_a_piece_is_transposed_played_faster_and_by_some_of_its_tracks(client, clip, tmp_path):
